@@ -1,0 +1,1 @@
+"""AggPose in JAX: infant pose estimation with deep multi-resolution aggregation of Mix Transformers."""

@@ -1,0 +1,1 @@
+"""Records become batches: sources, transforms of one record, and the pipeline that feeds a process."""

@@ -1,0 +1,1 @@
+"""A network and crops become keypoints, and keypoints become a score."""

@@ -1,0 +1,1 @@
+"""What a pose is: keypoint sets, crop geometry, the heatmap codec, scores and drawings."""
