@@ -1,0 +1,99 @@
+"""Boxes, crops and the affine transforms between an image and its crops.
+
+Points are (x, y) with pixel centres at whole numbers, boxes are (x, y, width, height), sizes of arrays are
+(height, width). A transform is a [2, 3] float64 matrix that acts on column vectors (x, y, 1).
+"""
+
+import numpy as np
+
+CONVENTIONS = ("unbiased", "hrnet")
+
+
+def clip_box(box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray | None:
+    """Clips an annotated box to the pixels of its image, as COCO pose training does.
+
+    Args:
+      box: [4] x, y, width, height in image pixels.
+      image_size: (height, width) of the image.
+
+    Returns:
+      [4] float64 box between the centres of its corner pixels, or None if nothing of it lies in the image.
+    """
+    position, side = np.asarray(box, np.float64).reshape(2, 2)
+    last_pixel = np.array([image_size[1] - 1, image_size[0] - 1])
+    start = np.maximum(position, 0)
+    end = np.minimum(last_pixel, start + np.maximum(side - 1, 0))
+    return None if (end < start).any() else np.concatenate([start, end - start])
+
+
+def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:
+    """The region that is cut out for a box: its shorter side grows to the aspect, then both sides by the padding.
+
+    Args:
+      box: [..., 4] x, y, width, height in image pixels. A side below one pixel counts as one pixel.
+      aspect: width / height of the crop.
+      padding: factor of both sides.
+
+    Returns:
+      centre [..., 2] and size [..., 2] (width, height), float64, in image pixels.
+    """
+    box = np.asarray(box, np.float64)
+    center = box[..., :2] + box[..., 2:] / 2
+    width, height = np.moveaxis(np.maximum(box[..., 2:], 1), -1, 0)
+    grown = np.stack([np.maximum(width, height * aspect), np.maximum(height, width / aspect)], axis=-1)
+    return center, grown * padding
+
+
+def crop_transform(
+    center: np.ndarray,
+    size: np.ndarray,
+    output_size: tuple[int, int],
+    rotation: float = 0.0,
+    convention: str = "unbiased",
+) -> np.ndarray:
+    """The transform from image pixels to the pixels of a crop (or of a heatmap).
+
+    Args:
+      center: [2] centre of the region in image pixels.
+      size: [2] (width, height) of the region in image pixels; only the width sets the magnification.
+      output_size: (height, width) of the crop.
+      rotation: degrees by which the content turns counter-clockwise on screen.
+      convention: "unbiased" maps distances between pixel centres (UDP, Huang et al. 2020);
+        "hrnet" maps numbers of pixels (HRNet, Sun et al. 2019), half a pixel off after flipping.
+
+    Returns:
+      [2, 3] float64 transform.
+    """
+    height, width = output_size
+    if convention == "unbiased":
+        target, factor = np.array([width - 1, height - 1]) / 2, (width - 1) / (float(size[0]) - 1)
+    elif convention == "hrnet":
+        target, factor = np.array([width, height]) / 2, width / float(size[0])
+    else:
+        raise ValueError(f"convention {convention!r} is none of {CONVENTIONS}")
+    sine, cosine = np.sin(np.deg2rad(rotation)), np.cos(np.deg2rad(rotation))
+    linear = factor * np.array([[cosine, sine], [-sine, cosine]])
+    shift = target - linear @ np.asarray(center, np.float64)
+    return np.column_stack([linear, shift])
+
+
+def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Transforms points [..., 2] by a transform [2, 3]."""
+    return np.asarray(points) @ transform[:, :2].T + transform[:, 2]
+
+
+def invert(transform: np.ndarray) -> np.ndarray:
+    """The [2, 3] transform that undoes a transform [2, 3]."""
+    inverse = np.linalg.inv(transform[:, :2])
+    return np.column_stack([inverse, -inverse @ transform[:, 2]])
+
+
+def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The [2, 3] transform that applies first and then second: apply(second, apply(first, points))."""
+    linear = second[:, :2] @ first[:, :2]
+    return np.column_stack([linear, apply(second, first[:, 2])])
+
+
+def mirror(width: int) -> np.ndarray:
+    """The [2, 3] transform of a left-right mirrored image of a width in pixels: x becomes width - 1 - x."""
+    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
