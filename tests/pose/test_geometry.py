@@ -89,6 +89,10 @@ def test_invert_and_compose():
     np.testing.assert_allclose(geometry.apply(geometry.invert(transform), there), points)
     shift = np.array([[1.0, 0.0, 10.0], [0.0, 1.0, 20.0]])
     double = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
+    both = geometry.compose(geometry.mirror(192), transform)
+    np.testing.assert_allclose(
+        geometry.apply(both, points), geometry.apply(transform, geometry.apply(geometry.mirror(192), points))
+    )
     np.testing.assert_allclose(geometry.compose(shift, double), [[2, 0, 20], [0, 2, 40]])
     np.testing.assert_allclose(geometry.compose(double, shift), [[2, 0, 10], [0, 2, 20]])
 

@@ -1,0 +1,202 @@
+"""OKS, OKS-NMS, COCO figures, matching and PCK."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from aggpose_jax.pose import metrics
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21
+
+REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict:
+    with np.load(REFERENCE / "pipeline_coco_mini.npz") as arrays:
+        return dict(arrays)
+
+
+def person(keypoints: np.ndarray, number: int = 0, image_id: int = 1, area: float = 5000.0, **more) -> dict:
+    """An annotation; number 0 is a valid id."""
+    flat = np.asarray(keypoints, float).ravel().tolist()
+    box = {"bbox": [0, 0, 100, 100], "area": area, "iscrowd": 0}
+    return {"id": number, "image_id": image_id, "category_id": 1, "keypoints": flat, **box, **more}
+
+
+def truth_of(*annotations: dict) -> dict:
+    images = [{"id": i, "height": 100, "width": 100} for i in sorted({a["image_id"] for a in annotations})]
+    return {"images": images, "annotations": list(annotations)}
+
+
+@pytest.fixture
+def pose() -> np.ndarray:
+    """[21, 3] points on a grid, all labelled."""
+    index = np.arange(21)
+    return np.stack([10 + 5 * (index % 5), 20 + 7 * (index // 5), np.full(21, 2)], -1).astype(float)
+
+
+def moved(pose: np.ndarray, distance: float) -> np.ndarray:
+    return pose + np.array([distance, 0, 0])
+
+
+def test_similarity_at_the_distance_of_one_deviation():
+    # d² = 2 · area · (2σ)² gives exp(-1); area 100 and σ 0.05 make that d = √2.
+    similar = metrics.similarity([[3.0, 4.0], [0.0, 0.0]], [[4.0, 5.0], [0.0, 0.0]], 100.0, [0.05, 0.05])
+    np.testing.assert_allclose(similar, [np.exp(-1), 1.0])
+
+
+def test_oks_takes_the_mean_of_both_areas():
+    origin = np.zeros((2, 3))
+    others = np.array([[[np.sqrt(2), 0, 1], [0, 0, 1]], [[0, 0, 1], [0, 2, 1]]])
+    # mean areas 100 and 200: d² / (2 · area · 0.01) is 1 and 1 at d² = 2 and 4
+    values = metrics.oks(origin, others, 100.0, np.array([100.0, 300.0]), [0.05, 0.05])
+    np.testing.assert_allclose(values, (1 + np.exp(-1)) / 2)
+
+
+def test_nms_keeps_the_best_and_what_differs(pose):
+    poses = np.stack([pose, moved(pose, 50), moved(pose, 0.1), moved(pose, 50.1)])
+    kept = metrics.oks_nms(poses, [0.5, 0.8, 0.9, 0.7], np.full(4, 5000.0), INFANT_21.sigmas)
+    assert kept.tolist() == [1, 2]
+
+
+def test_nms_drops_only_what_resembles_a_kept_pose(pose):
+    # b resembles a, c resembles b but not a: b goes and must not take c with it.
+    poses = np.stack([pose, moved(pose, 8), moved(pose, 16)])
+    areas = np.full(3, 5000.0)
+    near = metrics.oks(poses[0], poses[1:], 5000.0, areas[1:], INFANT_21.sigmas)
+    assert near[0] > 0.5 > near[1]
+    assert metrics.oks_nms(poses, [3, 2, 1], areas, INFANT_21.sigmas, threshold=0.5).tolist() == [0, 2]
+
+
+def test_nms_of_nothing():
+    assert metrics.oks_nms(np.zeros((0, 17, 3)), [], [], COCO_17.sigmas).tolist() == []
+
+
+def test_instance_scores_count_keypoints_above_the_threshold():
+    scores = metrics.instance_scores([[0.4, 0.8, 0.1], [0.2, 0.1, 0.0], [0.3, 0.2, 0.2]], [0.5, 1.0, 1.0])
+    np.testing.assert_allclose(scores, [0.3, 0.0, 0.3])
+
+
+def test_kept_rows_equal_the_reference(reference):
+    kept = []
+    for image_id in np.unique(reference["pred_image_id"]):
+        rows = np.flatnonzero(reference["pred_image_id"] == image_id)
+        areas = np.prod(200 * reference["pred_scale"][rows], axis=-1)
+        keypoints, scores = reference["pred_keypoints"][rows], reference["pred_score"][rows]
+        kept += rows[metrics.oks_nms(keypoints, scores, areas, COCO_17.sigmas)].tolist()
+    assert sorted(kept) == reference["nms_keep"].tolist()
+
+
+def test_instance_scores_equal_the_reference(reference):
+    scores = metrics.instance_scores(reference["pred_keypoints"][..., 2], reference["pred_box_score"])
+    np.testing.assert_allclose(scores, reference["pred_score"], rtol=1e-6)
+
+
+def test_figures_equal_the_reference(reference, test_data, capsys):
+    path = test_data / "coco_mini/annotations/person_keypoints_val2017.json"
+    ground_truth, untouched = json.loads(path.read_text()), json.loads(path.read_text())
+    rows = reference["nms_keep"]
+    results = metrics.coco_results(*(reference[f"pred_{name}"][rows] for name in ("image_id", "keypoints", "score")))
+    results_before = json.dumps(results)
+    figures = metrics.coco_ap(ground_truth, results, COCO_17)
+    assert tuple(figures) == ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+    np.testing.assert_allclose(list(figures.values()), reference["coco_stats"], atol=1e-6)
+    assert capsys.readouterr() == ("", "")
+    assert ground_truth == untouched
+    assert json.dumps(results) == results_before
+
+
+def test_a_perfect_infant_scores_one_even_with_annotation_id_0(pose):
+    results = metrics.coco_results([1], pose[None], [1.0])
+    figures = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
+    assert (figures["AP"], figures["AR"], figures["APM"]) == pytest.approx((1, 1, 1))
+    assert figures["APL"] == figures["ARL"] == -1
+
+
+@pytest.mark.parametrize(("value", "passed", "at_75"), [(0.72, 0.5, 0), (0.77, 0.6, 1)])
+def test_figures_depend_on_the_sigmas_of_the_set(pose, value, passed, at_75):
+    # OKS = exp(-d² / (2 · 5000 · 0.01)); thresholds are 0.50, 0.55 … 0.95.
+    distance = np.sqrt(-100 * np.log(value))
+    results = metrics.coco_results([1], moved(pose[None], distance), [1.0])
+    figures = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
+    assert figures["AP"] == pytest.approx(passed)
+    assert (figures["AP50"], figures["AP75"], figures["AR50"], figures["AR75"]) == pytest.approx((1, at_75, 1, at_75))
+
+
+def test_no_results_score_zero(pose):
+    figures = metrics.coco_ap(truth_of(person(pose)), [], INFANT_21)
+    assert figures["AP"] == figures["AP50"] == figures["AR"] == figures["ARM"] == 0
+
+
+def test_only_the_best_detections_of_an_image_count(pose):
+    results = metrics.coco_results([1, 1], np.stack([moved(pose, 500), pose]), [0.9, 0.8])
+    truth = truth_of(person(pose))
+    assert metrics.coco_ap(truth, results, INFANT_21, max_detections=1)["AR"] == 0
+    assert metrics.coco_ap(truth, results, INFANT_21, max_detections=2)["AR"] == pytest.approx(1)
+
+
+def test_match_gives_each_person_its_best_detection(pose):
+    half = pose.copy()
+    half[10:, 2] = 0
+    unlabelled = pose * [1, 1, 0]
+    truth = truth_of(
+        person(half, 3), person(moved(pose, 40), 4), person(pose, 5, image_id=2),
+        person(unlabelled, 6), person(pose, 7, iscrowd=1),
+    )  # fmt: skip
+    wrong_where_unlabelled = pose.copy()
+    wrong_where_unlabelled[10:, 0] += 1000
+    results = metrics.coco_results([1, 1], np.stack([moved(pose, 39), wrong_where_unlabelled]), [0.1, 0.2])
+    matches = metrics.match_oks(truth, results, INFANT_21)
+    assert matches.ids.tolist() == [3, 4, 5]
+    np.testing.assert_allclose(matches.oks, [1, np.exp(-1 / 100), 0])
+    np.testing.assert_allclose(matches.predicted[0], wrong_where_unlabelled)
+    np.testing.assert_allclose(matches.predicted[1], moved(pose, 39))
+    assert np.isnan(matches.predicted[2]).all()
+    by_keypoint = metrics.keypoint_oks(matches, INFANT_21)
+    np.testing.assert_allclose(by_keypoint[:10], (1 + np.exp(-1 / 100) + 0) / 3)
+    np.testing.assert_allclose(by_keypoint[10:], (np.exp(-1 / 100) + 0) / 2)
+
+
+def test_match_without_any_result(pose):
+    matches = metrics.match_oks(truth_of(person(pose)), [], INFANT_21)
+    assert matches.oks.tolist() == [0]
+
+
+def test_percentiles():
+    assert metrics.oks_percentiles(np.linspace(0, 1, 11), (10, 50)) == pytest.approx({"OKS_p10": 0.1, "OKS_p50": 0.5})
+    assert np.isnan(metrics.oks_percentiles(np.zeros(0), (50,))["OKS_p50"])
+
+
+@pytest.mark.parametrize("keypoint_set", [COCO_17, INFANT_21], ids=lambda s: s.name)
+def test_torso_length(keypoint_set):
+    index = keypoint_set.names.index
+    keypoints = np.zeros((2, len(keypoint_set), 3))
+    for name, point in {
+        "left_shoulder": (10, 0), "right_shoulder": (20, 0), "left_hip": (40, 39), "right_hip": (50, 41),
+    }.items():  # fmt: skip
+        keypoints[:, index(name)] = *point, 1
+    keypoints[1, index("left_hip"), 2] = 0
+    np.testing.assert_allclose(metrics.torso_length(keypoints, keypoint_set), [50, np.nan])
+
+
+def test_torso_length_of_a_set_without_a_torso():
+    face = type(COCO_17)("face", ("nose",), (), (), (0.1,), (0,))
+    assert np.isnan(metrics.torso_length(np.ones((3, 1, 3)), face)).tolist() == [True] * 3
+
+
+def test_pck():
+    truth = np.array([[[0, 0, 2], [100, 0, 1]], [[0, 0, 2], [5, 5, 0]], [[0, 0, 2], [0, 0, 2]]], float)
+    predicted = np.array([[[10, 0], [100, 11]], [[0, 21], [5, 5]], [[0, 0], [0, 0]]], float)
+    per_keypoint, overall = metrics.pck(predicted, truth, [50.0, 100.0, np.nan], 0.2)
+    # Allowed: 10 and 20 pixels. Person 1: right (just), wrong. Person 2: wrong, unlabelled. Person 3 has no torso.
+    assert per_keypoint.tolist() == [0.5, 0.0]
+    assert overall == pytest.approx(1 / 3)
+
+
+def test_pck_of_unlabelled_points_and_missing_detections():
+    truth = np.array([[[0, 0, 1], [1, 1, 0]]], float)
+    per_keypoint, overall = metrics.pck(np.full((1, 2, 2), np.nan), truth, [10.0], 0.2)
+    np.testing.assert_array_equal(per_keypoint, [0, np.nan])
+    assert overall == 0
