@@ -1,0 +1,27 @@
+"""The networks. Every one is images [B, H, W, 3], train → heatmaps [B, H/4, W/4, K]."""
+
+from typing import Any
+
+from flax import linen as nn
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.models import aggpose, mit
+
+STRIDE = 32  # the sides of an input divide by it
+
+VARIANTS = {
+    **{f"aggpose_{name}": (aggpose.AggPose, *sizes) for name, sizes in aggpose.VARIANTS.items()},
+    **{f"mit_pose_{name}": (mit.MitPose, *sizes) for name, sizes in mit.VARIANTS.items()},
+}
+
+
+def build(name: str, **fields: Any) -> nn.Module:
+    """Returns the network `name` of VARIANTS; `fields` are its module's, and may replace widths and depths.
+
+    Raises:
+      UserError: for an unknown name.
+    """
+    if name not in VARIANTS:
+        raise UserError(f"model.name: unknown network {name!r}; known are {', '.join(VARIANTS)}")
+    module, widths, depths = VARIANTS[name]
+    return module(**{"widths": widths, "depths": depths, **fields})

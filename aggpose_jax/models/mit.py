@@ -1,0 +1,242 @@
+"""Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021) and the plain pose model on top of it.
+
+Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from aggpose_jax.models import ops
+
+STRIDES = (4, 8, 16, 32)
+HEADS = (1, 2, 5, 8)
+REDUCTIONS = (8, 4, 2, 1)
+EXPANSION = 4
+BLOCK_EPSILON = 1e-6  # of LayerNorms in blocks and after stages
+EMBED_EPSILON = 1e-5  # of LayerNorms in patch embeddings and after the sequence reduction
+
+VARIANTS = {  # name: (widths, depths) of the four stages
+    "b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
+    "b1": ((64, 128, 320, 512), (2, 2, 2, 2)),
+    "b2": ((64, 128, 320, 512), (3, 4, 6, 3)),
+    "b3": ((64, 128, 320, 512), (3, 4, 18, 3)),
+    "b4": ((64, 128, 320, 512), (3, 8, 27, 3)),
+    "b5": ((64, 128, 320, 512), (3, 6, 40, 3)),
+    "tiny": ((16, 32, 80, 128), (1, 1, 1, 1)),
+}
+
+linear_init = nn.initializers.truncated_normal(0.02)
+convolution_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+depthwise_init = nn.initializers.normal(math.sqrt(2 / 9))  # fan-out of a depthwise 3×3 convolution is 9
+
+
+def linear(features: int, dtype: Any, name: str) -> nn.Dense:
+    """A linear layer with the initialisation of the Mix Transformer."""
+    return nn.Dense(features, dtype=dtype, kernel_init=linear_init, name=name)
+
+
+def layer_norm(epsilon: float, dtype: Any, name: str) -> nn.LayerNorm:
+    """A LayerNorm whose variance survives inputs of large mean."""
+    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
+
+
+class PatchEmbed(nn.Module):
+    """Overlapped patch embedding (§3.2): [B, H, W, C] → [B, H / stride, W / stride, width]."""
+
+    width: int
+    kernel: int = 3
+    stride: int = 2
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(
+            self.width,
+            (self.kernel, self.kernel),
+            strides=self.stride,
+            padding=self.kernel // 2,
+            dtype=self.dtype,
+            kernel_init=convolution_init,
+            name="proj",
+        )(x)
+        return layer_norm(EMBED_EPSILON, self.dtype, "norm")(x)
+
+
+class MixFFN(nn.Module):
+    """Linear, 3×3 depthwise convolution, GELU, linear, without residual (Eq. 3): [B, H, W, C] → [B, H, W, out]."""
+
+    hidden: int
+    out: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        x = linear(self.hidden, self.dtype, "fc1")(x)
+        kernel = self.param("depthwise_kernel", depthwise_init, (3, 3, self.hidden))
+        bias = self.param("depthwise_bias", nn.initializers.zeros, (self.hidden,))
+        x = ops.depthwise_gelu(x, kernel.astype(x.dtype), bias.astype(x.dtype))
+        return linear(self.out, self.dtype, "fc2")(x)
+
+
+class SequenceReduction(nn.Module):
+    """γ×γ convolution of stride γ and LayerNorm (Eq. 1): [B, H, W, C] → [B, H / γ, W / γ, C]."""
+
+    ratio: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        c = x.shape[-1]
+        kernel = self.param("kernel", convolution_init, (self.ratio, self.ratio, c, c))
+        bias = self.param("bias", nn.initializers.zeros, (c,))
+        x = ops.reduce_windows(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)
+        return layer_norm(EMBED_EPSILON, self.dtype, "norm")(x)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of all tokens to the reduced ones (Eq. 1–2): [B, H, W, C] → [B, H, W, C]."""
+
+    heads: int
+    reduction: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        b, h, w, c = x.shape
+        reduced = x
+        if self.reduction > 1:
+            reduced = SequenceReduction(self.reduction, self.dtype, name="reduce")(x)
+        q = linear(c, self.dtype, "q")(x).reshape(b, h * w, self.heads, -1)
+        kv = linear(2 * c, self.dtype, "kv")(reduced).reshape(b, -1, 2, self.heads, c // self.heads)
+        scores = jnp.einsum("bnhd,bmhd->bhnm", q, kv[:, :, 0]) * (c // self.heads) ** -0.5
+        weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(x.dtype)
+        x = jnp.einsum("bhnm,bmhd->bnhd", weights, kv[:, :, 1]).reshape(b, h, w, c)
+        return linear(c, self.dtype, "proj")(x)
+
+
+class Block(nn.Module):
+    """Attention and Mix-FFN, each normalised before and added with drop path."""
+
+    heads: int
+    reduction: int
+    train: bool
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, drop_rate):
+        c = x.shape[-1]
+        y = Attention(self.heads, self.reduction, self.dtype, name="attention")(
+            layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
+        )
+        x = x + self.drop_path(y, drop_rate)
+        y = MixFFN(EXPANSION * c, c, self.dtype, name="ffn")(layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x))
+        return x + self.drop_path(y, drop_rate)
+
+    def drop_path(self, y, rate):
+        """Drops the whole branch of an example with probability `rate`, and scales the kept ones up for it."""
+        if not self.train:
+            return y
+        keep = 1.0 - rate
+        kept = jax.random.bernoulli(self.make_rng("drop_path"), keep, (y.shape[0], 1, 1, 1))
+        return jnp.where(kept, y / keep.astype(y.dtype), 0)
+
+
+class Stage(nn.Module):
+    """Blocks, then a LayerNorm: [B, H, W, C] → [B, H, W, C].
+
+    The blocks run as one compiled loop over stacked parameters.
+
+    Attributes:
+      heads, reduction: of the attention.
+      drop_rates: drop-path rate of each block; their number is the stage's depth.
+      remat: recompute each block in the backward pass instead of keeping its activations.
+      unroll: blocks in one iteration of the compiled loop.
+    """
+
+    heads: int
+    reduction: int
+    drop_rates: Sequence[float]
+    remat: bool = False
+    unroll: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        block_class = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        depth = len(self.drop_rates)
+        blocks = nn.scan(
+            lambda block, x, rate: (block(x, rate), None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "drop_path": True},
+            length=depth,
+            unroll=min(self.unroll, depth),
+        )
+        block = block_class(self.heads, self.reduction, train, self.dtype, name="blocks")
+        x, _ = blocks(block, x, jnp.asarray(self.drop_rates, jnp.float32))
+        return layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+
+
+def drop_path_rates(depths: Sequence[int], highest: float) -> list[tuple[float, ...]]:
+    """Rates that rise linearly from 0 to `highest` over all blocks, one tuple a stage."""
+    rates = np.linspace(0.0, highest, sum(depths))
+    ends = np.cumsum(depths)
+    return [tuple(rates[end - depth : end].tolist()) for depth, end in zip(depths, ends, strict=True)]
+
+
+class MixTransformer(nn.Module):
+    """The encoder: images [B, H, W, 3] → four feature maps at strides 4, 8, 16, 32."""
+
+    widths: Sequence[int]
+    depths: Sequence[int]
+    drop_path: float = 0.1
+    remat: bool = False
+    unroll: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        rates = drop_path_rates(self.depths, self.drop_path)
+        features, x = [], images
+        for i, width in enumerate(self.widths):
+            kernel, stride = (7, 4) if i == 0 else (3, 2)
+            x = PatchEmbed(width, kernel, stride, self.dtype, name=f"embed{i + 1}")(x)
+            x = Stage(HEADS[i], REDUCTIONS[i], rates[i], self.remat, self.unroll, self.dtype, name=f"stage{i + 1}")(
+                x, train
+            )
+            features.append(x)
+        return features
+
+
+class MitPose(nn.Module):
+    """The plain pose model (AggPose Table 5, "SegFormer-B5"): images [B, H, W, 3] → heatmaps [B, H/4, W/4, K].
+
+    Each feature map goes through a Mix-FFN to the width `fused` and is enlarged to stride 4; a last Mix-FFN
+    reads all four. H and W divide by 32.
+    """
+
+    keypoints: int
+    widths: Sequence[int]
+    depths: Sequence[int]
+    fused: int = 64
+    drop_path: float = 0.1
+    remat: bool = False
+    unroll: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        encoder = MixTransformer(
+            self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
+        )
+        fused = [
+            ops.upsample_nearest(MixFFN(self.fused, self.fused, self.dtype, name=f"fuse{i + 1}")(x), 2**i)
+            for i, x in enumerate(encoder(images.astype(self.dtype), train))
+        ]
+        x = MixFFN(self.fused, self.keypoints, self.dtype, name="head")(jnp.concatenate(fused, axis=-1))
+        return x.astype(jnp.float32)

@@ -1,0 +1,113 @@
+"""Operations whose fastest form depends on the platform. All forms of one operation give the same numbers.
+
+Each form is picked when the program is lowered for a platform, so an exported program may serve several.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def _depthwise_shifts(x, kernel):
+    """Nine shifted multiply-adds, which XLA fuses; its grouped convolution is tens of times slower on CPU."""
+    _, h, w, _ = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return sum(padded[:, i : i + h, j : j + w] * kernel[i, j] for i in range(3) for j in range(3))
+
+
+def _depthwise_convolution(x, kernel):
+    return lax.conv_general_dilated(
+        x,
+        kernel[:, :, None, :],
+        window_strides=(1, 1),
+        padding="SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+def _depthwise(x, kernel):
+    """3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
+    return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=_depthwise_convolution)
+
+
+def _kernel_gradient_rows(x, dz):
+    """A scan over rows keeps the products in cache; nine whole reductions would each write one to memory.
+
+    The sum over the batch comes last, so that a batch on several devices is summed across them once.
+    """
+    b, h, w, c = x.shape
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+
+    def add_row(total, y):
+        row = lax.dynamic_slice_in_dim(dz, y, 1, axis=1)[:, 0]
+        taps = [
+            (lax.dynamic_slice_in_dim(padded, y + i, 1, axis=1)[:, 0, j : j + w] * row).sum(1)
+            for i in range(3)
+            for j in range(3)
+        ]
+        return total + jnp.stack(taps, axis=1), None
+
+    total, _ = lax.scan(add_row, jnp.zeros((b, 9, c), jnp.float32), jnp.arange(h))
+    return total.sum(0).reshape(3, 3, c)
+
+
+def _kernel_gradient_convolution(x, dz):
+    kernel = jnp.zeros((3, 3, x.shape[-1]), x.dtype)
+    (gradient,) = jax.linear_transpose(lambda k: _depthwise_convolution(x, k), kernel)(dz)
+    return gradient.astype(jnp.float32)
+
+
+@jax.custom_vjp
+def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """GELU(3×3 depthwise convolution + bias) with zero padding and the exact (erf) GELU (AggPose Eq. 3).
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [3, 3, C].
+      bias: [C].
+    Returns:
+      [B, H, W, C]. Its gradient keeps one array, the sum before the GELU, and is written out for speed on CPU.
+    """
+    return jax.nn.gelu(_depthwise(x, kernel) + bias, approximate=False)
+
+
+def _depthwise_gelu_forward(x, kernel, bias):
+    # The barrier makes XLA store z once instead of computing it again for each of its uses.
+    z = lax.optimization_barrier(_depthwise(x, kernel) + bias)
+    return jax.nn.gelu(z, approximate=False), (x, kernel, z)
+
+
+def _depthwise_gelu_backward(residuals, dy):
+    x, kernel, z = residuals
+    _, gelu_vjp = jax.vjp(lambda z: jax.nn.gelu(z, approximate=False), z)
+    dz = lax.optimization_barrier(gelu_vjp(dy)[0])
+    dx = _depthwise(dz, kernel[::-1, ::-1])
+    dkernel = lax.platform_dependent(x, dz, cpu=_kernel_gradient_rows, default=_kernel_gradient_convolution)
+    dbias = dz.astype(jnp.float32).sum((0, 1, 2))
+    return dx, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype)
+
+
+depthwise_gelu.defvjp(_depthwise_gelu_forward, _depthwise_gelu_backward)
+
+
+def reduce_windows(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution whose stride is its kernel size, as one matrix product: windows never overlap.
+
+    Args:
+      x: [B, H, W, C], H and W divisible by r.
+      kernel: [r, r, C, D].
+    Returns:
+      [B, H / r, W / r, D].
+    """
+    b, h, w, c = x.shape
+    r = kernel.shape[0]
+    windows = x.reshape(b, h // r, r, w // r, r, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // r, w // r, r * r * c)
+    return windows @ kernel.reshape(r * r * c, -1)
+
+
+def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
+    """Nearest-neighbour enlargement: [B, H, W, C] → [B, H·factor, W·factor, C]."""
+    b, h, w, c = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, factor, w, factor, c))
+    return x.reshape(b, h * factor, w * factor, c)
