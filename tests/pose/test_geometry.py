@@ -35,6 +35,12 @@ def test_clip_box(box, expected):
     assert clipped is None if expected is None else clipped.tolist() == expected
 
 
+def test_estimate_area_takes_the_box_of_the_labelled_points():
+    keypoints = [[10, 20, 1], [30, 25, 2], [15, 70, 2], [900, 900, 0]]
+    assert geometry.estimate_area(keypoints) == pytest.approx(0.53 * 20 * 50)
+    assert geometry.estimate_area([[1, 2, 0]]) == 0
+
+
 @pytest.mark.parametrize(
     ("box", "size"),
     [([10, 20, 30, 100], [75 * 1.25, 125]), ([10, 20, 90, 30], [112.5, 150]), ([10, 20, 60, 80], [75, 100])],

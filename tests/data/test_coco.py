@@ -1,0 +1,170 @@
+"""The source of COCO keypoints."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
+
+DOTS = KeypointSet("dots", ("a", "b", "c"), (), (), (0.1,) * 3, (0,))
+
+
+def annotation(number: int, **changes) -> dict:
+    keypoints = [1, 2, 2, 21, 12, 1, 0, 0, 0]
+    base = {"id": number, "image_id": 5, "category_id": 1, "bbox": [10, 20, 31, 41], "area": 100.5, "iscrowd": 0}
+    return {**base, "num_keypoints": 2, "keypoints": keypoints, **changes}
+
+
+def write(directory, annotations: list[dict], detections: list[dict] | None = None):
+    """A data set of the split "tiny" with two images of 100 × 50 pixels, the second with video and frame."""
+    images = [
+        {"id": 5, "file_name": "five.jpg", "height": 50, "width": 100},
+        {"id": 9, "file_name": "nine.jpg", "height": 50, "width": 100, "video_id": 3, "frame": 7},
+    ]
+    (directory / "annotations").mkdir()
+    (directory / "tiny").mkdir()
+    coco = {"info": {}, "images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
+    (directory / "annotations/person_keypoints_tiny.json").write_text(json.dumps(coco))
+    (directory / "found.json").write_text(json.dumps(detections))
+    return directory
+
+
+def test_record_of_an_annotation(tmp_path):
+    source = CocoKeypoints(write(tmp_path, [annotation(7)]), "tiny", DOTS)
+    assert len(source) == 1
+    record = source[0]
+    assert record["image"] == str(tmp_path / "tiny/five.jpg")
+    assert record["box"].tolist() == [10, 20, 30, 29]  # clipped to y ≤ 49
+    assert record["box"].dtype == record["keypoints"].dtype == np.float32
+    assert record["keypoints"].tolist() == [[1, 2, 2], [21, 12, 1], [0, 0, 0]]
+    assert (record["image_id"], record["id"], record["area"], record["score"]) == (5, 7, 100.5, 1.0)
+    assert not {"video_id", "frame"} & set(record)
+
+
+def test_who_is_left_out(tmp_path):
+    annotations = [
+        annotation(3),
+        annotation(4, iscrowd=1),
+        annotation(5, keypoints=[1, 2, 0] * 3),
+        annotation(6, area=0),
+        annotation(7, bbox=[100, 0, 10, 10]),
+        annotation(2, image_id=9),
+    ]
+    source = CocoKeypoints(write(tmp_path, annotations), "tiny", DOTS)
+    assert [record["id"] for record in map(source.__getitem__, range(len(source)))] == [3, 2]
+    assert [a["id"] for a in source.ground_truth()["annotations"]] == [3, 4, 5, 6, 7, 2]
+
+
+def test_video_and_frame_are_carried(tmp_path):
+    source = CocoKeypoints(write(tmp_path, [annotation(3, image_id=9)]), "tiny", DOTS)
+    assert (source[0]["video_id"], source[0]["frame"]) == (3, 7)
+
+
+def test_estimated_area(tmp_path):
+    without = annotation(1)
+    del without["area"]
+    source = CocoKeypoints(write(tmp_path, [without]), "tiny", DOTS)
+    assert source[0]["area"] == pytest.approx(0.53 * 20 * 10)
+    assert source.ground_truth()["annotations"][0]["area"] == pytest.approx(0.53 * 20 * 10)
+
+
+def test_ground_truth_is_the_file_without_masks(tmp_path):
+    source = CocoKeypoints(write(tmp_path, [annotation(1, segmentation=[[1, 2, 3, 4]])]), "tiny", DOTS)
+    ground_truth = source.ground_truth()
+    assert ground_truth["annotations"] == [annotation(1)]
+    assert [image["id"] for image in ground_truth["images"]] == [5, 9]
+
+
+def test_records_of_detections(tmp_path):
+    found = {"image_id": 9, "category_id": 1, "bbox": [-4.5, 3, 200, 10], "score": 0.25}
+    detections = [
+        found, {**found, "category_id": 2}, {**found, "image_id": 6}, {**found, "image_id": 5, "score": 0.001},
+    ]  # fmt: skip
+    directory = write(tmp_path, [annotation(1)], detections)
+    source = CocoKeypoints(directory, "tiny", DOTS, detections=directory / "found.json")
+    assert len(source) == 2
+    assert source[0]["box"].tolist() == [-4.5, 3, 200, 10]  # as detected
+    assert (source[0]["score"], source[0]["image_id"], source[0]["frame"]) == (0.25, 9, 7)
+    assert source[0]["keypoints"].tolist() == [[0, 0, 0]] * 3
+    assert source[1]["score"] == pytest.approx(0.001)
+    assert source[0]["id"] != source[1]["id"]
+    assert len(source.ground_truth()["annotations"]) == 1
+
+
+def test_missing_files_tell_the_layout_and_the_way_without_data(tmp_path):
+    for directory in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UserError) as error:
+            CocoKeypoints(directory, "val2017", COCO_17)
+        assert "annotations/person_keypoints_val2017.json" in str(error.value)
+        assert "val2017/*.jpg" in str(error.value)
+        assert "python -m aggpose_jax.main --config configs/synthetic.py" in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "lacks the lists images and annotations"),
+        ('{"images": []}', "lacks the lists images and annotations"),
+        ('{"images": [{"id": 5}], "annotations": []}', "image 5 lacks file_name, height, width"),
+        ('{"images": [], "annotations": [3]}', "annotation number 0"),
+        ('{"images": [], "annotations": []}', "no person"),
+    ],
+)
+def test_wrong_annotation_files(tmp_path, content, message):
+    write(tmp_path, [])
+    (tmp_path / "annotations/person_keypoints_tiny.json").write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        CocoKeypoints(tmp_path, "tiny", DOTS)
+    assert "person_keypoints_tiny.json" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoints": None}, "annotation 8 lacks keypoints"),
+        ({"keypoints": [1, 2, 2] * 4}, "annotation 8 has 4 keypoints, the keypoint set has 3"),
+        ({"bbox": [1, 2, 3]}, r"annotation 8 has the bbox \[1, 2, 3\]"),
+        ({"image_id": 6}, "annotation 8 is of image 6"),
+        ({"keypoints": [1, 2, 0] * 3}, "no person has a labelled keypoint"),
+    ],
+)
+def test_wrong_annotations(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        CocoKeypoints(write(tmp_path, [annotation(8, **changes)]), "tiny", DOTS)
+
+
+@pytest.mark.parametrize(
+    ("detections", "message"),
+    [
+        (None, "not a list"),
+        ([{"image_id": 5, "category_id": 1, "bbox": [0, 0, 9, 9]}], "detection number 0 lacks score"),
+        ([], "no person"),
+    ],
+)
+def test_wrong_detections(tmp_path, detections, message):
+    directory = write(tmp_path, [annotation(1)], detections)
+    with pytest.raises(UserError, match=message) as error:
+        CocoKeypoints(directory, "tiny", DOTS, detections=directory / "found.json")
+    assert "found.json" in str(error.value)
+
+
+def test_missing_detections(tmp_path):
+    directory = write(tmp_path, [annotation(1)])
+    with pytest.raises(UserError, match=r"absent\.json cannot be read"):
+        CocoKeypoints(directory, "tiny", DOTS, detections=directory / "absent.json")
+
+
+def test_real_annotations_and_detections(test_data):
+    directory = test_data / "coco_mini"
+    source = CocoKeypoints(directory, "val2017", COCO_17)
+    assert len(source) == 12
+    assert len(source.ground_truth()["annotations"]) == 14
+    found = directory / "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
+    assert len(CocoKeypoints(directory, "val2017", COCO_17, detections=found)) == 118
+    with pytest.raises(UserError, match="has 17 keypoints, the keypoint set has 21"):
+        CocoKeypoints(directory, "val2017", INFANT_21)
