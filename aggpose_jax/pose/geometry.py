@@ -47,7 +47,7 @@ def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[
     """The region that is cut out for a box: its shorter side grows to the aspect, then both sides by the padding.
 
     Args:
-      box: [..., 4] x, y, width, height in image pixels. A side below one pixel counts as one pixel.
+      box: [..., 4] x, y, width, height in image pixels. A side below 2 pixels counts as 2.
       aspect: width / height of the crop.
       padding: factor of both sides.
 
@@ -56,7 +56,7 @@ def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[
     """
     box = np.asarray(box, np.float64)
     center = box[..., :2] + box[..., 2:] / 2
-    width, height = np.moveaxis(np.maximum(box[..., 2:], 1), -1, 0)
+    width, height = np.moveaxis(np.maximum(box[..., 2:], 2), -1, 0)
     grown = np.stack([np.maximum(width, height * aspect), np.maximum(height, width / aspect)], axis=-1)
     return center, grown * padding
 

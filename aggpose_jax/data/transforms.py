@@ -1,0 +1,193 @@
+"""One record becomes one crop: the image is read, the view of the person is drawn and cut out."""
+
+import dataclasses
+import pathlib
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose import geometry
+from aggpose_jax.pose.keypoints import KeypointSet
+
+HALF_BODY_PADDING = 1.5
+UPPER_BODY_PROBABILITY = 0.69
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How far the views of a person vary in training; the defaults are those for COCO (AggPose §4.1).
+
+    Attributes:
+      half_body: probability of showing only the upper or the lower body.
+      half_body_min_labelled: only persons with more labelled points than this are halved.
+      scale: the region's sides are multiplied by N(1, scale), clipped to 1 ± scale.
+      rotation: degrees; the view turns by N(0, rotation), clipped to ± 2 rotation.
+      rotation_probability: of turning at all.
+      flip: probability of mirroring left and right.
+    """
+
+    half_body: float = 0.3
+    half_body_min_labelled: int = 8
+    scale: float = 0.35
+    rotation: float = 45.0
+    rotation_probability: float = 0.6
+    flip: float = 0.5
+
+
+class View(NamedTuple):
+    """What a crop shows: a region (centre [2], size [2], image pixels), turned by degrees, then mirrored or not."""
+
+    center: np.ndarray
+    size: np.ndarray
+    rotation: float = 0.0
+    flipped: bool = False
+
+
+def read_image(image: str | pathlib.Path | bytes | np.ndarray) -> np.ndarray:
+    """Reads an image as its pixels are stored, without turning it by its EXIF orientation: annotations ignore it too.
+
+    Args:
+      image: path, encoded bytes, or an RGB array that is only checked.
+
+    Returns:
+      uint8 [H, W, 3] RGB.
+
+    Raises:
+      UserError: naming the image, if there is none to be read.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+            raise UserError(f"an image array is {image.dtype} {image.shape}; give uint8 (height, width, 3) in RGB")
+        return image
+    name = f"an image of {len(image)} bytes" if isinstance(image, bytes) else str(image)
+    try:
+        encoded = image if isinstance(image, bytes) else pathlib.Path(image).read_bytes()
+    except OSError as error:
+        raise UserError(f"{name} cannot be read ({error.strerror}); check the path") from error
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
+    if pixels is None:
+        raise UserError(f"{name} is not an image that OpenCV reads; replace it, or leave it out")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, rng: np.random.Generator) -> View | None:
+    """The view of the upper or the lower body (Wang et al. 2018).
+
+    The upper body is chosen with probability 0.69 if more than 2 of its points are labelled; otherwise the lower,
+    if more than 2 of its points are, otherwise the upper.
+
+    Args:
+      keypoints: [K, 3] x, y, visibility in image pixels.
+      keypoint_set: that says which points belong to the upper body.
+      aspect: width / height of the crop.
+      rng: source of chance.
+
+    Returns:
+      The view round the mean of the chosen labelled points, or None if these are fewer than 2.
+    """
+    labelled = keypoints[:, 2] > 0
+    upper, lower = labelled & keypoint_set.is_upper, labelled & ~keypoint_set.is_upper
+    take_upper = upper.sum() > 2 and rng.random() < UPPER_BODY_PROBABILITY
+    points = keypoints[upper if take_upper or lower.sum() <= 2 else lower, :2]
+    if len(points) < 2:
+        return None
+    extent = np.ptp(points, axis=0) + 1
+    _, size = geometry.crop_region(np.concatenate([points.min(axis=0), extent]), aspect, HALF_BODY_PADDING)
+    return View(points.mean(axis=0), size)
+
+
+def draw_scale(deviation: float, rng: np.random.Generator) -> float:
+    """A factor from N(1, deviation), clipped to 1 ± deviation."""
+    return float(np.clip(1 + deviation * rng.standard_normal(), 1 - deviation, 1 + deviation))
+
+
+def draw_rotation(deviation: float, probability: float, rng: np.random.Generator) -> float:
+    """With a probability an angle from N(0, deviation), clipped to ± 2 deviation, otherwise 0; in degrees."""
+    if rng.random() >= probability:
+        return 0.0
+    return float(np.clip(deviation * rng.standard_normal(), -2 * deviation, 2 * deviation))
+
+
+def draw_view(
+    record: dict, keypoint_set: KeypointSet, aspect: float, augmentation: Augmentation, rng: np.random.Generator
+) -> View:
+    """The random view of a record's person: half body, scale, rotation, flip."""
+    view = None
+    labelled = np.count_nonzero(record["keypoints"][:, 2])
+    if labelled > augmentation.half_body_min_labelled and rng.random() < augmentation.half_body:
+        view = half_body(record["keypoints"], keypoint_set, aspect, rng)
+    center, size, *_ = view or View(*geometry.crop_region(record["box"], aspect))
+    size = size * draw_scale(augmentation.scale, rng)
+    rotation = draw_rotation(augmentation.rotation, augmentation.rotation_probability, rng)
+    return View(center, size, rotation, flipped=rng.random() < augmentation.flip)
+
+
+def view_transform(view: View, image_width: int, input_size: tuple[int, int], convention: str) -> np.ndarray:
+    """The [2, 3] transform from the image to the crop of a view.
+
+    A flipped view is that of the mirrored image: mirroring is part of the transform, no pixel is moved for it.
+    """
+    if not view.flipped:
+        return geometry.crop_transform(view.center, view.size, input_size, view.rotation, convention)
+    flip = geometry.mirror(image_width)
+    center = geometry.apply(flip, view.center)
+    return geometry.compose(flip, geometry.crop_transform(center, view.size, input_size, view.rotation, convention))
+
+
+def warp(image: np.ndarray, transform: np.ndarray, output_size: tuple[int, int]) -> np.ndarray:
+    """The crop [height, width, 3] of an image by a transform [2, 3] (image → crop); bilinear, black outside."""
+    height, width = output_size
+    return cv2.warpAffine(image, transform, (width, height), flags=cv2.INTER_LINEAR)
+
+
+def make_example(
+    record: dict,
+    keypoint_set: KeypointSet,
+    input_size: tuple[int, int],
+    *,
+    augmentation: Augmentation | None = None,
+    rng: np.random.Generator | None = None,
+    convention: str = "unbiased",
+) -> dict[str, np.ndarray]:
+    """Cuts the crop of a record.
+
+    Args:
+      record: image, box, keypoints [K, 3], image_id, id and perhaps score (see data.coco).
+      keypoint_set: of K points.
+      input_size: (height, width) of the crop.
+      augmentation: what to vary; None shows the person as it is.
+      rng: source of chance, needed with an augmentation.
+      convention: of geometry.crop_transform.
+
+    Returns:
+      image uint8 [H, W, 3]; keypoints float32 [K, 2] in crop pixels and weight float32 [K], both 0 where unlabelled;
+      to_image float32 [2, 3] from crop to image pixels; crop_area float32 (), square image pixels of the region;
+      image_id, id int64 (); score float32 (); valid float32 (), 1.
+
+    Raises:
+      UserError: the image cannot be read.
+    """
+    image = read_image(record["image"])
+    aspect = input_size[1] / input_size[0]
+    if augmentation is None:
+        view = View(*geometry.crop_region(record["box"], aspect))
+    else:
+        view = draw_view(record, keypoint_set, aspect, augmentation, rng)
+    transform = view_transform(view, image.shape[1], input_size, convention)
+    order = keypoint_set.flip_permutation if view.flipped else slice(None)
+    keypoints = record["keypoints"][order]
+    weight = (keypoints[:, 2] > 0).astype(np.float32)
+    return {
+        "image": warp(image, transform, input_size),
+        "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
+        "weight": weight,
+        "to_image": geometry.invert(transform).astype(np.float32),
+        "crop_area": np.float32(np.prod(view.size)),
+        "image_id": np.int64(record["image_id"]),
+        "id": np.int64(record["id"]),
+        "score": np.float32(record.get("score", 1)),
+        "valid": np.float32(1),
+    }

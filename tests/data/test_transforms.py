@@ -1,0 +1,264 @@
+"""Reading, augmenting and cutting out one record."""
+
+import pathlib
+
+import cv2
+import numpy as np
+import pytest
+
+from aggpose_jax.data import transforms
+from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.transforms import Augmentation, View
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose import geometry
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
+
+REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
+INPUT_SIZE = (256, 192)
+NEVER = Augmentation(half_body=0, scale=0, rotation_probability=0, flip=0)
+CORNERS = KeypointSet("corners", ("left", "right", "top"), ((0, 1),), (), (0.1,) * 3, (2,))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+@pytest.fixture
+def record() -> dict:
+    """Three dots on black, in the colours red (left), green (right) and blue (top, unlabelled points: none)."""
+    keypoints = np.array([[130, 100, 2], [70, 104, 1], [104, 60, 2]], np.float32)
+    image = np.zeros((160, 200, 3), np.uint8)
+    for channel, (x, y, _) in enumerate(keypoints.astype(int)):
+        image[y - 3 : y + 4, x - 3 : x + 4, channel] = 255
+    box = np.array([60, 50, 80, 60], np.float32)
+    return {"image": image, "box": box, "keypoints": keypoints, "image_id": 11, "id": 12, "score": 0.5}
+
+
+def dots(crop: np.ndarray) -> np.ndarray:
+    """[3, 2] centre of mass of each colour."""
+    y, x = np.mgrid[: crop.shape[0], : crop.shape[1]]
+    mass = crop.astype(float)
+    return np.stack([(mass * at[..., None]).sum((0, 1)) / mass.sum((0, 1)) for at in (x, y)], axis=-1)
+
+
+def full_body(keypoint_set: KeypointSet) -> np.ndarray:
+    """[K, 3] all labelled: the upper body's points near (10 … 50, 20), the lower body's near (100, 100 … 200)."""
+    along = np.linspace(0, 1, len(keypoint_set))
+    across, down = np.stack([10 + 40 * along, 0 * along + 20], -1), np.stack([0 * along + 100, 100 + 100 * along], -1)
+    points = np.where(keypoint_set.is_upper[:, None], across, down)
+    return np.column_stack([points, np.full(len(keypoint_set), 2)]).astype(np.float32)
+
+
+def test_read_image_gives_rgb_from_path_bytes_and_array(tmp_path):
+    rgb = np.zeros((8, 9, 3), np.uint8)
+    rgb[..., 0] = 200
+    path = tmp_path / "red.png"
+    cv2.imwrite(str(path), rgb[..., ::-1])
+    for image in (path, str(path), path.read_bytes(), rgb):
+        np.testing.assert_array_equal(transforms.read_image(image), rgb)
+
+
+def test_read_image_ignores_the_orientation():
+    wide = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
+    # An EXIF block whose one entry is orientation 6: turn by 90°.
+    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
+    turned = wide[:2] + exif + wide[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
+    assert transforms.read_image(turned).shape == (4, 9, 3)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image"])
+def test_unreadable_images_are_named(tmp_path, content):
+    path = tmp_path / "broken.jpg"
+    if content is not None:
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=f"{len(content)} bytes is not an image"):
+            transforms.read_image(content)
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        transforms.read_image(path)
+
+
+def test_arrays_that_are_no_rgb_images():
+    with pytest.raises(UserError, match=r"float64 \(8, 8, 3\)"):
+        transforms.read_image(np.zeros((8, 8, 3)))
+
+
+def test_example_without_augmentation(record):
+    record["keypoints"][2, 2] = 0
+    example = transforms.make_example(record, CORNERS, (64, 48))
+    assert {key: (value.shape, str(value.dtype)) for key, value in example.items()} == {
+        "image": ((64, 48, 3), "uint8"),
+        "keypoints": ((3, 2), "float32"),
+        "weight": ((3,), "float32"),
+        "to_image": ((2, 3), "float32"),
+        "crop_area": ((), "float32"),
+        "image_id": ((), "int64"),
+        "id": ((), "int64"),
+        "score": ((), "float32"),
+        "valid": ((), "float32"),
+    }
+    # The box of 80 × 60 grows to 80 × 106.7, and both by 1.25; its centre is (100, 80), the crop's (23.5, 31.5).
+    factor = 47 / 99
+    np.testing.assert_allclose(example["keypoints"][0], [23.5 + 30 * factor, 31.5 + 20 * factor], rtol=1e-6)
+    assert example["keypoints"][2].tolist() == [0, 0]
+    assert example["weight"].tolist() == [1, 1, 0]
+    assert example["crop_area"] == pytest.approx(100 * 100 / 0.75)
+    assert (example["image_id"], example["id"], example["score"], example["valid"]) == (11, 12, 0.5, 1)
+    back = geometry.apply(example["to_image"], example["keypoints"][:2])
+    np.testing.assert_allclose(back, record["keypoints"][:2, :2], atol=1e-4)
+
+
+def test_example_in_the_hrnet_convention(record):
+    example = transforms.make_example(record, CORNERS, (64, 48), convention="hrnet")
+    np.testing.assert_allclose(example["keypoints"][0], [24 + 30 * 0.48, 32 + 20 * 0.48], rtol=1e-6)
+
+
+def test_augmentation_of_nothing_changes_nothing(record, rng):
+    plain = transforms.make_example(record, CORNERS, (64, 48))
+    varied = transforms.make_example(record, CORNERS, (64, 48), augmentation=NEVER, rng=rng)
+    for key, value in plain.items():
+        np.testing.assert_array_equal(varied[key], value)
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+@pytest.mark.parametrize("convention", geometry.CONVENTIONS)
+def test_points_follow_the_pixels(record, rng, flip, convention):
+    augmentation = Augmentation(half_body=0, scale=0.2, rotation_probability=1, flip=flip)
+    for _ in range(5):
+        example = transforms.make_example(
+            record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, convention=convention
+        )
+        colours = [1, 0, 2] if flip else [0, 1, 2]  # what was left is right in the mirror
+        np.testing.assert_allclose(example["keypoints"], dots(example["image"])[colours], atol=0.1)
+        back = geometry.apply(example["to_image"], example["keypoints"])
+        np.testing.assert_allclose(back, record["keypoints"][colours, :2], atol=1e-3)
+        assert (np.linalg.det(example["to_image"][:, :2]) < 0) == bool(flip)
+
+
+def test_flip_mirrors_the_crop(record, rng):
+    plain = transforms.make_example(record, CORNERS, (64, 48))
+    mirrored = transforms.make_example(
+        record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng
+    )
+    np.testing.assert_allclose(mirrored["image"].astype(int), plain["image"][:, ::-1], atol=2)
+    np.testing.assert_allclose(mirrored["keypoints"][:, 0], 47 - plain["keypoints"][[1, 0, 2], 0], atol=1e-4)
+
+
+def test_flipped_weights_change_places(record, rng):
+    record["keypoints"][0, 2] = 0
+    example = transforms.make_example(
+        record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng
+    )
+    assert example["weight"].tolist() == [1, 0, 1]
+
+
+def test_rotation_of_a_flipped_view_is_that_of_the_mirrored_image():
+    view = View(np.array([30.0, 40.0]), np.array([97.0, 129.0]), rotation=90.0, flipped=True)
+    transform = transforms.view_transform(view, 200, (129, 97), "unbiased")
+    # A point left of the centre is right of it in the mirror, and above it after a quarter counter-clockwise.
+    np.testing.assert_allclose(geometry.apply(transform, [20.0, 40.0]), [48, 64 - 10])
+
+
+def test_outside_of_the_image_is_black():
+    crop = transforms.warp(np.full((10, 10, 3), 255, np.uint8), np.array([[1.0, 0, 5], [0, 1, 5]]), (20, 20))
+    assert crop[:5].max() == 0
+    assert crop[5:15, 5:15].min() == 255
+
+
+def test_scale_is_clipped_normal(rng):
+    drawn = np.array([transforms.draw_scale(0.35, rng) for _ in range(4000)])
+    assert (drawn.min(), drawn.max()) == pytest.approx((0.65, 1.35))
+    assert (drawn == drawn.max()).mean() == pytest.approx(0.159, abs=0.025)  # P(z > 1)
+    assert drawn.mean() == pytest.approx(1, abs=0.02)
+
+
+def test_rotation_is_clipped_normal_with_a_probability(rng):
+    drawn = np.array([transforms.draw_rotation(45, 0.6, rng) for _ in range(4000)])
+    assert (drawn == 0).mean() == pytest.approx(0.4, abs=0.03)
+    turned = drawn[drawn != 0]
+    assert (turned.min(), turned.max()) == (-90, 90)
+    assert (np.abs(turned) < 45).mean() == pytest.approx(0.683, abs=0.03)  # P(|z| < 1)
+
+
+def test_half_body_region_of_the_upper_body(rng):
+    keypoints = full_body(COCO_17)
+    keypoints[11:, 2] = 0
+    view = transforms.half_body(keypoints, COCO_17, 0.75, rng)
+    points = keypoints[:11, :2]
+    np.testing.assert_allclose(view.center, points.mean(0))
+    width = np.ptp(points[:, 0]) + 1  # the extent in pixels; its height is 1
+    np.testing.assert_allclose(view.size, [1.5 * width, 1.5 * width / 0.75])
+
+
+@pytest.mark.parametrize("keypoint_set", [COCO_17, INFANT_21], ids=lambda s: s.name)
+def test_half_body_prefers_the_upper_body(rng, keypoint_set):
+    keypoints = full_body(keypoint_set)
+    views = [transforms.half_body(keypoints, keypoint_set, 0.75, rng) for _ in range(2000)]
+    assert np.mean([view.center[1] == 20 for view in views]) == pytest.approx(0.69, abs=0.03)
+    lower = next(view for view in views if view.center[1] != 20)
+    np.testing.assert_allclose(lower.center, keypoints[~keypoint_set.is_upper, :2].mean(0))
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "chosen"), [(2, 3, "lower"), (3, 2, "upper"), (2, 2, "upper"), (1, 2, None), (0, 0, None)]
+)
+def test_half_body_with_few_points(rng, upper, lower, chosen):
+    keypoints = full_body(COCO_17)
+    keypoints[upper:11, 2] = 0
+    keypoints[11 + lower :, 2] = 0
+    for _ in range(20):
+        view = transforms.half_body(keypoints, COCO_17, 0.75, rng)
+        assert chosen == (None if view is None else "upper" if view.center[1] == 20 else "lower")
+
+
+@pytest.mark.parametrize(("labelled", "halved"), [(8, False), (9, True)])
+def test_half_body_needs_more_than_the_least_labelled_points(rng, labelled, halved):
+    keypoints = full_body(COCO_17)
+    keypoints[labelled:, 2] = 0
+    record = {"box": np.array([0, 0, 400, 400], np.float32), "keypoints": keypoints}
+    augmentation = Augmentation(half_body=1, scale=0, rotation_probability=0, flip=0)
+    view = transforms.draw_view(record, COCO_17, 0.75, augmentation, rng)
+    assert (view.center[1] == 20) == halved
+    assert (view.size[0] < 400) == halved
+
+
+def test_augmentation_is_a_function_of_the_generator(record):
+    examples = [
+        transforms.make_example(record, CORNERS, (64, 48), augmentation=Augmentation(), rng=np.random.default_rng(seed))
+        for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(examples[0]["image"], examples[1]["image"])
+    assert (examples[0]["image"] != examples[2]["image"]).any()
+
+
+def test_crops_equal_the_reference(test_data):
+    reference = np.load(REFERENCE / "pipeline_coco_mini.npz")
+    crops = np.load(test_data / "coco_mini/pipeline_crops.npz")
+    source = CocoKeypoints(test_data / "coco_mini", "val2017", COCO_17)
+    assert [source[i]["id"] for i in range(len(source))] == reference["ann_id"].tolist()
+    for i, expected in enumerate(crops["crop"]):
+        assert source[i]["id"] == crops["ann_id"][i]
+        region = reference["center_scale"][i]
+        view = View(region[:2], region[2:] * 200, float(reference["rotation"][i]))
+        image = transforms.read_image(source[i]["image"])
+        crop = transforms.warp(
+            image, transforms.view_transform(view, image.shape[1], INPUT_SIZE, "unbiased"), INPUT_SIZE
+        )
+        assert np.abs(crop.astype(int) - expected).mean() < 1
+
+
+def test_unturned_examples_equal_the_reference(test_data):
+    reference = np.load(REFERENCE / "pipeline_coco_mini.npz")
+    crops = np.load(test_data / "coco_mini/pipeline_crops.npz")["crop"]
+    source = CocoKeypoints(test_data / "coco_mini", "val2017", COCO_17)
+    for i in np.flatnonzero(reference["rotation"] == 0):
+        example = transforms.make_example(source[i], COCO_17, INPUT_SIZE)
+        in_heatmap = (example["keypoints"] - [95.5, 127.5]) * 47 / 191 + [23.5, 31.5]  # centre to centre
+        labelled = example["weight"] > 0
+        np.testing.assert_allclose(in_heatmap[labelled], reference["joints_heatmap"][i][labelled], atol=1e-3)
+        expected = geometry.invert(reference["affine_image"][i])
+        np.testing.assert_allclose(example["to_image"], expected, atol=1e-3)
+        if i < len(crops):
+            assert np.abs(example["image"].astype(int) - crops[i]).mean() < 1
