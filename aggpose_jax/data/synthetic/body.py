@@ -1,0 +1,182 @@
+"""The infant's body: proportions, joint angles over time, and the joints that follow from them.
+
+Lengths are in statures (crown to heel with straight legs). The axes are those of an image of an upright supine infant seen
+from above: x towards the infant's left, y towards the feet, z towards the camera; the origin is the navel's place on the
+spine. Angles are in radians. Pairs of points are [right, left].
+"""
+
+import dataclasses
+
+import numpy as np
+
+from aggpose_jax.data.synthetic.ranges import Ranges, pick
+
+TRUNK = ("bend", "twist", "hip_twist", "tilt", "yaw", "pitch")
+ARM = ("abduct", "raise", "elbow", "fore_raise", "wrist")
+LEG = ("spread", "lift", "knee", "shank_lift", "ankle", "foot_lift")
+ANGLES = len(TRUNK) + 2 * len(ARM) + 2 * len(LEG)
+
+# Each posture: how often, and the interval in degrees of every angle of the limb.
+ARM_POSTURES = {
+    "up": (0.24, ((105, 160), (0, 25), (0, 45), (0, 30), (-25, 25))),
+    "cactus": (0.24, ((55, 110), (0, 25), (45, 115), (0, 40), (-30, 30))),
+    "straight": (0.22, ((15, 125), (0, 20), (-10, 35), (0, 25), (-30, 30))),
+    "chest": (0.16, ((10, 55), (12, 30), (-135, -75), (8, 25), (-30, 30))),
+    "reach": (0.14, ((20, 140), (25, 60), (-40, 70), (5, 55), (-30, 30))),
+}
+LEG_POSTURES = {
+    "frog": (0.30, ((45, 95), (5, 30), (65, 140), (-20, 10), (0, 45), (0, 40))),
+    "straight": (0.25, ((0, 32), (0, 12), (-5, 28), (-8, 8), (0, 45), (10, 55))),
+    "bent": (0.25, ((10, 50), (20, 50), (15, 80), (-45, -5), (0, 45), (0, 40))),
+    "kick": (0.20, ((-5, 60), (25, 60), (-25, 50), (-15, 35), (-10, 40), (10, 55))),
+}
+TRUNK_DEGREES = ((-18, 18), (-22, 22), (-22, 22), (-25, 25), (-52, 52), (-12, 14))
+
+UPPER_ARM, FOREARM, HAND = 0.15, 0.135, 0.088
+THIGH, SHANK, FOOT = 0.175, 0.165, 0.105
+SHOULDER, HIP = 0.112, 0.068
+CHEST_UP, SHOULDER_UP, PELVIS_DOWN = 0.165, 0.185, 0.12
+HEAD_HEIGHT, HEAD_WIDTH = 0.122, 0.100
+EYE_AT, CHIN_AT = (0.44, 0.16), (0.0, 1.08)
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """One infant: its proportions and how it moves.
+
+    Attributes:
+      arm, leg, head, girth: sizes over the standard infant's.
+      base: [A] mean angles.
+      amplitude, frequency, phase: [3, A] of the sinusoids added to the mean; hertz.
+    """
+
+    arm: float
+    leg: float
+    head: float
+    girth: float
+    base: np.ndarray
+    amplitude: np.ndarray
+    frequency: np.ndarray
+    phase: np.ndarray
+
+    def angles(self, time: float) -> np.ndarray:
+        """[A] joint angles at a time in seconds: trunk, right arm, left arm, right leg, left leg."""
+        waves = self.amplitude * np.sin(2 * np.pi * self.frequency * time + self.phase)
+        return self.base + waves.sum(axis=0)
+
+
+def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
+    """A random infant: proportions within the ranges, a posture for every limb, and slow writhing with fidgets."""
+    sizes = [pick(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth)]
+    vigour = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.14)])
+    spread = rng.uniform(0.3, 1.0, (3, ANGLES)) * np.array([[1.0], [0.6], [0.12]])
+    frequency = rng.uniform([[0.08], [0.25], [0.9]], [[0.25], [0.7], [1.8]], (3, ANGLES))
+    phase = rng.uniform(0, 2 * np.pi, (3, ANGLES))
+    return Body(*sizes, _draw_posture(rng), spread * vigour, frequency, phase)
+
+
+def _draw_posture(rng: np.random.Generator) -> np.ndarray:
+    low, high = np.radians(np.array(TRUNK_DEGREES, float).T)
+    return np.concatenate([rng.uniform(low, high), _draw_pair(rng, ARM_POSTURES), _draw_pair(rng, LEG_POSTURES)])
+
+
+def _draw_pair(rng: np.random.Generator, postures: dict) -> np.ndarray:
+    """Angles of the right and the left limb, which take the same posture more often than chance."""
+    shares, intervals = zip(*postures.values(), strict=True)
+    right, left = rng.choice(len(shares), 2, p=shares)
+    if rng.random() < 0.35:
+        left = right
+    low, high = np.radians(np.array([intervals[right], intervals[left]], float)).transpose(2, 0, 1)
+    return rng.uniform(low, high).ravel()
+
+
+def _turn(angle: float) -> np.ndarray:
+    """[3, 3] rotation in the image plane; a positive angle turns x towards y."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def _directions(inplane: np.ndarray, raised: np.ndarray) -> np.ndarray:
+    """[2, 3] unit vectors of the right and left limb: 0 points to the feet, π/2 outwards; raised towards the camera."""
+    side = np.array([-1.0, 1.0])
+    flat = np.cos(raised)
+    return np.stack([side * np.sin(inplane) * flat, np.cos(inplane) * flat, np.sin(raised)], axis=1)
+
+
+def on_head(angles: np.ndarray, longitude, latitude) -> np.ndarray:
+    """Places on the unit head, before tilt: longitude 0 is the face's middle, positive latitude is towards the chin."""
+    yaw, pitch = angles[TRUNK.index("yaw")], angles[TRUNK.index("pitch")]
+    longitude, latitude = np.broadcast_arrays(np.asarray(longitude) + yaw, np.asarray(latitude) + pitch)
+    flat = np.cos(latitude)
+    return np.stack([np.sin(longitude) * flat, np.sin(latitude), np.cos(longitude) * flat], axis=-1)
+
+
+def joints(body: Body, time: float) -> dict[str, np.ndarray]:
+    """The body's points at a time: [2, 3] for pairs, [3] for single points, [3, 3] for the frame of the head.
+
+    `head_frame` takes `on_head` places to offsets from `head`.
+    """
+    angles = body.angles(time)
+    bend, twist, hip_twist, tilt, _, _ = angles[: len(TRUNK)]
+    upper, lower = _turn(bend / 2), _turn(-bend / 2)
+    arms = angles[len(TRUNK) : len(TRUNK) + 2 * len(ARM)].reshape(2, -1).T
+    legs = angles[len(TRUNK) + 2 * len(ARM) :].reshape(2, -1).T
+    points = _trunk_joints(upper, lower, twist, hip_twist)
+    points |= _head_joints(body, angles, points["neck"], upper @ _turn(tilt))
+    points |= _arm_joints(body, arms, points["shoulder"], upper)
+    points |= _leg_joints(body, legs, points["hip"], lower)
+    return points
+
+
+def _trunk_joints(upper: np.ndarray, lower: np.ndarray, twist: float, hip_twist: float) -> dict[str, np.ndarray]:
+    side = np.array([[-1.0], [1.0]])
+    across = np.array([np.cos(twist), 0, -np.sin(twist)])
+    hip_across = np.array([np.cos(hip_twist), 0, -np.sin(hip_twist)])
+    front = np.array([np.sin(twist), 0, np.cos(twist)])
+    belly = np.array([np.sin((twist + hip_twist) / 2), 0, np.cos((twist + hip_twist) / 2)])
+    return {
+        "shoulder": (np.array([0, -SHOULDER_UP, 0.035]) + side * SHOULDER * across) @ upper.T,
+        "hip": (np.array([0, PELVIS_DOWN, 0.03]) + side * HIP * hip_across) @ lower.T,
+        "neck": upper @ np.array([0, -SHOULDER_UP - 0.02, 0.03]),
+        "spine_top": upper @ np.array([0, -CHEST_UP, 0.0]),
+        "navel_base": np.zeros(3),
+        "spine_bottom": lower @ np.array([0, PELVIS_DOWN, 0.0]),
+        "chest": upper @ (np.array([0, -CHEST_UP, 0]) + 0.07 * front),
+        "navel": 0.075 * belly,
+    }
+
+
+def _head_joints(body: Body, angles: np.ndarray, neck: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray]:
+    size = body.head * np.array([HEAD_WIDTH, HEAD_HEIGHT, HEAD_WIDTH])
+    head = neck + frame @ np.array([0, -0.93 * size[1], 0.03])
+    head_frame = frame * size
+    eyes = on_head(angles, [-EYE_AT[0], EYE_AT[0]], EYE_AT[1])
+    chin = on_head(angles, *CHIN_AT)
+    return {"head": head, "head_frame": head_frame, "eye": head + eyes @ head_frame.T, "chin": head + head_frame @ chin}
+
+
+def _arm_joints(body: Body, arms: np.ndarray, shoulder: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray]:
+    abduct, raised, elbow_angle, fore_raised, wrist_angle = arms
+    fore = abduct + elbow_angle
+    elbow = shoulder + body.arm * UPPER_ARM * _directions(abduct, raised) @ frame.T
+    wrist = elbow + body.arm * FOREARM * _directions(fore, fore_raised) @ frame.T
+    finger = wrist + body.arm * HAND * _directions(fore + wrist_angle, 0.8 * fore_raised) @ frame.T
+    return {"elbow": elbow, "wrist": wrist, "finger": finger}
+
+
+def _leg_joints(body: Body, legs: np.ndarray, hip: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray]:
+    spread, lift, knee_angle, shank_lift, ankle_angle, foot_lift = legs
+    shank = spread - knee_angle
+    knee = hip + body.leg * THIGH * _directions(spread, lift) @ frame.T
+    ankle = knee + body.leg * SHANK * _directions(shank, shank_lift) @ frame.T
+    toe = ankle + body.leg * FOOT * _directions(shank + ankle_angle, foot_lift) @ frame.T
+    return {"knee": knee, "ankle": ankle, "toe": toe}
+
+
+def keypoints(points: dict[str, np.ndarray]) -> np.ndarray:
+    """[21, 3] the points of `INFANT_21` in the body's axes."""
+    pairs = np.stack(
+        [points[n] for n in ("eye", "shoulder", "elbow", "wrist", "finger", "hip", "knee", "ankle", "toe")]
+    )
+    single = np.stack([points[n] for n in ("chin", "chest", "navel")])
+    return np.concatenate([pairs[:, 0], pairs[:, 1], single])

@@ -1,0 +1,131 @@
+"""Patterns of sheets and clothes: small tiles that repeat, and the soft fields that light and wrinkle them."""
+
+import colorsys
+import functools
+
+import cv2
+import numpy as np
+
+TILE = 48
+
+
+def colour(hue: float, saturation: float, value: float) -> np.ndarray:
+    """[3] float RGB of 0..255 from a hue in degrees."""
+    return 255 * np.array(colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value))
+
+
+def tile(pattern: str, ground: np.ndarray, figure: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """[TILE, TILE, 3] uint8: one period of a pattern of `PATTERNS` in two colours."""
+    weight = PATTERNS[pattern](rng)[..., None]
+    return (ground + weight * (figure - ground)).clip(0, 255).astype(np.uint8)
+
+
+def _blank() -> np.ndarray:
+    return np.zeros((TILE, TILE), np.uint8)
+
+
+def _unit(drawn: np.ndarray) -> np.ndarray:
+    return drawn.astype(np.float32) / 255
+
+
+def _plain(rng: np.random.Generator) -> np.ndarray:
+    return np.zeros((TILE, TILE), np.float32)
+
+
+def _stripes(rng: np.random.Generator) -> np.ndarray:
+    drawn = _blank()
+    drawn[: rng.integers(6, 30)] = 255
+    if rng.random() < 0.5:
+        drawn[36:40] = 160
+    return _unit(drawn)
+
+
+def _checks(rng: np.random.Generator) -> np.ndarray:
+    half = np.arange(TILE) < TILE // 2
+    return (half[:, None] ^ half[None, :]).astype(np.float32)
+
+
+def _dots(rng: np.random.Generator) -> np.ndarray:
+    drawn, radius = _blank(), int(rng.integers(4, 10))
+    for centre in ((12, 12), (36, 36)):
+        cv2.circle(drawn, centre, radius, 255, -1, cv2.LINE_AA)
+    return _unit(drawn)
+
+
+def _blotches(rng: np.random.Generator) -> np.ndarray:
+    coarse = np.pad(rng.random((6, 6), np.float32), ((0, 1), (0, 1)), "wrap")
+    smooth = cv2.resize(coarse, (TILE + 8, TILE + 8), interpolation=cv2.INTER_LINEAR)[4:-4, 4:-4]
+    return np.clip(3 * smooth - 1, 0, 1)
+
+
+def _gingham(rng: np.random.Generator) -> np.ndarray:
+    half = 0.5 * (np.arange(TILE) < TILE // 2).astype(np.float32)
+    return half[:, None] + half[None, :]
+
+
+def _flowers(rng: np.random.Generator) -> np.ndarray:
+    drawn, petals = _blank(), int(rng.integers(4, 7))
+    for x, y, size in ((13, 13, 4.0), (37, 35, 5.0)):
+        for k in range(petals):
+            angle = 2 * np.pi * k / petals
+            petal = (round(x + 1.3 * size * np.cos(angle)), round(y + 1.3 * size * np.sin(angle)))
+            cv2.circle(drawn, petal, round(0.8 * size), 255, -1, cv2.LINE_AA)
+        cv2.circle(drawn, (x, y), 2, 90, -1, cv2.LINE_AA)
+    return _unit(drawn)
+
+
+def _diamonds(rng: np.random.Generator) -> np.ndarray:
+    place = np.abs(np.arange(TILE) - TILE / 2 + 0.5)
+    return np.clip(TILE / 2 - place[:, None] - rng.uniform(1.0, 1.8) * place[None, :], 0, 1).astype(np.float32)
+
+
+def _zigzag(rng: np.random.Generator) -> np.ndarray:
+    place = np.arange(TILE)
+    wave = np.abs(place % 24 - 12)
+    height = (place[:, None] + wave[None, :]) % 24
+    return np.clip(rng.uniform(5, 11) - np.abs(height - 12), 0, 1).astype(np.float32)
+
+
+PATTERNS = {
+    "plain": _plain,
+    "stripes": _stripes,
+    "checks": _checks,
+    "dots": _dots,
+    "blotches": _blotches,
+    "gingham": _gingham,
+    "flowers": _flowers,
+    "diamonds": _diamonds,
+    "zigzag": _zigzag,
+}
+
+
+def wrap(tile_: np.ndarray, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[h, w, 3] uint8: the tile repeated over a (width, height) area; frame [2, 3] takes tile to area pixels."""
+    return cv2.warpAffine(tile_, frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+
+
+def frame(angle: float, zoom: float, x: float, y: float) -> np.ndarray:
+    """[2, 3] tile pixels → area pixels: zoomed, turned by an angle in radians, the tile's corner at (x, y)."""
+    c, s = zoom * np.cos(angle), zoom * np.sin(angle)
+    return np.array([[c, -s, x], [s, c, y]])
+
+
+def folds(rng: np.random.Generator, depth: float, size: tuple[int, int]) -> np.ndarray:
+    """[h, w] float32 around 1: creases and soft lumps of cloth over a (width, height) area."""
+    y, x = np.mgrid[0:1:30j, 0:1.33:40j].astype(np.float32)
+    bent = x + 0.15 * np.sin(rng.uniform(2, 5) * y + rng.uniform(0, 6)), y + 0.15 * np.sin(rng.uniform(2, 5) * x)
+    field = np.zeros_like(x)
+    for _ in range(4):
+        angle, place = rng.uniform(0, np.pi), rng.uniform(-0.2, 1.0)
+        across = bent[0] * np.cos(angle) + bent[1] * np.sin(angle) - place
+        width = rng.uniform(0.03, 0.09)
+        field += across / width * np.exp(-((across / width) ** 2)) * rng.uniform(0.4, 1.0)
+    field += 0.25 * cv2.resize(rng.standard_normal((6, 8), np.float32), (40, 30), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(1 + depth * field, size, interpolation=cv2.INTER_CUBIC)
+
+
+@functools.cache
+def grain() -> np.ndarray:
+    """[272, 352, 3] uint8 around 128: the sensor noise that frames take a window of."""
+    noise = np.random.default_rng(0).standard_normal((272, 352, 3), np.float32)
+    return (128 + 32 * cv2.GaussianBlur(noise, (3, 3), 0.6) / 0.6).clip(0, 255).astype(np.uint8)

@@ -1,0 +1,79 @@
+"""Synthetic records: pure functions of their index, labelled as COCO labels."""
+
+import numpy as np
+import pytest
+
+from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
+from aggpose_jax.errors import UserError
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("make", [lambda: SyntheticInfants(9), lambda: SyntheticMovement(3, 3, split="test")])
+def test_a_record_depends_on_its_index_alone(make):
+    forwards, backwards = make(), make()
+    first = {i: forwards[i] for i in (0, 4, 8)}
+    second = {i: backwards[i] for i in (8, 4, 0)}
+    assert all(same(first[i], second[i]) for i in first)
+    assert same(forwards[-1], first[8])
+
+
+def test_every_index_split_and_seed_is_another_infant():
+    sources = [SyntheticInfants(3), SyntheticInfants(3, split="test"), SyntheticInfants(3, seed=1)]
+    records = [source[i] for source in sources for i in range(3)]
+    assert len({r["image"].tobytes() for r in records}) == 9
+    assert len({r["keypoints"].tobytes() for r in records}) == 9
+
+
+def test_a_longer_source_begins_with_the_shorter():
+    assert same(SyntheticInfants(2)[1], SyntheticInfants(1000)[1])
+
+
+def test_record_form():
+    record = SyntheticMovement(2, 3)[4]
+    assert record["image"].shape == (240, 320, 3)
+    assert record["image"].dtype == np.uint8
+    assert record["keypoints"].shape == (21, 3)
+    assert record["keypoints"].dtype == record["box"].dtype == np.float32
+    assert (record["id"], record["image_id"], record["video_id"], record["frame"]) == (5, 5, 2, 1)
+
+
+def test_past_the_end_and_unknown_split():
+    with pytest.raises(IndexError):
+        SyntheticInfants(3)[3]
+    with pytest.raises(UserError, match="train, test"):
+        SyntheticInfants(3, split="val")
+
+
+def test_labels_follow_from_the_points():
+    truth = SyntheticInfants(300).ground_truth()
+    seen = set()
+    for annotation in truth["annotations"]:
+        points = [annotation["keypoints"][i : i + 3] for i in range(0, 63, 3)]
+        labelled = [(x, y) for x, y, visibility in points if visibility]
+        seen |= {visibility for _, _, visibility in points}
+        assert all((x, y) == (0, 0) for x, y, visibility in points if not visibility)
+        assert all(0 <= x <= 319 and 0 <= y <= 239 for x, y in labelled)
+        columns, rows = zip(*labelled, strict=True)
+        box = [min(columns), min(rows), max(columns) - min(columns), max(rows) - min(rows)]
+        np.testing.assert_allclose(annotation["bbox"], box, rtol=1e-6)
+        assert annotation["area"] == pytest.approx(0.53 * box[2] * box[3], rel=1e-5)
+        assert annotation["num_keypoints"] == len(labelled)
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize("source", [SyntheticInfants(4, split="test"), SyntheticMovement(2, 2, seed=3)])
+def test_ground_truth_is_what_the_records_say(source):
+    truth = source.ground_truth()
+    for i, (image, annotation) in enumerate(zip(truth["images"], truth["annotations"], strict=True)):
+        record = source[i]
+        assert image["id"] == annotation["image_id"] == record["image_id"]
+        assert annotation["id"] == record["id"]
+        assert annotation["keypoints"] == record["keypoints"].ravel().tolist()
+        assert annotation["bbox"] == record["box"].tolist()
+        assert annotation["area"] == record["area"]
+        assert (image["height"], image["width"]) == record["image"].shape[:2]
+        assert image.get("frame") == record.get("frame")
+    assert truth["categories"][0]["keypoints"][17] == "left_toe"
