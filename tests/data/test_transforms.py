@@ -202,15 +202,16 @@ def test_half_body_prefers_the_upper_body(rng, keypoint_set):
 
 
 @pytest.mark.parametrize(
-    ("upper", "lower", "chosen"), [(2, 3, "lower"), (3, 2, "upper"), (2, 2, "upper"), (1, 2, None), (0, 0, None)]
+    ("upper", "lower", "chosen"),
+    [(2, 3, "lower"), (3, 2, "upper"), (2, 2, "upper"), (1, 2, None), (3, 3, "either"), (0, 0, None)],
 )
 def test_half_body_with_few_points(rng, upper, lower, chosen):
     keypoints = full_body(COCO_17)
     keypoints[upper:11, 2] = 0
     keypoints[11 + lower :, 2] = 0
-    for _ in range(20):
-        view = transforms.half_body(keypoints, COCO_17, 0.75, rng)
-        assert chosen == (None if view is None else "upper" if view.center[1] == 20 else "lower")
+    views = [transforms.half_body(keypoints, COCO_17, 0.75, rng) for _ in range(20)]
+    drawn = {None if view is None else "upper" if view.center[1] == 20 else "lower" for view in views}
+    assert drawn == ({"upper", "lower"} if chosen == "either" else {chosen})
 
 
 @pytest.mark.parametrize(("labelled", "halved"), [(8, False), (9, True)])
@@ -222,6 +223,19 @@ def test_half_body_needs_more_than_the_least_labelled_points(rng, labelled, halv
     view = transforms.draw_view(record, COCO_17, 0.75, augmentation, rng)
     assert (view.center[1] == 20) == halved
     assert (view.size[0] < 400) == halved
+
+
+def test_views_vary_as_told(rng):
+    record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
+    views = [transforms.draw_view(record, CORNERS, 0.75, Augmentation(), rng) for _ in range(2000)]
+    widths = np.array([view.size[0] for view in views])
+    assert (widths.min(), widths.max()) == pytest.approx((0.65 * 75, 1.35 * 75))
+    assert np.mean([view.flipped for view in views]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([view.rotation == 0 for view in views]) == pytest.approx(0.4, abs=0.04)
+    assert all(view.center.tolist() == [50, 70] for view in views)
+    halves = [transforms.draw_view({**record, "keypoints": full_body(COCO_17)}, COCO_17, 0.75, Augmentation(), rng)
+              for _ in range(2000)]  # fmt: skip
+    assert np.mean([view.center.tolist() != [50, 70] for view in halves]) == pytest.approx(0.3, abs=0.04)
 
 
 def test_augmentation_is_a_function_of_the_generator(record):

@@ -1,0 +1,107 @@
+"""Pictures of poses."""
+
+import numpy as np
+import pytest
+
+from aggpose_jax.pose import draw
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
+
+CROSS = KeypointSet(
+    "cross",
+    ("left_hand", "left_arm", "right_arm", "right_hand", "chin", "navel"),
+    ((0, 3), (1, 2)),
+    ((0, 1), (2, 3), (4, 5), (1, 2), (4, 0)),
+    (0.1,) * 6,
+    (0, 1),
+)
+GREY = np.full((200, 200, 3), 128, np.uint8)
+
+
+@pytest.fixture
+def keypoints() -> np.ndarray:
+    """[6, 3] far enough from each other that the middle of a limb shows the limb alone."""
+    points = np.array([[160, 20], [160, 100], [40, 100], [40, 20], [100, 20], [100, 180]], float)
+    return np.column_stack([points, np.ones(6)])
+
+
+def middle(keypoints: np.ndarray, a: int, b: int, share: float = 0.5) -> tuple[int, int]:
+    """(row, column) on a limb."""
+    x, y = keypoints[a, :2] * (1 - share) + keypoints[b, :2] * share
+    return round(y), round(x)
+
+
+def test_limbs_have_the_colour_of_their_side(keypoints):
+    picture = draw.draw_pose(GREY, keypoints, CROSS)
+    assert tuple(picture[middle(keypoints, 0, 1)]) == draw.LEFT
+    assert tuple(picture[middle(keypoints, 2, 3)]) == draw.RIGHT
+    assert tuple(picture[middle(keypoints, 4, 5)]) == draw.MIDDLE
+    assert tuple(picture[middle(keypoints, 1, 2, 0.25)]) == draw.MIDDLE
+    assert tuple(picture[middle(keypoints, 4, 0)]) == draw.LEFT
+    assert len({draw.LEFT, draw.RIGHT, draw.MIDDLE}) == 3
+
+
+def test_the_image_stays_as_it_is(keypoints):
+    image = GREY.copy()
+    picture = draw.draw_pose(image, keypoints, CROSS)
+    np.testing.assert_array_equal(image, GREY)
+    assert picture.shape == GREY.shape
+    assert picture.dtype == np.uint8
+    assert (picture[0] == 128).all()
+
+
+def test_only_what_scores_more_than_the_threshold_is_drawn(keypoints):
+    keypoints[0, 2], keypoints[3, 0] = 0.3, np.nan
+    picture = draw.draw_pose(GREY, keypoints, CROSS, threshold=0.3)
+    assert tuple(picture[middle(keypoints, 0, 1)]) == (128, 128, 128)
+    assert tuple(picture[20, 160]) == (128, 128, 128)
+    assert (picture[:60, 20:60] == 128).all()  # around what is nan
+    assert tuple(picture[middle(keypoints, 4, 5)]) == draw.MIDDLE
+
+
+def test_nothing_to_draw(keypoints):
+    np.testing.assert_array_equal(draw.draw_pose(GREY, np.zeros((6, 3)), CROSS), GREY)
+
+
+def test_points_outside_of_the_image(keypoints):
+    keypoints[0, :2], keypoints[5, :2] = [1e12, -1e12], [100, 260]
+    picture = draw.draw_pose(GREY, keypoints, CROSS)
+    assert tuple(picture[190, 100]) == draw.MIDDLE
+
+
+@pytest.mark.parametrize("keypoint_set", [COCO_17, INFANT_21], ids=lambda s: s.name)
+def test_all_sets_are_drawn_with_all_colours(keypoint_set):
+    rng = np.random.default_rng(0)
+    keypoints = np.column_stack([rng.uniform(10, 190, (len(keypoint_set), 2)), np.ones(len(keypoint_set))])
+    colours = {tuple(pixel) for pixel in draw.draw_pose(GREY, keypoints, keypoint_set).reshape(-1, 3).tolist()}
+    assert {draw.LEFT, draw.RIGHT, draw.MIDDLE} <= colours
+
+
+def test_contact_sheet_places_images_row_by_row():
+    images = [np.full((20, 10, 3), level, np.uint8) for level in (50, 100, 150)]
+    images[1] = images[1][:10]
+    sheet = draw.contact_sheet(images, columns=2)
+    gap = draw.GAP
+    assert sheet.shape == (2 * 20 + 3 * gap, 2 * 10 + 3 * gap, 3)
+    assert (sheet[gap : gap + 20, gap : gap + 10] == 50).all()
+    assert (sheet[gap + 5 : gap + 15, 2 * gap + 10 : 2 * gap + 20] == 100).all()  # in the middle of its cell
+    assert (sheet[2 * gap + 20 : 2 * gap + 40, gap : gap + 10] == 150).all()
+    for level, pixels in ((50, 200), (100, 100), (150, 200)):
+        assert (sheet == level).all(-1).sum() == pixels
+
+
+def test_heatmap_sheet_shows_each_peak_where_it_is():
+    heatmaps = np.zeros((17, 13, 2))
+    heatmaps[4, 9, 0] = heatmaps[12, 3, 1] = 1
+    crop = np.full((65, 49, 3), 100, np.uint8)
+    sheet = draw.heatmap_sheet(crop, heatmaps, ("left_eye", "navel"), columns=1).astype(int)
+    tile = 65 + draw.CAPTION
+    assert sheet.shape == (2 * tile + 3 * draw.GAP, 49 + 2 * draw.GAP, 3)
+    for k, (row, column) in enumerate([(16, 36), (48, 12)]):  # 64 / 16 and 48 / 12 gaps: 4 times as far
+        top = draw.GAP + k * (tile + draw.GAP) + draw.CAPTION
+        shown = sheet[top : top + 65, draw.GAP : draw.GAP + 49]
+        warmth = shown[..., 0] - shown[..., 2]
+        assert np.unravel_index(shown.sum(-1).argmax(), (65, 49)) == (row, column)
+        assert warmth[row, column] > 50
+        assert (shown[row + 8 :, :] == 75).all()
+        caption = sheet[top - draw.CAPTION : top, draw.GAP : draw.GAP + 49]
+        assert caption.max() > 150
