@@ -17,7 +17,7 @@ UPPER_BODY_PROBABILITY = 0.69
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How far the views of a person vary in training; the defaults are those for COCO (AggPose §4.1).
+    """How far the views of a person vary in training; the defaults are those for COCO (AggPose §4.2, after HRNet).
 
     Attributes:
       half_body: probability of showing only the upper or the lower body.
