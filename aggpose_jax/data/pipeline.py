@@ -1,0 +1,50 @@
+"""A source and a transform become batches. The n-th batch is a function of (seed, n) alone."""
+
+from collections.abc import Callable, Iterator
+
+import grain
+import numpy as np
+
+Batch = dict[str, np.ndarray]
+
+
+def training_batches(
+    source,
+    make_example: Callable[[dict, np.random.Generator], Batch],
+    *,
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    threads: int = 2,
+) -> Iterator[Batch]:
+    """Endless batches of augmented examples; every epoch is shuffled anew and batches run across its end.
+
+    Args:
+      source: indexable records.
+      make_example: (record, generator) → example; the generator depends on (seed, position) only.
+      batch_size: examples in a batch.
+      seed: of the order and of the augmentation.
+      start: number of the first batch, where a resumed run goes on.
+      threads: that make batches ahead of time.
+    """
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(make_example)
+    batches = examples.batch(batch_size, drop_remainder=True)[start:]
+    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
+
+
+def evaluation_batches(
+    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 2
+) -> Iterator[Batch]:
+    """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0."""
+    batches = grain.MapDataset.source(source).map(make_example).batch(batch_size)
+    for batch in batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)):
+        yield _fill(batch, batch_size)
+
+
+def _fill(batch: Batch, batch_size: int) -> Batch:
+    missing = batch_size - len(batch["valid"])
+    if not missing:
+        return batch
+    filled = {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in batch.items()}
+    filled["valid"][-missing:] = 0
+    return filled

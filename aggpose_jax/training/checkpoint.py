@@ -1,0 +1,98 @@
+"""Checkpoints of a run: written in the background, committed atomically, the latest and the best kept."""
+
+import pathlib
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from aggpose_jax.errors import UserError
+
+METRIC = "AP"
+FOLDER = "checkpoints"
+
+
+def _metric(metrics: dict) -> float:
+    return metrics[METRIC]
+
+
+def open_manager(workdir: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    """The manager of WORKDIR/checkpoints.
+
+    Items of a step: `params`, `average` where a run keeps one, and `optimizer`.
+    """
+    policy = checkpoint_managers.AnyPreservationPolicy(
+        [
+            checkpoint_managers.LatestN(1),
+            checkpoint_managers.BestN(get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False),
+        ]
+    )
+    options = ocp.CheckpointManagerOptions(
+        best_fn=_metric,
+        preservation_policy=None if read_only else policy,
+        cleanup_tmp_directories=not read_only,
+        read_only=read_only,
+        create=not read_only,
+    )
+    return ocp.CheckpointManager(workdir.absolute() / FOLDER, options=options)
+
+
+def save(manager: ocp.CheckpointManager, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:
+    """Starts to write the items of a step; `metrics` are those of an evaluation at this step."""
+    args = ocp.args.Composite(**{name: ocp.args.StandardSave(tree) for name, tree in items.items()})
+    manager.save(step, args=args, metrics=metrics, force=True)
+
+
+def restore(manager: ocp.CheckpointManager, step: int, items: dict[str, Any]) -> dict[str, Any]:
+    """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to."""
+    args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in items.items()})
+    restored = manager.restore(step, args=args)
+    return {name: restored[name] for name in items}
+
+
+def best_step(manager: ocp.CheckpointManager) -> int | None:
+    """The step of the best evaluation, or the latest if none was evaluated."""
+    best = manager.best_step()
+    return manager.latest_step() if best is None else best
+
+
+def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best") -> tuple[int, Any]:
+    """The parameters to use a run by: their average where it kept one.
+
+    Args:
+      workdir: of the run.
+      abstract_params: tree of ShapeDtypeStruct with shardings.
+      which: "best" or "latest".
+
+    Returns:
+      The step and the parameters.
+
+    Raises:
+      UserError: if there is no checkpoint or it is of another network.
+    """
+    if not (workdir / FOLDER).is_dir():
+        raise UserError(f"{workdir}: no {FOLDER} folder in it; give the workdir of a run")
+    with open_manager(workdir, read_only=True) as manager:
+        step = best_step(manager) if which == "best" else manager.latest_step()
+        if step is None:
+            raise UserError(f"{workdir / FOLDER}: no finished checkpoint in it")
+        item = "average" if (manager.directory / str(step) / "average").exists() else "params"
+        saved = manager.item_metadata(step)[item]
+        _check_same_network(workdir, abstract_params, saved.tree if hasattr(saved, "tree") else saved)
+        return step, restore(manager, step, {item: abstract_params})[item]
+
+
+def _check_same_network(workdir: pathlib.Path, expected: Any, saved: Any) -> None:
+    ours, theirs = _shapes(expected), _shapes(saved)
+    if ours != theirs:
+        different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+        raise UserError(
+            f"{workdir}: its checkpoint is of another network: {len(different)} parameters differ, the first is "
+            f"{different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
+        )
+
+
+def _shapes(tree: Any) -> dict[str, tuple]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}

@@ -1,0 +1,248 @@
+"""The training loop: batches → a trained network, whatever the task."""
+
+import dataclasses
+import functools
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.estimation.evaluation import Evaluation
+from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.training.config import load_config, save_config
+from aggpose_jax.training.optimizer import make_optimizer, make_schedule, update_average
+from aggpose_jax.training.reporting import Reporter
+from aggpose_jax.training.tasks import make_task
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=("step", "params", "optimizer", "average"), meta_fields=()
+)
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """All that changes from step to step.
+
+    Attributes:
+      step: number of steps taken, int32.
+      params: of the network.
+      optimizer: state of the optimizer.
+      average: moving average of `params`, or None.
+    """
+
+    step: jax.Array
+    params: Any
+    optimizer: Any
+    average: Any
+
+    @property
+    def evaluated(self) -> Any:
+        """The parameters to use the network by."""
+        return self.params if self.average is None else self.average
+
+
+class Trainer:
+    """A task, an optimizer and a mesh: what makes one state from the one before."""
+
+    def __init__(self, task: Any, config: ml_collections.ConfigDict, mesh: Mesh):
+        self.task, self.config, self.mesh = task, config, mesh
+        self.total_steps = config.steps or round(config.epochs * task.steps_per_epoch)
+        self.schedule = make_schedule(config, task.steps_per_epoch, self.total_steps)
+        self._key = jax.random.key(config.seed)
+        self._optimizer = make_optimizer(config, jax.eval_shape(task.init, self._key), self.schedule)
+        self.shapes = jax.eval_shape(self._new_state)
+        self.shardings = sharding.tree_shardings(self.shapes, mesh)
+        self.step = jax.jit(
+            self._step,
+            in_shardings=(self.shardings, sharding.batch_sharding(mesh)),
+            out_shardings=(self.shardings, sharding.replicated(mesh)),
+            donate_argnums=0,
+        )
+
+    def new_state(self, params: Any = None) -> TrainState:
+        """The state before the first step, with new parameters or the given ones."""
+        return jax.jit(self._new_state, out_shardings=self.shardings)(params)
+
+    def abstract(self) -> TrainState:
+        """Shapes, types and shardings of a state."""
+        return jax.tree.map(
+            lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), self.shapes, self.shardings
+        )
+
+    def _new_state(self, params=None) -> TrainState:
+        params = self.task.init(self._key) if params is None else params
+        average = params if self.config.average_decay else None
+        return TrainState(jnp.zeros((), jnp.int32), params, self._optimizer.init(params), average)
+
+    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, jax.Array]:
+        rng = jax.random.fold_in(self._key, state.step)
+        loss, gradient = jax.value_and_grad(self.task.loss)(state.params, batch, rng)
+        updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            average = update_average(average, params, self.config.average_decay, state.step)
+        return TrainState(state.step + 1, params, optimizer, average), loss
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Evaluation]:
+    """Trains what `config` says, from the latest checkpoint in `workdir` if it holds one.
+
+    Returns:
+      The evaluation of the last parameters as "network", and those of the baselines where the config asks for them.
+
+    Raises:
+      UserError: for a configuration, data or workdir that cannot be used.
+    """
+    started = time.perf_counter()
+    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+    if config.batch_size % mesh.size:
+        raise UserError(f"batch_size: {config.batch_size} does not divide by the {mesh.size} devices")
+    task = make_task(config)
+    trainer = Trainer(task, config, mesh)
+    workdir.mkdir(parents=True, exist_ok=True)
+    save_config(config, workdir / "config.json")
+    reporter = Reporter(workdir)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(trainer.shapes.params))
+    reporter.say(
+        f"{config.model.name}: {parameters:,} parameters on {dict(mesh.shape)} {jax.default_backend()} devices\n"
+        f"{len(task.train_source)} records, batch {config.batch_size}, {trainer.total_steps} steps, in {workdir}"
+    )
+    with checkpoint.open_manager(workdir) as manager:
+        state = _first_state(trainer, manager, reporter)
+        state, result = _run(trainer, state, manager, reporter)
+        manager.wait_until_finished()
+    evaluations = {"network": result}
+    if config.baselines:
+        evaluations |= task.baselines(state.evaluated, mesh)
+    reporter.say(f"finished after {time.perf_counter() - started:.0f} s")
+    return evaluations
+
+
+def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Reporter) -> TrainState:
+    """The latest checkpoint of the run, or new parameters, or those of `init_from`."""
+    abstract = trainer.abstract()
+    step = manager.latest_step()
+    if step is not None:
+        reporter.say(f"going on from the checkpoint of step {step}")
+        items = checkpoint.restore(manager, step, _items(abstract))
+        return TrainState(params=items["params"], average=items.get("average"), **items["optimizer"])
+    if not trainer.config.init_from:
+        return trainer.new_state()
+    params, new = initial_params(trainer, pathlib.Path(trainer.config.init_from))
+    reporter.say(f"parameters from {trainer.config.init_from}; new are {', '.join(new) or 'none'}")
+    return trainer.new_state(params)
+
+
+def initial_params(trainer: Trainer, workdir: pathlib.Path) -> tuple[Any, list[str]]:
+    """New parameters, replaced by those of another run where path and shape are the same.
+
+    Returns:
+      The parameters, and the paths of those that stay new.
+    """
+    other = Trainer(make_task(load_config(workdir / "config.json")), trainer.config, trainer.mesh).abstract().params
+    _, loaded = checkpoint.load_params(workdir, other)
+    by_path = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(loaded)}
+    new = []
+
+    def choose(path, leaf):
+        found = by_path.get(jax.tree_util.keystr(path))
+        if found is not None and found.shape == leaf.shape:
+            return found
+        new.append(jax.tree_util.keystr(path, simple=True, separator="/"))
+        return leaf
+
+    params = jax.tree_util.tree_map_with_path(choose, trainer.new_state().params)
+    if len(new) == len(jax.tree.leaves(params)):
+        raise UserError(f"init_from: {workdir} has no parameter that fits {trainer.config.model.name}")
+    return params, new
+
+
+def _items(state: TrainState) -> dict[str, Any]:
+    """A state as the items of a checkpoint."""
+    items = {"params": state.params, "optimizer": {"step": state.step, "optimizer": state.optimizer}}
+    return items if state.average is None else items | {"average": state.average}
+
+
+def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
+    """Steps up to the last, with evaluations and checkpoints on the way."""
+    config, task = trainer.config, trainer.task
+    eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
+    start, result = int(state.step), None
+    batches = task.train_batches(start)
+    meter = _Meter(trainer, reporter, start)
+    for step in range(start + 1, trainer.total_steps + 1):
+        batch = meter.wait(lambda: sharding.put_batch(next(batches), trainer.mesh))
+        state, loss = trainer.step(state, batch)
+        meter.add(step, loss)
+        last = step == trainer.total_steps
+        if last or step % eval_steps == 0:
+            result = _evaluate(trainer, state, step, reporter)
+            checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
+            meter.restart()
+        elif step % config.checkpoint_steps == 0:
+            checkpoint.save(manager, step, _items(state))
+    if result is None:
+        result = _evaluate(trainer, state, start, reporter)
+    return state, result
+
+
+def _evaluate(trainer, state, step, reporter) -> Evaluation:
+    started = time.perf_counter()
+    result = trainer.task.evaluate(state.evaluated, trainer.mesh)
+    seconds = time.perf_counter() - started
+    reporter.figures(step, {f"eval/{name}": value for name, value in result.figures.items()})
+    reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f} in {seconds:.1f} s")
+    return result
+
+
+class _Meter:
+    """Loss and speed between two log lines, without the time of evaluations."""
+
+    def __init__(self, trainer: Trainer, reporter: Reporter, step: int):
+        self._trainer, self._reporter, self._step = trainer, reporter, step
+        self._losses, self._waited, self._paused = [], 0.0, 0.0
+        self._started = time.perf_counter()
+
+    def wait(self, fetch):
+        """Calls `fetch` and counts its time as waiting for data."""
+        started = time.perf_counter()
+        value = fetch()
+        self._waited += time.perf_counter() - started
+        return value
+
+    def add(self, step: int, loss: jax.Array) -> None:
+        """Notes the loss of a step, and reports where it is time to."""
+        if self._losses:
+            self._losses[-1].block_until_ready()  # one step runs while the next batch is made, and no more
+        self._losses.append(loss)
+        if step % self._trainer.config.log_steps == 0:
+            self._report(step)
+
+    def restart(self) -> None:
+        """Forgets the time since the last report, which an evaluation took."""
+        self._losses, self._waited = [], 0.0
+        self._started = time.perf_counter()
+
+    def _report(self, step: int) -> None:
+        losses = [float(loss) for loss in self._losses]
+        seconds = time.perf_counter() - self._started
+        figures = {
+            "train/loss": sum(losses) / len(losses),
+            "train/learning_rate": float(self._trainer.schedule(step - 1)),
+            "train/images_per_second": len(losses) * self._trainer.config.batch_size / seconds,
+            "train/waiting_for_data": self._waited / seconds,
+        }
+        self._reporter.figures(step, figures)
+        self._reporter.say(
+            f"step {step}/{self._trainer.total_steps}: loss {figures['train/loss']:.3e}, "
+            f"{figures['train/images_per_second']:.0f} images/s, "
+            f"{figures['train/waiting_for_data']:.0%} waiting for data"
+        )
+        self.restart()

@@ -1,0 +1,60 @@
+"""AdamW with schedules and masks, and the average of parameters."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
+    """A tree of bool: the path of a leaf ("stage1_1/blocks/norm1/scale") is fully matched by one of the patterns."""
+    compiled = [re.compile(pattern) for pattern in patterns]
+
+    def matches(path, _):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        return any(pattern.fullmatch(name) for pattern in compiled)
+
+    return jax.tree_util.tree_map_with_path(matches, params)
+
+
+def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Schedule:
+    """The learning rate by step: linear warm-up, then cosine to 0 or ×0.1 at each of `decay_epochs`."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))
+    else:
+        boundaries = {round(epoch * steps_per_epoch) - warmup: 0.1 for epoch in config.decay_epochs}
+        after = optax.piecewise_constant_schedule(config.learning_rate, boundaries)
+    ramp = optax.linear_schedule(config.learning_rate / max(warmup, 1), config.learning_rate, max(warmup - 1, 1))
+    return optax.join_schedules([ramp, after], [warmup]) if warmup else after
+
+
+def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.GradientTransformation:
+    """AdamW; decays where `decay` matches, leaves what `freeze` matches as it is and keeps no state for it.
+
+    Args:
+      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm and freeze.
+      params: whose paths are matched; shapes suffice.
+      schedule: learning rate by step.
+    """
+    adamw = optax.adamw(
+        schedule,
+        *config.betas,
+        eps=config.adam_epsilon,
+        weight_decay=config.weight_decay,
+        mask=lambda p: paths_matching(p, config.decay),
+    )
+    clipped = optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw) if config.clip_norm else adamw
+    if not config.freeze:
+        return clipped
+    labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", paths_matching(params, config.freeze))
+    return optax.multi_transform({"trained": clipped, "frozen": optax.set_to_zero()}, labels)
+
+
+def update_average(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
+    """Exponential moving average of parameters; young averages forget faster, so that the start does not linger."""
+    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)

@@ -1,0 +1,58 @@
+"""Where arrays live: a mesh of ("data", "fsdp"), batches split over both, parameters over "fsdp"."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from aggpose_jax.errors import UserError
+
+STACKED = "blocks"  # parameters below this key have a leading axis over blocks, which a scan slices
+
+
+def make_mesh(data: int, fsdp: int) -> Mesh:
+    """All devices as a mesh of data × fsdp; data = -1 takes what fsdp leaves.
+
+    Raises:
+      UserError: if the product is not the number of devices.
+    """
+    devices = jax.device_count()
+    if data == -1:
+        data = devices // fsdp
+    if data * fsdp != devices:
+        raise UserError(f"mesh: data × fsdp = {data} × {fsdp} does not cover {devices} devices")
+    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """The leading axis over all devices."""
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def tree_shardings(tree: Any, mesh: Mesh) -> Any:
+    """A sharding for every leaf of parameters or of what mirrors them: its largest divisible axis over "fsdp"."""
+
+    def leaf_sharding(path, leaf):
+        stacked = STACKED in jax.tree_util.keystr(path, simple=True, separator="/").split("/")
+        return NamedSharding(mesh, _leaf_spec(leaf.shape, mesh.shape["fsdp"], stacked))
+
+    return jax.tree_util.tree_map_with_path(leaf_sharding, tree)
+
+
+def _leaf_spec(shape: tuple[int, ...], fsdp: int, stacked: bool) -> PartitionSpec:
+    axes = [axis for axis in range(int(stacked), len(shape)) if shape[axis] % fsdp == 0]
+    if fsdp == 1 or not axes:
+        return PartitionSpec()
+    largest = max(axes, key=lambda axis: shape[axis])
+    return PartitionSpec(*("fsdp" if axis == largest else None for axis in range(len(shape))))
+
+
+def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Host arrays onto the devices of the mesh, split along the batch."""
+    return jax.device_put(batch, batch_sharding(mesh))

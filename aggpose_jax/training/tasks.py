@@ -1,0 +1,151 @@
+"""What is learned: a task has data, parameters, a loss and an evaluation. The loop knows no more of it."""
+
+import functools
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from aggpose_jax import models
+from aggpose_jax.data import pipeline, transforms
+from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.synthetic import SyntheticInfants
+from aggpose_jax.errors import UserError
+from aggpose_jax.estimation import evaluation
+from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
+from aggpose_jax.pose.codec import Codec
+from aggpose_jax.pose.keypoints import KEYPOINT_SETS
+from aggpose_jax.training import color, sharding
+from aggpose_jax.training.losses import heatmap_mse
+
+
+class PoseTask:
+    """Keypoints of persons in crops, learned as heatmaps (AggPose §4.1).
+
+    Args:
+      config: see `config.default_config`.
+
+    Raises:
+      UserError: for a configuration that does not fit together.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        if any(side % models.STRIDE for side in config.input_size):
+            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {models.STRIDE}")
+        self.config = config
+        self.keypoint_set = KEYPOINT_SETS[config.keypoint_set]
+        self.codec = Codec(
+            tuple(config.input_size),
+            config.sigma,
+            config.decoder,
+            config.blur_kernel,
+            config.blur_sigma,
+            config.crop_convention,
+        )
+        self.model = models.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
+        self._make_example = functools.partial(
+            transforms.make_example,
+            keypoint_set=self.keypoint_set,
+            input_size=self.codec.input_size,
+            convention=config.crop_convention,
+        )
+        self._estimator = make_estimator(self._apply, self.codec, self.keypoint_set, config.flip_test)
+
+    @functools.cached_property
+    def train_source(self):
+        """Records to train on."""
+        c = self.config
+        if c.data == "synthetic":
+            return SyntheticInfants(c.synthetic_train, split="train", seed=c.seed)
+        return CocoKeypoints(c.data_dir, c.train_split, self.keypoint_set)
+
+    @functools.cached_property
+    def eval_source(self):
+        """Records to evaluate, with the ground truth of their split."""
+        c = self.config
+        if c.data == "synthetic":
+            return SyntheticInfants(c.synthetic_eval, split="test", seed=c.seed)
+        detections = pathlib.Path(c.data_dir) / c.detections if c.detections else None
+        return CocoKeypoints(c.data_dir, c.eval_split, self.keypoint_set, detections)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Batches in one pass over the training records."""
+        return len(self.train_source) / self.config.batch_size
+
+    def init(self, rng: jax.Array) -> Any:
+        """New parameters."""
+        return self.model.init(rng, jnp.zeros((1, *self.codec.input_size, 3)))["params"]
+
+    def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
+        """Endless batches, from the one of step `start` on."""
+        augmentation = transforms.Augmentation(**self.config.augmentation.to_dict())
+
+        def make_example(record, rng):
+            return self._make_example(record, augmentation=augmentation, rng=rng)
+
+        return pipeline.training_batches(
+            self.train_source,
+            make_example,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            start=start,
+            threads=self.config.threads,
+        )
+
+    def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> jax.Array:
+        """The loss of a batch, with everything that is random in training."""
+        color_rng, drop_path_rng = jax.random.split(rng)
+        image = to_unit(batch["image"])
+        if self.config.color_jitter:
+            image = color.jitter(color_rng, image, self.config.color_jitter)
+        heatmaps = self.model.apply(
+            {"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng}
+        )
+        targets, weight = self.codec.encode(batch["keypoints"], batch["weight"])
+        return heatmap_mse(heatmaps, targets, weight)
+
+    def evaluate(self, params: Any, mesh: Mesh) -> evaluation.Evaluation:
+        """Scores the parameters on the evaluation records."""
+        return self._evaluate(lambda batch: self._estimate(params, batch["image"], batch["to_image"], mesh), mesh)
+
+    def baselines(self, params: Any, mesh: Mesh) -> dict[str, evaluation.Evaluation]:
+        """What anything must beat: the mean pose in every box, and the network when it sees another person's crop."""
+
+        def estimate_exchanged(batch):
+            return self._estimate(params, np.roll(batch["image"], 1, axis=0), batch["to_image"], mesh)
+
+        mean_pose = evaluation.mean_pose_results(self.train_source.ground_truth(), self.eval_source.ground_truth())
+        return {
+            "mean pose": evaluation.score(mean_pose, self.eval_source.ground_truth(), self.keypoint_set),
+            "exchanged crops": self._evaluate(estimate_exchanged, mesh),
+        }
+
+    def _evaluate(self, estimate, mesh) -> evaluation.Evaluation:
+        devices = mesh.size
+        batch_size = -(-self.config.eval_batch_size // devices) * devices
+        batches = pipeline.evaluation_batches(
+            self.eval_source, self._make_example, batch_size=batch_size, threads=self.config.threads
+        )
+        nms_threshold = self.config.nms_threshold or None
+        return evaluation.evaluate(estimate, batches, self.eval_source.ground_truth(), self.keypoint_set, nms_threshold)
+
+    def _apply(self, params, images):
+        return self.model.apply({"params": params}, images)
+
+    def _estimate(self, params, image, to_image, mesh) -> np.ndarray:
+        crops = sharding.put_batch({"image": image, "to_image": to_image}, mesh)
+        return np.asarray(self._estimator(params, crops["image"], crops["to_image"]))
+
+
+TASKS = {"pose": PoseTask}
+
+
+def make_task(config: ml_collections.ConfigDict) -> PoseTask:
+    """The task that a configuration names."""
+    return TASKS[config.task](config)
