@@ -31,18 +31,20 @@ class Appearance:
     """Everything about a picture but where things are. Colours are [3] RGB of 0..255; lit and dark sides where paired.
 
     Attributes:
-      sheet, sheet_frame, sheet_folds: tile, [2, 3] tile → frame pixels, seed and depth of the creases.
+      sheet, sheet_period: tile and the side of one period in pixels.
+      sheet_place, sheet_folds: angle and a corner of a tile in the frame; seed and depth of the creases.
       skin, hair, nappy: [2, 3] dark and lit colours; hair None for a bald infant.
       outfit: key of `OUTFITS`; sleeve, trouser: how far arms and legs are clothed.
-      top, bottom, socks: cloths; socks None for bare feet.
-      cover: the blanket's or the caregiver's sleeve's cloth; carer: the caregiver's skin; toy: [2, 3] colours.
+      top, bottom, socks: cloths, None for bare skin; without trousers the bottom is the top.
+      cover: the blanket's cloth; carer: the caregiver's skin; toy: [2, 3] colours.
       light: [3] direction to the light; gain: [3] colour of the light; slope: [2] change of brightness over the frame.
       eyes_open, iris: eyes. mosaic: side of the blocks over the face in pixels, 0 for none.
       blur: standard deviation in pixels; noise: standard deviation in levels.
     """
 
     sheet: np.ndarray
-    sheet_frame: np.ndarray
+    sheet_period: float
+    sheet_place: tuple[float, float, float]
     sheet_folds: tuple[int, float]
     skin: np.ndarray
     hair: np.ndarray | None
@@ -50,8 +52,8 @@ class Appearance:
     outfit: str
     sleeve: float
     trouser: float
-    top: Cloth
-    bottom: Cloth
+    top: Cloth | None
+    bottom: Cloth | None
     socks: Cloth | None
     cover: Cloth
     carer: np.ndarray
@@ -77,10 +79,10 @@ def _draw_sheet(rng: np.random.Generator, ranges: Ranges) -> dict:
     hue = pick(rng, ranges.sheet_hue)
     ground = textures.colour(hue, rng.uniform(0.05, 0.55), rng.uniform(0.55, 0.98))
     figure = textures.colour(pick(rng, ranges.sheet_hue), rng.uniform(0.05, 0.7), rng.uniform(0.35, 1.0))
-    zoom = rng.uniform(0.35, 1.5)
     return {
         "sheet": textures.tile(pattern, ground, figure, rng),
-        "sheet_frame": textures.frame(rng.uniform(0, 2 * np.pi), zoom, *rng.uniform(0, 48, 2)),
+        "sheet_period": rng.uniform(16, 72),
+        "sheet_place": (rng.uniform(0, 2 * np.pi), *rng.uniform(130, 190, 2)),
         "sheet_folds": (int(rng.integers(1 << 31)), rng.uniform(0.04, 0.2)),
     }
 
@@ -112,8 +114,9 @@ def _draw_cloth(rng: np.random.Generator, ranges: Ranges) -> Cloth:
 
 def _draw_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:
     outfit = str(rng.choice(list(OUTFITS), p=[o["share"] for o in OUTFITS.values()]))
-    top, other, cover = (_draw_cloth(rng, ranges) for _ in range(3))
-    socks = (top if rng.random() < 0.5 else other) if rng.random() < 0.3 else None
+    top = _draw_cloth(rng, ranges) if OUTFITS[outfit]["trunk"] else None
+    bottom = _draw_cloth(rng, ranges) if outfit == "leggings" else top
+    socks = _draw_cloth(rng, ranges) if rng.random() < 0.3 else None
     white = textures.colour(rng.uniform(0, 360), rng.uniform(0, 0.12), rng.uniform(0.85, 0.97))
     toy = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
     return {
@@ -121,9 +124,9 @@ def _draw_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:
         "sleeve": rng.uniform(*OUTFITS[outfit]["arm"]),
         "trouser": rng.uniform(*OUTFITS[outfit]["leg"]),
         "top": top,
-        "bottom": other if outfit == "leggings" else top,
+        "bottom": bottom,
         "socks": socks,
-        "cover": cover,
+        "cover": _draw_cloth(rng, ranges),
         "nappy": np.stack([0.6 * white, white]),
         "carer": skin_colours(pick(rng, ranges.melanin), rng),
         "toy": np.stack([0.45 * toy, toy * 1.1]),

@@ -1,8 +1,8 @@
 """The infant's body: proportions, joint angles over time, and the joints that follow from them.
 
-Lengths are in statures (crown to heel with straight legs). The axes are those of an image of an upright supine infant seen
-from above: x towards the infant's left, y towards the feet, z towards the camera; the origin is the navel's place on the
-spine. Angles are in radians. Pairs of points are [right, left].
+Lengths are in statures (crown to heel with straight legs). The axes are those of an image of an upright supine infant
+seen from above: x towards the infant's left, y towards the feet, z towards the camera; the origin is the navel's place
+on the spine. Angles are in radians. Pairs of points are [right, left].
 """
 
 import dataclasses

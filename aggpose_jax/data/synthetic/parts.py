@@ -1,16 +1,19 @@
 """What an infant is built of: groups of capsules from its projected joints. Radii are in statures."""
 
+import dataclasses
+
 import numpy as np
 
 from aggpose_jax.data.synthetic import body as bodies
-from aggpose_jax.data.synthetic.appearance import OUTFITS, Appearance, Cloth
+from aggpose_jax.data.synthetic.appearance import OUTFITS, Appearance
 from aggpose_jax.data.synthetic.canvas import Group
 from aggpose_jax.data.synthetic.scene import Camera, Scene
-from aggpose_jax.data.synthetic.textures import TILE, frame
+from aggpose_jax.data.synthetic.textures import spread
 
 ARM_RADII = {"shoulder": 0.040, "elbow": 0.033, "wrist": 0.022}
 LEG_RADII = {"hip": 0.060, "knee": 0.042, "ankle": 0.026}
 CLOTH = 1.12  # a sleeve's radius over the limb's
+WHITE = np.array([235.0, 232, 228])
 
 Points = dict[str, np.ndarray]
 
@@ -45,14 +48,20 @@ def infant(scene: Scene, look: Appearance, time: float) -> list[Group]:
     """All groups of the infant, in painting order."""
     joints = bodies.joints(scene.body, time)
     p = projected(scene.camera, joints | _face_places(scene.body, joints, time))
-    groups = [_trunk(p, look), *_trunk_clothes(p, look)]
-    groups += [_head(p, look, scene.body.head), _face(p, look)]
+    worn = _worn(look, scene.camera.scale)
+    groups = [*_trunk(p, look, worn), *_head(p, look, scene.body.head)]
     for side in (0, 1):
-        groups += _limb([p[n][side] for n in LEG_RADII], list(LEG_RADII.values()), scene, look, "leg")
-        groups.append(_foot(p["ankle"][side], p["toe"][side], 1 - 2 * side, look))
-        groups += _limb([p[n][side] for n in ARM_RADII], list(ARM_RADII.values()), scene, look, "arm")
+        groups += _limb([p[n][side] for n in LEG_RADII], list(LEG_RADII.values()), scene, look, worn, "leg")
+        groups.append(_foot(p["ankle"][side], p["toe"][side], 1 - 2 * side, look, worn))
+        groups += _limb([p[n][side] for n in ARM_RADII], list(ARM_RADII.values()), scene, look, worn, "arm")
         groups.append(_hand(p["wrist"][side], p["finger"][side], 1 - 2 * side, look))
     return groups
+
+
+def _worn(look: Appearance, scale: float) -> dict[str, np.ndarray]:
+    """The clothes, spread wide enough for a trunk."""
+    clothes = {"top": look.top, "bottom": look.bottom, "socks": look.socks}
+    return {name: spread(c.tile, c.period * scale, 0.3 * scale) for name, c in clothes.items() if c is not None}
 
 
 def face_window(scene: Scene, time: float) -> tuple[np.ndarray, float]:
@@ -62,14 +71,13 @@ def face_window(scene: Scene, time: float) -> tuple[np.ndarray, float]:
 
 
 def _skin(shapes: list[np.ndarray], look: Appearance) -> Group:
-    return Group(np.array(shapes), *look.skin)
+    return Group(np.array(shapes), look.skin)
 
 
-def _cloth(shapes: list[np.ndarray], cloth: Cloth, start: np.ndarray, end: np.ndarray, lift: float) -> Group:
-    """A group clothed in a tile that runs along start → end."""
+def _cloth(shapes: list[np.ndarray], cloth: np.ndarray, start: np.ndarray, end: np.ndarray, lift: float) -> Group:
+    """A group in a `spread` cloth that runs along start → end."""
     angle = np.arctan2(end[1] - start[1], end[0] - start[0])
-    return Group(np.array(shapes), tile=cloth.tile, lift=lift,
-                 frame=frame(angle, cloth.period * start[3] / TILE, start[0], start[1]))  # fmt: skip
+    return Group(np.array(shapes), cloth=cloth, place=(angle, start[0], start[1]), lift=lift)
 
 
 def _trunk_shapes(p: Points, grown: float) -> list[np.ndarray]:
@@ -84,33 +92,29 @@ def _trunk_shapes(p: Points, grown: float) -> list[np.ndarray]:
     ]
 
 
-def _trunk(p: Points, look: Appearance) -> Group:
-    neck = capsule(p["spine_top"], p["neck"], 0.05, 0.05)
-    return _skin([*_trunk_shapes(p, 1.0), neck], look)
-
-
-def _trunk_clothes(p: Points, look: Appearance) -> list[Group]:
-    """Nappy and top, or on bare skin the marks of chest and navel."""
-    outfit, groups = OUTFITS[look.outfit], []
-    top, bottom = p["spine_top"], p["spine_bottom"]
-    if not outfit["trunk"]:
-        marks = [capsule(p["navel"], p["navel"], 0.010, 0.010)]
-        marks += [capsule(n, n, 0.009, 0.009) for n in p["nipple"]]
-        groups.append(Group(np.array(marks), look.skin[0], 0.75 * look.skin[1], lift=4.0))
+def _trunk(p: Points, look: Appearance, worn: dict[str, np.ndarray]) -> list[Group]:
+    """Neck and trunk, bare with the marks of chest and navel or in a top; nappy or trousers."""
+    outfit, top, bottom = OUTFITS[look.outfit], p["spine_top"], p["spine_bottom"]
+    groups = [_skin([capsule(top, p["neck"], 0.05, 0.05)], look)]
     if outfit["trunk"]:
-        groups.append(_cloth(_trunk_shapes(p, 1.05), look.top, top, bottom, 0.5))
+        groups += [_cloth([shape], worn["top"], top, bottom, 0.5) for shape in _trunk_shapes(p, 1.05)]
+    else:
+        groups += [_skin([shape], look) for shape in _trunk_shapes(p, 1.0)]
+        spots = [(p["navel"], 0.010), *((place, 0.009) for place in p["nipple"])]
+        marks = tuple((place, place, radius, 0.75 * look.skin[1]) for place, radius in spots)
+        groups[-1] = dataclasses.replace(groups[-1], marks=marks)
     if outfit["nappy"]:
         shapes = [capsule(*p["hip"], 0.074, 0.074), capsule(between(bottom, top, 0.12), bottom, 0.088, 0.085)]
-        groups.append(Group(np.array(shapes), *look.nappy, lift=1.5))
+        groups += [Group(shape[None], look.nappy, lift=1.5) for shape in shapes]
     elif look.bottom is not look.top:
         shapes = [capsule(*p["hip"], 0.070, 0.070), capsule(between(bottom, top, 0.25), bottom, 0.100, 0.088)]
-        groups.append(_cloth(shapes, look.bottom, top, bottom, 1.0))
+        groups += [_cloth([shape], worn["bottom"], top, bottom, 1.0) for shape in shapes]
     return groups
 
 
-def _limb(chain: list[np.ndarray], radii: list[float], scene: Scene, look: Appearance, kind: str) -> list[Group]:
-    """An arm or a leg of two segments, and what clothes it."""
-    cloth, reach = (look.top, look.sleeve) if kind == "arm" else (look.bottom, look.trouser)
+def _limb(chain, radii, scene: Scene, look: Appearance, worn: dict[str, np.ndarray], kind: str) -> list[Group]:
+    """An arm or a leg of two segments between three points [4], and what clothes it."""
+    name, reach = ("top", look.sleeve) if kind == "arm" else ("bottom", look.trouser)
     radii = [r * scene.body.girth for r in radii]
     groups = []
     for k in (0, 1):
@@ -121,10 +125,10 @@ def _limb(chain: list[np.ndarray], radii: list[float], scene: Scene, look: Appea
         if part > 0:
             cuff = radii[k] + part * (radii[k + 1] - radii[k])
             shape = capsule(start, between(start, end, part), radii[k] * CLOTH, cuff * CLOTH)
-            groups.append(_cloth([shape], cloth, start, end, 0.5))
-        elif kind == "leg" and k == 1 and look.socks is not None:
+            groups.append(_cloth([shape], worn[name], start, end, 0.5))
+        elif kind == "leg" and k == 1 and "socks" in worn:
             shape = capsule(between(start, end, 0.55), end, 0.036, radii[2] * CLOTH)
-            groups.append(_cloth([shape], look.socks, start, end, 0.5))
+            groups.append(_cloth([shape], worn["socks"], start, end, 0.5))
     return groups
 
 
@@ -140,7 +144,7 @@ def _hand(wrist: np.ndarray, tip: np.ndarray, side: int, look: Appearance) -> Gr
     return _skin(shapes, look)
 
 
-def _foot(ankle: np.ndarray, toe: np.ndarray, side: int, look: Appearance) -> Group:
+def _foot(ankle: np.ndarray, toe: np.ndarray, side: int, look: Appearance, worn: dict[str, np.ndarray]) -> Group:
     """Heel, sole and toes; the big toe, on the inner side, ends at the toe's point."""
     step = across(ankle, toe)
     ball = between(ankle, toe, 0.68) + side * 0.012 * step
@@ -148,8 +152,8 @@ def _foot(ankle: np.ndarray, toe: np.ndarray, side: int, look: Appearance) -> Gr
     for offset, reach in ((0.024, 0.90), (0.040, 0.82)):
         end = between(ankle, toe, reach) + side * offset * step
         shapes.append(capsule(ball, end, 0.014, 0.0105))
-    if look.socks is not None:
-        return _cloth(shapes, look.socks, ankle, toe, 0.5)
+    if "socks" in worn:
+        return _cloth(shapes, worn["socks"], ankle, toe, 0.5)
     return _skin(shapes, look)
 
 
@@ -166,7 +170,10 @@ def _face_places(body: bodies.Body, joints: Points, time: float) -> Points:
         "cheeks": ([-0.62, 0.62], 0.52),
         "ears": ([-1.5, 1.5], 0.25),
     }
-    places = {name: head + bodies.on_head(angles, *at) @ axes.T for name, at in on_face.items()}
+    flat = [np.broadcast_arrays(*at) for at in on_face.values()]
+    surface = head + bodies.on_head(angles, *np.concatenate(flat, axis=1)) @ axes.T
+    ends = np.cumsum([len(at[0]) for at in flat])
+    places = dict(zip(on_face, np.split(surface, ends[:-1]), strict=True))
     forward = bodies.on_head(angles, 0.0, 0.0)
     chest, spine = joints["chest"], joints["spine_top"]
     sideways = np.array([[-1.0], [1.0]]) * (joints["shoulder"][1] - joints["shoulder"][0]) * 0.24
@@ -178,36 +185,26 @@ def _face_places(body: bodies.Body, joints: Points, time: float) -> Points:
     }
 
 
-def _head(p: Points, look: Appearance, size: float) -> Group:
-    """Skull, jaw, ears, and hair that shows behind the forehead."""
-    shapes = [capsule(p["skull"], p["jaw"], 0.099 * size, 0.066 * size)]
-    shapes += [capsule(e, e, 0.022 * size, 0.022 * size) for e in p["ears"]]
-    colours = np.repeat(look.skin[:, None], 3, axis=1)
+def _head(p: Points, look: Appearance, size: float) -> list[Group]:
+    """Ears, hair that shows behind the forehead, skull and jaw with the face on them."""
+    groups = [_skin([capsule(e, e, 0.022 * size, 0.022 * size)], look) for e in p["ears"]]
     if look.hair is not None:
-        shapes.append(capsule(p["back"], p["back"], 0.101 * size, 0.101 * size))
-        colours = np.concatenate([colours, look.hair[:, None]], axis=1)
-    return Group(np.array(shapes), colours[0], colours[1])
+        groups.append(Group(capsule(p["back"], p["back"], 0.101 * size, 0.101 * size)[None], look.hair))
+    skull = capsule(p["skull"], p["jaw"], 0.099 * size, 0.066 * size)
+    return [*groups, Group(skull[None], look.skin, marks=_face(p, look))]
 
 
-def _face(p: Points, look: Appearance) -> Group:
-    """Eyes, brows, nose, mouth and cheeks, painted on the head."""
+def _face(p: Points, look: Appearance) -> tuple:
+    """Marks of cheeks, nose, mouth, brows and eyes; later ones over earlier ones."""
     dark, lit = look.skin
-    lids = [capsule(*p[name], 0.013, 0.013) for name in ("right_lids", "left_lids")]
-    eyes = [capsule(e, e, 0.012, 0.012) for e in p["eye"]]
-    white, lash = np.array([235.0, 232, 228]), 0.35 * dark
-    shapes = [capsule(p["cheeks"][k], p["cheeks"][k], 0.024, 0.024) for k in (0, 1)]
-    colours = [0.3 * lit + 0.7 * lit * (1.0, 0.82, 0.80)] * 2
-    shapes += [capsule(p["nose"][2], p["nose"][2], 0.014, 0.014), *(capsule(n, n, 0.005, 0.005) for n in p["nose"][:2])]
-    colours += [lit * 1.03, 0.8 * dark, 0.8 * dark]
-    shapes.append(capsule(*p["mouth"], 0.009, 0.009))
-    colours.append(0.5 * lit * (1.1, 0.65, 0.65) + 0.5 * dark)
-    shapes += [capsule(p["brows"][k], p["brows"][k + 1], 0.005, 0.005) for k in (0, 2)]
-    colours += [0.7 * dark + 0.3 * lit] * 2
-    shapes += lids if look.eyes_open else [capsule(*p[n], 0.006, 0.006) for n in ("right_lids", "left_lids")]
-    colours += [white if look.eyes_open else lash] * 2
-    if look.eyes_open:
-        shapes += eyes
-        colours += [look.iris] * 2
-    shapes, colours = np.array(shapes), np.array(colours)
-    shapes[:, [2, 6]] += 0.5 * np.arange(len(shapes))[:, None]  # later features lie over earlier ones
-    return Group(shapes, 0.6 * colours, colours, lift=3.0)
+    right, left, tip = p["nose"]
+    marks = [(c, c, 0.024, lit * (1.0, 0.87, 0.86)) for c in p["cheeks"]]
+    marks += [(tip, tip, 0.014, lit * 1.05), (right, right, 0.005, dark), (left, left, 0.005, dark)]
+    marks.append((*p["mouth"], 0.009, 0.5 * lit * (1.1, 0.65, 0.65) + 0.5 * dark))
+    for side, name in enumerate(("right_lids", "left_lids")):
+        marks.append((p["brows"][2 * side], p["brows"][2 * side + 1], 0.005, 0.7 * dark + 0.3 * lit))
+        if look.eyes_open:
+            marks += [(*p[name], 0.013, WHITE), (p["eye"][side], p["eye"][side], 0.012, look.iris)]
+        else:
+            marks.append((*p[name], 0.004, 0.6 * dark))
+    return tuple(marks)

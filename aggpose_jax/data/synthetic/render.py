@@ -27,10 +27,12 @@ def render(scene: Scene, look: Appearance, time: float, noise_at: tuple[int, int
     if scene.occluder.kind == "blanket":
         _blanket(picture, canvas, scene, look)
     elif scene.occluder.kind != "none":
-        picture = _over_infant(picture, scene, look)
-    picture *= _brightness(look)
-    picture *= look.gain.astype(np.float32)[:, None, None]
-    image = cv2.merge([np.minimum(plane, 255) for plane in picture]).astype(np.uint8)
+        _over_infant(picture, scene, look)
+    light = _brightness(look)
+    planes = [
+        cv2.multiply(plane, light, scale=gain, dtype=cv2.CV_8U) for plane, gain in zip(picture, look.gain, strict=True)
+    ]
+    image = cv2.merge(planes)
     image = cv2.GaussianBlur(image, (5, 5), look.blur)
     row, column = noise_at
     noise = textures.grain()[row : row + HEIGHT, column : column + WIDTH]
@@ -50,8 +52,10 @@ def _over_sheet(canvas: Canvas, look: Appearance) -> np.ndarray:
     seed, depth = look.sheet_folds
     shade = textures.folds(np.random.default_rng(seed), depth, SIZE)
     shade *= (1 - 0.5 * _shadow(canvas.cover, look.light)) * (1 - canvas.cover)
-    sheet = textures.wrap(look.sheet, look.sheet_frame, SIZE)
-    return np.stack([shade * plane for plane in cv2.split(sheet)]) + canvas.colour
+    sheet = textures.lay(textures.spread(look.sheet, look.sheet_period, 240.0), *look.sheet_place, SIZE)
+    picture = np.stack([cv2.multiply(colour, shade, dtype=cv2.CV_32F) for colour in cv2.split(sheet)])
+    canvas.add_to(picture)
+    return picture
 
 
 def _blanket(picture: np.ndarray, canvas: Canvas, scene: Scene, look: Appearance) -> None:
@@ -59,28 +63,27 @@ def _blanket(picture: np.ndarray, canvas: Canvas, scene: Scene, look: Appearance
     a, b, c = scene.occluder.edge
     beyond = a * np.arange(WIDTH, dtype=np.float32)[None] + (b * np.arange(HEIGHT, dtype=np.float32) + c)[:, None]
     weight = np.clip(beyond + 0.5, 0, 1)
-    relief = cv2.GaussianBlur(np.maximum(canvas.depth, SHEET_DEPTH / 3), (0, 0), 3.0)
+    relief = cv2.GaussianBlur(np.maximum(canvas.depth, SHEET_DEPTH / 6), (0, 0), 3.0)
     slope_x, slope_y = cv2.Sobel(relief, cv2.CV_32F, 1, 0), cv2.Sobel(relief, cv2.CV_32F, 0, 1)
-    shade = 0.9 - 0.035 * (look.light[0] * slope_x + look.light[1] * slope_y)
+    shade = 0.92 - 0.014 * (look.light[0] * slope_x + look.light[1] * slope_y)
     shade = np.clip(shade, 0.45, 1.15) * np.where(np.abs(beyond - 3) < 1.5, 0.8, 1.0)
-    frame = textures.frame(np.arctan2(b, a), look.cover.period * scene.camera.scale / textures.TILE, 0, 0)
-    cloth = textures.wrap(look.cover.tile, frame, SIZE)
+    cover = textures.spread(look.cover.tile, look.cover.period * scene.camera.scale, 240.0)
+    cloth = textures.lay(cover, np.arctan2(b, a), WIDTH / 2, HEIGHT / 2, SIZE)
     edge_shadow = 1 - 0.35 * np.exp(-(np.minimum(beyond, 0) ** 2) / 18) * (1 - weight)
     for plane, colour in zip(picture, cv2.split(cloth), strict=True):
         plane *= edge_shadow * (1 - weight)
         plane += weight * shade * colour
 
 
-def _over_infant(picture: np.ndarray, scene: Scene, look: Appearance) -> np.ndarray:
+def _over_infant(picture: np.ndarray, scene: Scene, look: Appearance) -> None:
     """Paint the caregiver's arm or the toy."""
     over = Canvas(HEIGHT, WIDTH, look.light)
     ends = scene.occluder.shapes
     flat = np.zeros((len(ends), 1))
     shapes = np.concatenate([ends[:, :2], flat, ends[:, 2:5], flat, ends[:, 5:]], axis=1)
-    over.paint(Group(shapes, *(look.toy if scene.occluder.kind == "toy" else look.carer)))
+    over.paint(Group(shapes, look.toy if scene.occluder.kind == "toy" else look.carer))
     picture *= (1 - 0.4 * _shadow(over.cover, look.light)) * (1 - over.cover)
-    picture += over.colour
-    return picture
+    over.add_to(picture)
 
 
 def _brightness(look: Appearance) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where things are in the frame: an infant under a camera, what lies over it, and its keypoints. Nothing is drawn here."""
+"""Where things are in the frame: an infant under a camera, what lies over it, its keypoints. Nothing is drawn here."""
 
 import dataclasses
 
@@ -87,8 +87,8 @@ def draw_scene(rng: np.random.Generator, ranges: Ranges) -> Scene:
     body = bodies.draw_body(rng, ranges)
     outline = _outline(body)
     camera = _draw_camera(rng, outline)
-    points, _ = camera.project(bodies.keypoints(bodies.joints(body, 0.0)))
-    return Scene(body, camera, _draw_occluder(rng, points[:, :2], camera))
+    points, _ = camera.project(outline)
+    return Scene(body, camera, _draw_occluder(rng, points[:-1, :2], camera))
 
 
 def _outline(body: bodies.Body) -> np.ndarray:

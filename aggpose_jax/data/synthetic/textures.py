@@ -8,6 +8,10 @@ import numpy as np
 
 TILE = 48
 
+# glibc hands the memory of large arrays back to the system and faults it in again at every frame, which costs more than
+# the drawing, until an array this large was freed once: it then keeps what it has. Elsewhere this does nothing.
+np.empty(30 << 20, np.uint8)
+
 
 def colour(hue: float, saturation: float, value: float) -> np.ndarray:
     """[3] float RGB of 0..255 from a hue in degrees."""
@@ -99,27 +103,31 @@ PATTERNS = {
 }
 
 
-def wrap(tile_: np.ndarray, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[h, w, 3] uint8: the tile repeated over a (width, height) area; frame [2, 3] takes tile to area pixels."""
-    return cv2.warpAffine(tile_, frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+def spread(tile_: np.ndarray, period: float, reach: float) -> np.ndarray:
+    """[S, S, 3] uint8: a tile repeated with a period in pixels, for `lay` up to reach pixels from its centre."""
+    side = max(round(period), 4)
+    times = int(2 * reach / side) + 2
+    return np.tile(cv2.resize(tile_, (side, side), interpolation=cv2.INTER_AREA), (times, times, 1))
 
 
-def frame(angle: float, zoom: float, x: float, y: float) -> np.ndarray:
-    """[2, 3] tile pixels → area pixels: zoomed, turned by an angle in radians, the tile's corner at (x, y)."""
-    c, s = zoom * np.cos(angle), zoom * np.sin(angle)
-    return np.array([[c, -s, x], [s, c, y]])
+def lay(cloth: np.ndarray, angle: float, x: float, y: float, size: tuple[int, int]) -> np.ndarray:
+    """[h, w, 3] uint8: a `spread` cloth turned by an angle, its centre at (x, y), seen in a (width, height) area."""
+    c, s, half = np.cos(angle), np.sin(angle), len(cloth) / 2
+    frame = np.array([[c, -s, x - (c - s) * half], [s, c, y - (s + c) * half]])
+    return cv2.warpAffine(cloth, frame, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
 def folds(rng: np.random.Generator, depth: float, size: tuple[int, int]) -> np.ndarray:
     """[h, w] float32 around 1: creases and soft lumps of cloth over a (width, height) area."""
-    y, x = np.mgrid[0:1:30j, 0:1.33:40j].astype(np.float32)
-    bent = x + 0.15 * np.sin(rng.uniform(2, 5) * y + rng.uniform(0, 6)), y + 0.15 * np.sin(rng.uniform(2, 5) * x)
-    field = np.zeros_like(x)
-    for _ in range(4):
-        angle, place = rng.uniform(0, np.pi), rng.uniform(-0.2, 1.0)
-        across = bent[0] * np.cos(angle) + bent[1] * np.sin(angle) - place
-        width = rng.uniform(0.03, 0.09)
-        field += across / width * np.exp(-((across / width) ** 2)) * rng.uniform(0.4, 1.0)
+    y, x = np.linspace(0, 1, 30, dtype=np.float32)[:, None], np.linspace(0, 1.33, 40, dtype=np.float32)[None, :]
+    x, y = x + 0.15 * np.sin(rng.uniform(2, 5) * y + rng.uniform(0, 6)), y + 0.15 * np.sin(rng.uniform(2, 5) * x)
+    angle, place, width, height = rng.uniform(
+        np.array([0, -0.2, 0.03, 0.4])[:, None, None, None],
+        np.array([np.pi, 1, 0.09, 1])[:, None, None, None],
+        (4, 4, 1, 1),
+    ).astype(np.float32)
+    across = (x * np.cos(angle) + y * np.sin(angle) - place) / width
+    field = (across * np.exp(-across * across) * height).sum(axis=0)
     field += 0.25 * cv2.resize(rng.standard_normal((6, 8), np.float32), (40, 30), interpolation=cv2.INTER_CUBIC)
     return cv2.resize(1 + depth * field, size, interpolation=cv2.INTER_CUBIC)
 
