@@ -1,6 +1,7 @@
 """What an infant is built of: groups of capsules from its projected joints. Radii are in statures."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -29,7 +30,11 @@ def projected(camera: Camera, points: Points) -> Points:
 
 def capsule(start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float) -> np.ndarray:
     """[8] shape between two projected points [4]; radii in statures."""
-    return np.array([*start[:3], start_radius * start[3], *end[:3], end_radius * end[3]])
+    shape = np.empty(8)
+    shape[:4], shape[4:] = start, end
+    shape[3] *= start_radius
+    shape[7] *= end_radius
+    return shape
 
 
 def between(start: np.ndarray, end: np.ndarray, part: float) -> np.ndarray:
@@ -39,9 +44,9 @@ def between(start: np.ndarray, end: np.ndarray, part: float) -> np.ndarray:
 
 def across(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """[4] step of one stature at right angles to start → end, to the right of the way on screen."""
-    along = (end - start)[:2]
-    unit = along / max(np.hypot(*along), 1e-6)
-    return np.array([-unit[1], unit[0], 0, 0]) * start[3]
+    x, y = (end - start)[:2].tolist()
+    step = start[3] / max(math.hypot(x, y), 1e-6)
+    return np.array([-y * step, x * step, 0, 0])
 
 
 def infant(scene: Scene, look: Appearance, time: float) -> list[Group]:

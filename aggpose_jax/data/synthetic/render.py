@@ -53,7 +53,9 @@ def _over_sheet(canvas: Canvas, look: Appearance) -> np.ndarray:
     shade = textures.folds(np.random.default_rng(seed), depth, SIZE)
     shade *= (1 - 0.5 * _shadow(canvas.cover, look.light)) * (1 - canvas.cover)
     sheet = textures.lay(textures.spread(look.sheet, look.sheet_period, 240.0), *look.sheet_place, SIZE)
-    picture = np.stack([cv2.multiply(colour, shade, dtype=cv2.CV_32F) for colour in cv2.split(sheet)])
+    picture = np.empty((3, HEIGHT, WIDTH), np.float32)
+    for plane, colour in zip(picture, cv2.split(sheet), strict=True):
+        cv2.multiply(colour, shade, plane, dtype=cv2.CV_32F)
     canvas.add_to(picture)
     return picture
 
