@@ -68,7 +68,7 @@ class Body:
 def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
     """A random infant: proportions within the ranges, a posture for every limb, and slow writhing with fidgets."""
     sizes = [pick(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth)]
-    vigour = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.14)])
+    vigour = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.22)])
     spread = rng.uniform(0.3, 1.0, (3, ANGLES)) * np.array([[1.0], [0.6], [0.12]])
     frequency = rng.uniform([[0.08], [0.25], [0.9]], [[0.25], [0.7], [1.8]], (3, ANGLES))
     phase = rng.uniform(0, 2 * np.pi, (3, ANGLES))

@@ -40,6 +40,13 @@ def test_record_form():
     assert (record["id"], record["image_id"], record["video_id"], record["frame"]) == (5, 5, 2, 1)
 
 
+def test_a_film_keeps_its_infant_and_not_its_noise():
+    still = SyntheticMovement(1, 2, fps=1e9)  # nothing moves between the frames
+    first, second = still[0]["image"].astype(int), still[1]["image"].astype(int)
+    assert 0.2 < np.abs(first - second).mean() < 15
+    np.testing.assert_allclose(still[0]["keypoints"], still[1]["keypoints"], atol=1e-3)
+
+
 def test_past_the_end_and_unknown_split():
     with pytest.raises(IndexError):
         SyntheticInfants(3)[3]
