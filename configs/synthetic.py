@@ -11,7 +11,7 @@ def get_config(arg: str = ""):
     config = default_config()
     config.data = "synthetic"
     config.keypoint_set = "infant_21"
-    config.synthetic_train = 8000
+    config.synthetic_train = 4000
     config.synthetic_eval = 200
     config.baselines = True
     config.nms_threshold = 0.0
@@ -23,7 +23,7 @@ def get_config(arg: str = ""):
 
     config.augmentation.half_body = 0.0
     config.batch_size = 16
-    config.steps = 4500
+    config.steps = 3000
     config.learning_rate = 2e-3
     config.schedule = "cosine"
     config.warmup_epochs = 0.2

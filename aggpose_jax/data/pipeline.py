@@ -8,6 +8,26 @@ import numpy as np
 Batch = dict[str, np.ndarray]
 
 
+class Remembered:
+    """A source that makes each record once and keeps it in memory: for records that are drawn, not read."""
+
+    def __init__(self, source):
+        self._source = source
+        self._records: dict[int, dict] = {}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> dict:
+        if index not in self._records:
+            self._records[index] = self._source[index]
+        return self._records[index]
+
+    def ground_truth(self) -> dict:
+        """That of the source."""
+        return self._source.ground_truth()
+
+
 def training_batches(
     source,
     make_example: Callable[[dict, np.random.Generator], Batch],

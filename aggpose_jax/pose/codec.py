@@ -129,7 +129,7 @@ def _quarter_offset(heatmaps, peaks):
 def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:
     """[size, size] matrix whose product with a signal is its Gaussian blur, zero outside the signal."""
     offset = np.arange(size)[:, None] - np.arange(size)
-    taps = np.exp(-(np.arange(kernel) - kernel // 2) ** 2 / (2 * sigma**2))
+    taps = np.exp(-((np.arange(kernel) - kernel // 2) ** 2) / (2 * sigma**2))
     weight = np.exp(-(offset**2) / (2 * sigma**2)) / taps.sum()
     return np.where(np.abs(offset) <= kernel // 2, weight, 0.0).astype(np.float32)
 

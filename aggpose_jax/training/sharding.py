@@ -1,5 +1,6 @@
 """Where arrays live: a mesh of ("data", "fsdp"), batches split over both, parameters over "fsdp"."""
 
+import re
 from typing import Any
 
 import jax
@@ -56,3 +57,16 @@ def _leaf_spec(shape: tuple[int, ...], fsdp: int, stacked: bool) -> PartitionSpe
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Host arrays onto the devices of the mesh, split along the batch."""
     return jax.device_put(batch, batch_sharding(mesh))
+
+
+def list_collectives(program: str) -> list[tuple[str, tuple[int, ...]]]:
+    """The collectives of a compiled program (its HLO text): the operation and the shape of each of its results."""
+    found = []
+    for line in program.splitlines():
+        match = re.search(
+            r"= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(-start)?\(", line
+        )
+        if match:
+            for shape in re.findall(r"[a-z]+[0-9]*\[([0-9,]*)\]", match[1]):
+                found.append((match[2], tuple(int(side) for side in shape.split(",") if side)))
+    return found

@@ -61,7 +61,7 @@ class PoseTask:
         """Records to train on."""
         c = self.config
         if c.data == "synthetic":
-            return SyntheticInfants(c.synthetic_train, split="train", seed=c.seed)
+            return pipeline.Remembered(SyntheticInfants(c.synthetic_train, split="train", seed=c.seed))
         return CocoKeypoints(c.data_dir, c.train_split, self.keypoint_set)
 
     @functools.cached_property
@@ -69,7 +69,7 @@ class PoseTask:
         """Records to evaluate, with the ground truth of their split."""
         c = self.config
         if c.data == "synthetic":
-            return SyntheticInfants(c.synthetic_eval, split="test", seed=c.seed)
+            return pipeline.Remembered(SyntheticInfants(c.synthetic_eval, split="test", seed=c.seed))
         detections = pathlib.Path(c.data_dir) / c.detections if c.detections else None
         return CocoKeypoints(c.data_dir, c.eval_split, self.keypoint_set, detections)
 
@@ -104,9 +104,7 @@ class PoseTask:
         image = to_unit(batch["image"])
         if self.config.color_jitter:
             image = color.jitter(color_rng, image, self.config.color_jitter)
-        heatmaps = self.model.apply(
-            {"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng}
-        )
+        heatmaps = self.model.apply({"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng})
         targets, weight = self.codec.encode(batch["keypoints"], batch["weight"])
         return heatmap_mse(heatmaps, targets, weight)
 

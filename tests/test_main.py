@@ -1,0 +1,104 @@
+"""The programs from outside: learning, resuming, sharding, and what they say to a mistake."""
+
+import json
+import re
+import signal
+
+import numpy as np
+import pytest
+from programs import SMALL, run, start
+
+SYNTHETIC = ("--config=configs/synthetic.py:debug", *SMALL)
+
+
+def losses(workdir) -> np.ndarray:
+    lines = (json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines())
+    return np.array([line["train/loss"] for line in lines if "train/loss" in line])
+
+
+def checkpoint_bytes(workdir, step) -> dict[str, bytes]:
+    """Every parameter, optimizer and average array of a checkpoint, as bytes."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(workdir / "checkpoints") as manager:
+        names = ("params", "average", "optimizer")
+        args = {name: ocp.args.StandardRestore() for name in names}
+        state = manager.restore(step, args=ocp.args.Composite(**args))
+    leaves = jax.tree_util.tree_leaves_with_path({name: state[name] for name in names})
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+
+
+def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_path):
+    workdir = tmp_path / "run"
+    trained = run("main", *SYNTHETIC, "--config.steps=4", f"--workdir={workdir}")
+    assert trained.returncode == 0, trained.stderr
+    assert len(losses(workdir)) == 4
+    rows = [line.split()[0] for line in trained.stdout.splitlines() if re.match(r"(network|mean pose|exchanged)", line)]
+    assert rows == ["network", "mean", "exchanged"]
+    figures = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+
+    evaluated = run("evaluate", f"--checkpoint={workdir}", f"--out={tmp_path}")
+    assert evaluated.returncode == 0, evaluated.stderr
+    again = json.loads((tmp_path / "figures.json").read_text())
+    assert again["figures"]["OKS_p50"] == pytest.approx(figures["eval/OKS_p50"], abs=1e-6)
+    assert set(again["keypoints"]) >= {"chin", "navel", "left_toe"}
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert len(results) == 16
+    assert len(results[0]["keypoints"]) == 63
+
+
+def test_missing_data_is_one_line_that_says_what_is_expected(tmp_path):
+    missing = tmp_path / "nothing"
+    ended = run("main", "--config=configs/coco_s.py:debug", f"--config.data_dir={missing}", f"--workdir={tmp_path}")
+    assert ended.returncode == 1
+    message = ended.stderr.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    for part in (str(missing), "annotations/person_keypoints_train2017.json", "configs/synthetic.py"):
+        assert part in message
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
+    options = (*SYNTHETIC, "--config.steps=20", "--config.checkpoint_steps=10")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run("main", *options, f"--workdir={whole}").returncode == 0
+
+    process = start("main", *options, f"--workdir={killed}")
+    while not (killed / "checkpoints" / "10").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "checkpoints" / "20").exists()
+
+    resumed = run("main", *options, f"--workdir={killed}")
+    assert "step 10" in resumed.stdout
+    assert checkpoint_bytes(killed, 20) == checkpoint_bytes(whole, 20)
+    np.testing.assert_array_equal(losses(killed)[-10:], losses(whole)[-10:])
+
+
+@pytest.mark.slow
+def test_one_device_eight_and_two_axes_learn_the_same(tmp_path):
+    options = (*SYNTHETIC, "--config.steps=20", "--config.eval_batch_size=8")
+    meshes = {
+        "one": (1, ()),
+        "eight": (8, ()),
+        "two_axes": (8, ("--config.mesh.data=4", "--config.mesh.fsdp=2")),
+    }
+    for name, (devices, mesh) in meshes.items():
+        ended = run("main", *options, *mesh, f"--workdir={tmp_path / name}", devices=devices)
+        assert ended.returncode == 0, ended.stderr
+    expected = losses(tmp_path / "one")
+    assert len(expected) == 20
+    assert expected[-1] < expected[0]
+    np.testing.assert_allclose(losses(tmp_path / "eight"), expected, rtol=1e-5)
+    np.testing.assert_allclose(losses(tmp_path / "two_axes"), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_real_images_train_and_are_evaluated_with_real_detections(test_data, tmp_path):
+    options = ("--config=configs/coco_s.py:debug", f"--config.data_dir={test_data / 'coco_mini'}")
+    ended = run("main", *options, f"--workdir={tmp_path}")
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"^network +0\.\d+", ended.stdout, re.MULTILINE)

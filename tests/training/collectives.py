@@ -1,0 +1,39 @@
+"""Prints the collectives of the demo's training step on the devices there are, and the shapes of its parameters."""
+
+import importlib.util
+import json
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+
+from aggpose_jax.training import loop, sharding
+from aggpose_jax.training.tasks import make_task
+
+BATCH = 16
+
+
+def main():
+    path = pathlib.Path(__file__).parents[2] / "configs" / "synthetic.py"
+    spec = importlib.util.spec_from_file_location("synthetic", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config("debug")
+    config.input_size = (64, 64)
+    config.model.drop_path = 0.1
+    mesh = sharding.make_mesh(-1, int(sys.argv[1]))
+    trainer = loop.Trainer(make_task(config), config, mesh)
+    k = 21
+    batch = {
+        "image": jax.ShapeDtypeStruct((BATCH, 64, 64, 3), jnp.uint8),
+        "keypoints": jax.ShapeDtypeStruct((BATCH, k, 2), jnp.float32),
+        "weight": jax.ShapeDtypeStruct((BATCH, k), jnp.float32),
+    }
+    program = trainer.step.lower(trainer.abstract(), batch).compile().as_text()
+    params = [leaf.shape for leaf in jax.tree.leaves(trainer.shapes.params)]
+    print(json.dumps({"collectives": sharding.list_collectives(program), "params": params}))
+
+
+if __name__ == "__main__":
+    main()

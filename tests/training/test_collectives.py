@@ -1,0 +1,40 @@
+"""What a training step sends between devices when only the batch is split."""
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from programs import environment
+
+from aggpose_jax.training import sharding
+
+
+def test_list_collectives_reads_operations_and_shapes():
+    program = """
+      %all-reduce.1 = (f32[3,3,64]{2,1,0}, f32[]) all-reduce(%a, %b), channel_id=1
+      %x = f32[8,4]{1,0} add(%y, %z)
+      ROOT %all-gather-start.2 = f32[16]{0} all-gather-start(%c), dimensions={0}
+    """
+    assert sharding.list_collectives(program) == [
+        ("all-reduce", (3, 3, 64)),
+        ("all-reduce", ()),
+        ("all-gather", (16,)),
+    ]
+
+
+@pytest.mark.slow
+def test_no_collective_of_a_data_parallel_step_carries_an_activation():
+    script = pathlib.Path(__file__).parent / "collectives.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "1"], env=environment(8), text=True, capture_output=True, check=True
+    )
+    step = json.loads(done.stdout.splitlines()[-1])
+    sizes = {math.prod(shape) for shape in step["params"]}
+    # A scanned stage of one block may drop its stacked axis; a gradient may be reduced in another order of axes.
+    strangers = [(op, shape) for op, shape in step["collectives"] if math.prod(shape) not in sizes | {1}]
+    assert {op for op, _ in step["collectives"]} == {"all-reduce"}
+    assert not strangers
+    assert sum(math.prod(shape) for _, shape in step["collectives"]) >= sum(math.prod(s) for s in step["params"])
