@@ -150,7 +150,9 @@ def from_foreign(table: Table, tensors: Mapping[str, np.ndarray]) -> dict:
     known = {name for entry in table for name in entry.names}
     missing, surplus = sorted(known - tensors.keys()), sorted(tensors.keys() - known)
     if missing or surplus:
-        parts = [f"{label} {', '.join(names)}" for label, names in (("missing", missing), ("surplus", surplus)) if names]
+        parts = [
+            f"{label} {', '.join(names)}" for label, names in (("missing", missing), ("surplus", surplus)) if names
+        ]
         raise UserError(f"the weights do not fit the network: {'; '.join(parts)}")
     parameters: dict = {}
     for entry in table:

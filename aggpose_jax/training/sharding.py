@@ -9,6 +9,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from aggpose_jax.errors import UserError
 
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 STACKED = "blocks"  # parameters below this key have a leading axis over blocks, which a scan slices
 
 
