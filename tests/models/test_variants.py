@@ -1,0 +1,83 @@
+"""The size of every network: parameters, and multiply-adds at 256 × 192."""
+
+import jax
+import jax.numpy as jnp
+import macs
+import pytest
+from jax import lax
+
+from aggpose_jax import models
+from aggpose_jax.errors import UserError
+
+SIZES = {  # name: parameters, multiply-adds, those of attention's products; all with 17 keypoints
+    "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
+    "aggpose_s": (39_505_105, 7_286_814_720, 381_026_304),
+    "aggpose_tiny": (1_015_489, 223_710_720, 29_491_200),
+    "mit_pose_b0": (3_389_809, 528_915_456, 36_569_088),
+    "mit_pose_b1": (13_254_609, 1_738_300_416, 73_138_176),
+    "mit_pose_b2": (24_299_473, 3_300_056_064, 136_839_168),
+    "mit_pose_b3": (44_175_313, 6_110_567_424, 207_618_048),
+    "mit_pose_b4": (60_945_873, 8_830_295_040, 298_450_944),
+    "mit_pose_b5": (81_546_193, 11_569_093_632, 356_253_696),
+    "mit_pose_tiny": (538_561, 153_775_104, 9_142_272),
+}
+
+
+def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
+    model = models.build(name, keypoints=keypoints)
+    image = jnp.zeros((1, 256, 192, 3))
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), image))["params"]
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return parameters, *macs.count(lambda params: model.apply({"params": params}, image), params)
+
+
+def test_every_variant_is_listed():
+    assert models.VARIANTS.keys() == SIZES.keys()
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_size(name):
+    assert measure(name) == SIZES[name]
+
+
+def test_more_keypoints_cost_only_their_rows_of_the_last_layer():
+    parameters, total, attention = measure("aggpose_l", keypoints=21)
+    assert parameters == 96_752_085 == SIZES["aggpose_l"][0] + 4 * (64 + 1)
+    assert total == SIZES["aggpose_l"][1] + 4 * 64 * 64 * 48
+    assert attention == SIZES["aggpose_l"][2]
+
+
+def test_published_costs():
+    for name, total, without_attention in (("aggpose_l", 15.56, 14.96), ("aggpose_s", 7.29, 6.91)):
+        _, macs_, attention = SIZES[name]
+        assert round(macs_ / 1e9, 2) == total
+        assert round((macs_ - attention) / 1e9, 2) == without_attention
+
+
+def test_unknown_network():
+    with pytest.raises(UserError, match=r"model\.name.*aggpose_xl.*aggpose_l"):
+        models.build("aggpose_xl", keypoints=17)
+
+
+def test_fields_replace_those_of_the_variant():
+    model = models.build("aggpose_s", keypoints=3, widths=(4, 8, 10, 16), drop_path=0.5)
+    assert (model.keypoints, model.widths, model.drop_path) == (3, (4, 8, 10, 16), 0.5)
+    assert model.depths == models.build("aggpose_s", keypoints=3).depths
+
+
+def test_counter_by_hand():
+    x, image = jnp.zeros((4, 3, 5)), jnp.zeros((2, 6, 6, 8))
+    kernel, grouped = jnp.zeros((3, 3, 8, 10)), jnp.zeros((3, 3, 2, 8))
+
+    def convolve(k, groups, stride):
+        return lax.conv_general_dilated(
+            image, k, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+        )
+
+    assert macs.count(lambda: x @ jnp.zeros((5, 7))) == (4 * 3 * 5 * 7, 0)
+    assert macs.count(lambda: jnp.einsum("bij,bkj->bik", x, x)) == (4 * 3 * 3 * 5,) * 2
+    assert macs.count(lambda: convolve(kernel, 1, 2)) == (2 * 3 * 3 * 10 * 9 * 8, 0)
+    assert macs.count(lambda: convolve(grouped, 4, 1)) == (2 * 6 * 6 * 8 * 9 * 2, 0)
+    layers = jnp.zeros((6, 5, 5))
+    assert macs.count(lambda: lax.scan(lambda c, w: (jax.jit(jnp.dot)(c, w), None), x, layers)) == (6 * 12 * 25, 0)
+    assert macs.count(lambda: lax.cond(x.sum() > 0, lambda: x @ layers[0], lambda: x)) == (12 * 25, 0)

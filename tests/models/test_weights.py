@@ -1,0 +1,120 @@
+"""Weights in foreign names and layouts, there and back."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from reference import REFERENCE
+
+from aggpose_jax import models
+from aggpose_jax.errors import UserError
+from aggpose_jax.models import weights
+
+CASES = [
+    ("aggpose_tiny", 21),
+    ("aggpose_s", 17),
+    ("aggpose_l", 21),
+    ("mit_pose_tiny", 17),
+    ("mit_pose_b5", 17),
+]
+MANIFESTS = {
+    ("aggpose_s", 17): "state_dict_aggpose_s_coco17.json",
+    ("aggpose_l", 21): "state_dict_aggpose_l_infant21.json",
+    ("mit_pose_b5", 17): "state_dict_segformer_b5_pose.json",
+}
+
+
+def table_of(name: str) -> weights.Table:
+    _, _, depths = models.VARIANTS[name]
+    return weights.aggpose_table(depths) if name.startswith("aggpose") else weights.mit_pose_table(depths)
+
+
+def parameters_of(name: str, keypoints: int) -> dict:
+    """Parameters whose bytes tell where they stood, in one byte each to be small."""
+    model = models.build(name, keypoints=keypoints)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
+    return jax.tree.map(lambda a: (np.arange(a.size) % 251).astype(np.uint8).reshape(a.shape), shapes)
+
+
+def assert_equal_trees(ours: dict, expected: dict) -> None:
+    assert jax.tree.structure(ours) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+@pytest.mark.parametrize(("name", "keypoints"), CASES)
+def test_there_and_back_bit_for_bit(name, keypoints):
+    table, parameters = table_of(name), parameters_of(name, keypoints)
+    tensors = weights.to_foreign(table, parameters)
+    assert_equal_trees(weights.from_foreign(table, tensors), parameters)
+    assert sum(tensor.size for tensor in tensors.values()) == sum(leaf.size for leaf in jax.tree.leaves(parameters))
+    if (name, keypoints) in MANIFESTS:
+        manifest = json.loads((REFERENCE / MANIFESTS[name, keypoints]).read_text())
+        known = {key: shape for key, shape in manifest.items() if not key.startswith("recover.")}
+        assert {key: list(tensor.shape) for key, tensor in tensors.items()} == known
+
+
+def test_floats_keep_every_bit():
+    table, parameters = table_of("mit_pose_tiny"), parameters_of("mit_pose_tiny", 3)
+    rng = np.random.default_rng(0)
+    bits = jax.tree.map(lambda a: rng.integers(0, 2**32, a.shape, np.uint32).view(np.float32), parameters)
+    back = weights.from_foreign(table, weights.to_foreign(table, bits))
+    assert_equal_trees(*(jax.tree.map(lambda a: a.view(np.uint32), tree) for tree in (back, bits)))
+
+
+def test_foreign_tensors_come_back_as_they_were():
+    table = table_of("aggpose_tiny")
+    tensors = weights.to_foreign(table, parameters_of("aggpose_tiny", 17))
+    tensors = {name: np.random.default_rng(0).permuted(tensor) for name, tensor in tensors.items()}
+    back = weights.to_foreign(table, weights.from_foreign(table, tensors))
+    assert back.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(back[name], tensor)
+
+
+def test_layouts_by_hand():
+    table = [
+        weights.Entry(("linear",), ("linear.weight",), weights.LINEAR),
+        weights.Entry(("convolution",), ("convolution.weight",), weights.CONVOLUTION),
+        weights.Entry(("depthwise",), ("depthwise.weight",), weights.DEPTHWISE),
+        weights.Entry(("stage", "bias"), ("block.0.bias", "block.1.bias"), weights.SAME, stacked=True),
+    ]
+    tensors = {
+        "linear.weight": np.arange(6).reshape(2, 3),  # out, in
+        "convolution.weight": np.arange(120).reshape(2, 3, 4, 5),  # out, in, rows, columns
+        "depthwise.weight": np.arange(60).reshape(3, 1, 4, 5),
+        "block.0.bias": np.array([1, 2]),
+        "block.1.bias": np.array([3, 4]),
+    }
+    ours = weights.from_foreign(table, tensors)
+    assert ours["linear"][2, 1] == tensors["linear.weight"][1, 2]
+    assert ours["convolution"].shape == (4, 5, 3, 2)
+    assert ours["convolution"][3, 1, 2, 0] == tensors["convolution.weight"][0, 2, 3, 1]
+    assert ours["depthwise"].shape == (4, 5, 3)
+    assert ours["depthwise"][3, 1, 2] == tensors["depthwise.weight"][2, 0, 3, 1]
+    np.testing.assert_array_equal(ours["stage"]["bias"], [[1, 2], [3, 4]])
+
+
+def test_missing_and_surplus_tensors_are_named_all_at_once():
+    table = table_of("aggpose_tiny")
+    tensors = weights.to_foreign(table, parameters_of("aggpose_tiny", 17))
+    gone = ["norm1_2.bias", "block2.0.attn.kv.weight", "final.fc1.weight"]
+    broken = {name: tensor for name, tensor in tensors.items() if name not in gone} | {"extra.a": 0, "extra.b": 0}
+    with pytest.raises(UserError) as raised:
+        weights.from_foreign(table, broken)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert message.index("missing") < message.index("surplus")
+    for name in (*gone, "extra.a", "extra.b"):
+        assert name in message
+    assert "norm1_1.bias" not in message
+
+
+def test_transformer_table_is_the_encoder_of_the_pose_model():
+    depths = (1, 1, 1, 1)
+    encoder = {entry.names: entry.path[1:] for entry in weights.mix_transformer_table(depths, "encoder")}
+    elsewhere = {entry.names: entry.path[2:] for entry in weights.mix_transformer_table(depths, "deep/encoder")}
+    assert encoder == elsewhere
+    pose = {entry.names: entry.path for entry in weights.mit_pose_table(depths)}
+    assert all(pose[names] == ("encoder", *path) for names, path in encoder.items())
