@@ -1,0 +1,108 @@
+"""Batches of records."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from aggpose_jax.data import pipeline
+
+
+class Numbers:
+    """A source whose records are numbers, and that notes what it was asked for."""
+
+    def __init__(self, count: int):
+        self._count = count
+        self.asked = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> dict:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        self.asked.append(index)
+        return {"number": index, "objects": object()}
+
+    def ground_truth(self) -> dict:
+        return {"images": [self._count]}
+
+
+def augment(record: dict, rng: np.random.Generator) -> dict:
+    return {"number": np.int64(record["number"]), "chance": rng.random(2), "valid": np.float32(1)}
+
+
+def plain(record: dict) -> dict:
+    return {"number": np.int64(record["number"]), "valid": np.float32(1)}
+
+
+def take(count: int, *, records: int = 10, batch_size: int = 4, **options) -> list[dict]:
+    options = {"seed": 0, "threads": 1} | options
+    batches = pipeline.training_batches(Numbers(records), augment, batch_size=batch_size, **options)
+    return list(itertools.islice(batches, count))
+
+
+def assert_same(ours: list[dict], expected: list[dict]) -> None:
+    for a, b in zip(ours, expected, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize("start", [1, 3, 7])  # 7 is in the third epoch
+def test_a_later_start_skips_batches(start):
+    assert_same(take(2, start=start), take(start + 2)[start:])
+
+
+def test_threads_change_nothing():
+    assert_same(take(8, threads=3), take(8, threads=1))
+
+
+def test_the_seed_sets_order_and_chance():
+    assert_same(take(3, seed=5), take(3, seed=5))
+    ours, others = take(3, seed=5), take(3, seed=6)
+    assert not np.array_equal(*(np.concatenate([b["number"] for b in batches]) for batches in (ours, others)))
+    assert not np.intersect1d(*(np.concatenate([b["chance"].ravel() for b in x]) for x in (ours, others))).size
+
+
+def test_every_epoch_has_each_record_once_in_another_order():
+    numbers = np.concatenate([batch["number"] for batch in take(10)])  # four epochs, across which batches run
+    epochs = numbers.reshape(4, 10)
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), np.tile(np.arange(10), (4, 1)))
+    assert len(np.unique(epochs, axis=0)) == 4
+    assert not any((epoch == np.arange(10)).all() for epoch in epochs)
+
+
+def test_a_record_is_augmented_anew_in_each_epoch():
+    batches = take(10)
+    chances = np.concatenate([batch["chance"] for batch in batches])
+    assert len(np.unique(chances)) == chances.size
+
+
+def test_batches_may_be_larger_than_the_source():
+    (batch,) = take(1, records=3, batch_size=8)
+    np.testing.assert_array_equal(np.bincount(batch["number"][:6]), [2, 2, 2])
+    assert len(batch["number"]) == 8
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_evaluation_has_each_record_once_in_order_and_fills_the_last_batch(threads):
+    batches = list(pipeline.evaluation_batches(Numbers(6), plain, batch_size=4, threads=threads))
+    assert [batch["number"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 5, 5]]
+    assert [batch["valid"].tolist() for batch in batches] == [[1, 1, 1, 1], [1, 1, 0, 0]]
+
+
+def test_evaluation_of_whole_batches_fills_nothing():
+    batches = list(pipeline.evaluation_batches(Numbers(4), plain, batch_size=2))
+    assert [batch["valid"].tolist() for batch in batches] == [[1, 1], [1, 1]]
+
+
+def test_a_remembered_source_makes_each_record_once():
+    source = Numbers(3)
+    remembered = pipeline.Remembered(source)
+    first = [remembered[i] for i in (2, 0, 2)]
+    assert source.asked == [2, 0]
+    assert first[0] is first[2]
+    assert [record["number"] for record in first] == [2, 0, 2]
+    assert len(remembered) == 3
+    assert remembered.ground_truth() == {"images": [3]}
