@@ -1,0 +1,117 @@
+"""Who may import whom, read from the source."""
+
+import ast
+import pathlib
+
+import pytest
+
+import aggpose_jax
+
+ROOT = pathlib.Path(aggpose_jax.__file__).parent
+FLOORS = {  # room: rooms whose modules it may import, besides its own and errors
+    "pose": set(),
+    "models": set(),
+    "data": {"pose", "models"},
+    "estimation": {"data", "pose", "models"},
+    "training": {"estimation", "data", "pose", "models"},
+    "inference": {"training", "estimation", "data", "pose", "models"},
+    "program": {"inference", "training", "estimation", "data", "pose", "models"},
+}
+FREE = {"aggpose_jax", "aggpose_jax.errors"}
+JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
+HOST = {"cv2", "grain", "pycocotools"}
+NUMPY_ROOMS = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")
+JAX_ROOMS = ("models", "pose.codec", "estimation.estimator", "training")
+MAY_IMPORT_GRAIN = {"aggpose_jax.data.pipeline"}
+
+
+def module_name(path: pathlib.Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def imports(source: str, modules) -> set[str]:
+    """All that a source imports, wherever in it; a name that is a module of ours counts as that module."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in modules else node.module for name in names}
+    return found
+
+
+IMPORTS = {name: imports(path.read_text(), MODULES) for name, path in MODULES.items()}
+
+
+def room(module: str) -> str:
+    """The room of one of our modules; a module at the top is a program."""
+    _, first, *_ = module.split(".")
+    return first if (ROOT / first).is_dir() else "program"
+
+
+def ours(names: set[str]) -> set[str]:
+    return {name for name in names if name.split(".")[0] == "aggpose_jax"} - FREE
+
+
+def others(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def is_in(module: str, rooms) -> bool:
+    below = module.removeprefix("aggpose_jax.")
+    return any(below == name or below.startswith(f"{name}.") for name in rooms)
+
+
+def reached(module: str, seen: set[str] | None = None) -> set[str]:
+    """A module of ours and all of ours that it imports, also through others and as packages on the way."""
+    seen = set() if seen is None else seen
+    if module in MODULES and module not in seen:
+        seen.add(module)
+        packages = [module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)]
+        for name in (*packages, *IMPORTS[module]):
+            reached(name, seen)
+    return seen
+
+
+def test_reading_imports():
+    source = "import a.b, c\nfrom d import e\ndef f():\n    from aggpose_jax import models, __doc__ as g\n"
+    found = imports(source, {"aggpose_jax.models"})
+    assert found == {"a.b", "c", "d", "aggpose_jax.models", "aggpose_jax"}
+
+
+def test_rooms_are_those_of_the_tree():
+    assert {room(module) for module in MODULES.keys() - FREE} <= FLOORS.keys()
+    for name in (*NUMPY_ROOMS, *JAX_ROOMS):
+        assert f"aggpose_jax.{name}" in MODULES
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - FREE))
+def test_imports_go_down_the_floors(module):
+    below = {room(name) for name in ours(IMPORTS[module])}
+    own = set() if room(module) == "program" else {room(module)}  # nothing imports a program
+    assert below <= FLOORS[room(module)] | own
+
+
+def test_what_all_may_import_imports_nothing_of_ours():
+    for module in FREE:
+        assert not ours(IMPORTS[module])
+        assert not others(IMPORTS[module]) & (JAX | HOST)
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, NUMPY_ROOMS)))
+def test_numpy_rooms_never_reach_jax(module):
+    for name in reached(module):
+        assert not others(IMPORTS[name]) & JAX, name
+    if module not in MAY_IMPORT_GRAIN:
+        assert not any("grain" in others(IMPORTS[name]) for name in reached(module))
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, JAX_ROOMS)))
+def test_jax_rooms_never_import_what_works_on_the_host(module):
+    assert not others(IMPORTS[module]) & HOST

@@ -1,0 +1,123 @@
+"""Checkpoints of a tree of three arrays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.training import checkpoint, sharding
+
+
+def tree(value: float) -> dict:
+    return {"head": {"kernel": jnp.full((2, 3), value), "bias": jnp.full(3, -value)}, "scale": jnp.float32(value)}
+
+
+@pytest.fixture(scope="module")
+def everywhere():
+    return sharding.replicated(sharding.make_mesh(-1, 1))
+
+
+@pytest.fixture
+def abstract(everywhere):
+    """A function from a tree to its shapes and shardings."""
+    return lambda t: jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=everywhere), t)
+
+
+def write(workdir, steps: dict[int, float | None], average: bool = False) -> None:
+    """Checkpoints whose parameters are their step, with these AP; averages are a hundred times the step."""
+    with checkpoint.open_manager(workdir) as manager:
+        for step, ap in steps.items():
+            items = {"params": tree(step)} | ({"average": tree(100 * step)} if average else {})
+            checkpoint.save(manager, step, items, None if ap is None else {"AP": ap})
+
+
+def kept(workdir) -> list[int]:
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir() if path.name.isdigit())
+
+
+def assert_same(ours, expected) -> None:
+    assert jax.tree.structure(ours) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+def test_items_come_back_with_their_types_and_shardings(tmp_path, abstract, everywhere):
+    items = {"params": tree(3), "optimizer": {"step": jnp.int32(7), "moments": [tree(4), tree(5)]}}
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 7, items)
+        manager.wait_until_finished()
+        restored = checkpoint.restore(manager, 7, abstract(items))
+    assert_same(restored, items)
+    assert restored["optimizer"]["step"].dtype == jnp.int32
+    assert all(leaf.sharding == everywhere for leaf in jax.tree.leaves(restored))
+
+
+def test_saving_takes_what_is_there_though_it_writes_later(tmp_path, abstract):
+    params = tree(3)
+    shapes = abstract(params)
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 1, {"params": params})
+        for leaf in jax.tree.leaves(params):
+            leaf.delete()  # as a step does that is given its state to reuse
+        manager.wait_until_finished()
+        assert_same(checkpoint.restore(manager, 1, {"params": shapes})["params"], tree(3))
+
+
+def test_the_best_and_the_latest_are_kept(tmp_path, abstract):
+    write(tmp_path, {1: 0.5, 2: 0.9, 3: None, 4: 0.7, 5: None})
+    assert kept(tmp_path) == [2, 5]
+    shapes = abstract(tree(0))
+    for which, step in (("best", 2), ("latest", 5)):
+        loaded_step, params = checkpoint.load_params(tmp_path, shapes, which)
+        assert loaded_step == step
+        assert_same(params, tree(step))
+
+
+def test_a_later_run_keeps_the_best_of_the_earlier(tmp_path):
+    write(tmp_path, {1: 0.9})
+    write(tmp_path, {2: 0.5, 3: 0.6})
+    assert kept(tmp_path) == [1, 3]
+
+
+def test_the_latest_is_the_best_where_none_was_evaluated(tmp_path, abstract):
+    write(tmp_path, {1: None, 2: None})
+    assert kept(tmp_path) == [2]
+    assert checkpoint.load_params(tmp_path, abstract(tree(0)))[0] == 2
+
+
+def test_an_average_is_used_where_there_is_one(tmp_path, abstract):
+    write(tmp_path, {4: 0.5}, average=True)
+    step, params = checkpoint.load_params(tmp_path, abstract(tree(0)))
+    assert step == 4
+    assert_same(params, tree(400))
+
+
+def test_loading_changes_no_file(tmp_path, abstract):
+    write(tmp_path, {1: 0.5, 2: 0.4})
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    checkpoint.load_params(tmp_path, abstract(tree(0)))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_another_network_is_named_by_its_first_difference(tmp_path, abstract):
+    write(tmp_path, {1: 0.5})
+    other = tree(0)
+    other["head"] = {"kernel": jnp.zeros((2, 4)), "extra": jnp.zeros(5), "bias": jnp.zeros(3)}
+    with pytest.raises(UserError) as raised:
+        checkpoint.load_params(tmp_path, abstract(other))
+    message = str(raised.value)
+    assert "another network: 2 parameters differ, the first is head/extra (None, expected (5,))" in message
+    assert str(tmp_path) in message
+    assert "\n" not in message
+
+
+def test_a_folder_without_a_run(tmp_path, abstract):
+    with pytest.raises(UserError, match="no checkpoints folder"):
+        checkpoint.load_params(tmp_path, abstract(tree(0)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_without_a_finished_checkpoint(tmp_path, abstract):
+    write(tmp_path, {})
+    with pytest.raises(UserError, match="no finished checkpoint"):
+        checkpoint.load_params(tmp_path, abstract(tree(0)))

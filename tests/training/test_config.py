@@ -1,0 +1,109 @@
+"""Configurations and the experiments of configs/."""
+
+import importlib.util
+import json
+import pathlib
+
+import ml_collections
+import pytest
+
+from aggpose_jax import models
+from aggpose_jax.errors import UserError
+from aggpose_jax.training.config import default_config, load_config, save_config
+from aggpose_jax.training.tasks import make_task
+
+CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.py"))
+
+
+def experiment(name: str, argument: str | None = None) -> ml_collections.ConfigDict:
+    spec = importlib.util.spec_from_file_location(f"configs_{name}", CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config() if argument is None else module.get_config(argument)
+
+
+@pytest.mark.parametrize("argument", [None, "debug"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_makes_a_task_and_survives_json(name, argument, tmp_path):
+    config = experiment(name, argument)
+    assert config.is_locked
+    assert config.keys() == default_config().keys()
+    task = make_task(config)
+    assert len(task.keypoint_set) == task.model.keypoints
+    save_config(config, tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json").to_dict() == config.to_dict()
+    json.loads((tmp_path / "config.json").read_text())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_debug_is_the_same_experiment_made_small(name):
+    whole, debug = experiment(name), experiment(name, "debug")
+    assert debug.model.name.endswith("_tiny")
+    assert debug.model.name in models.VARIANTS
+    assert debug.model.name.startswith(whole.model.name.rsplit("_", 1)[0])
+    assert 0 < debug.steps <= 20
+    assert debug.batch_size <= 8
+    for key in ("data", "keypoint_set", "learning_rate", "schedule", "freeze", "decoder", "nms_threshold"):
+        assert debug[key] == whole[key]
+
+
+def test_an_experiment_cannot_invent_a_key():
+    config = default_config()
+    with pytest.raises(AttributeError):
+        config.learning_rat = 1.0
+    with pytest.raises(AttributeError):
+        config.model.widths_ = ()
+
+
+def test_each_default_is_its_own():
+    first, second = default_config(), default_config()
+    first.augmentation.flip = 0.0
+    assert second.augmentation.flip == 0.5
+
+
+def test_a_loaded_configuration_has_the_types_of_the_default(tmp_path):
+    config = default_config()
+    config.input_size, config.freeze, config.model.drop_path = (64, 32), ("stage1_.*", "head/.*"), 0.3
+    save_config(config, tmp_path / "config.json")
+    loaded = load_config(tmp_path / "config.json")
+    assert loaded.input_size == (64, 32)
+    assert loaded.freeze == ("stage1_.*", "head/.*")
+    assert loaded.model.drop_path == 0.3
+    assert loaded.is_locked
+    with pytest.raises(AttributeError):
+        loaded.nonsense = 1
+
+
+def test_a_key_that_a_run_did_not_know_has_its_default(tmp_path):
+    stored = default_config().to_dict() | {"batch_size": 3}
+    del stored["average_decay"], stored["model"]["unroll"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    loaded = load_config(tmp_path / "config.json")
+    assert (loaded.batch_size, loaded.average_decay, loaded.model.unroll) == (3, 0.0, 1)
+
+
+def test_no_configuration_to_load(tmp_path):
+    with pytest.raises(UserError, match=r"config\.json: no such file"):
+        load_config(tmp_path / "config.json")
+
+
+def test_published_recipes():
+    coco, large, infant = (experiment(name) for name in ("coco_l", "coco_l_384", "infant_l"))
+    assert (coco.learning_rate, coco.decay_epochs, coco.batch_size) == (1e-3, (170, 200, 240), 128)
+    assert (coco.betas, coco.adam_epsilon, coco.weight_decay, coco.decay) == ((0.9, 0.999), 1e-8, 0.01, (".*",))
+    assert (large.input_size, large.sigma, large.batch_size) == ((384, 288), 3, 64)
+    assert (large.epochs, large.decay_epochs) == (400, (210, 280, 350))
+    assert (infant.learning_rate, infant.epochs, infant.decay_epochs) == (1e-4, 100, (50, 80))
+    assert (infant.keypoint_set, infant.nms_threshold, infant.batch_size) == ("infant_21", 0, 128)
+    assert infant.augmentation.half_body_min_labelled == 9
+    for config in (coco, large, infant):
+        assert (config.model.name, config.model.drop_path, config.warmup_epochs) == ("aggpose_l", 0.1, 0)
+        assert (config.color_jitter, config.flip_test, config.decoder) == (0.5, True, "dark")
+
+
+def test_an_input_size_that_does_not_fit_the_network():
+    config = default_config()
+    config.input_size = (100, 96)
+    with pytest.raises(UserError, match=r"input_size.*100.*divide by 32"):
+        make_task(config)
