@@ -1,6 +1,8 @@
 """Trains a task: python -m aggpose_jax.main --config configs/infant_l.py [--config.key=value …] [--workdir DIR]."""
 
+import os
 import pathlib
+import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -12,6 +14,16 @@ from aggpose_jax.training.reporting import table
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment: FILE or FILE:ARGUMENT.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
+
+
+def restart_with_huge_pages() -> None:
+    """Starts the program again with huge pages for the memory of glibc, which reads the setting only at its start.
+
+    On CPU a training step takes and returns gigabytes; small pages make that a quarter of its time.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, sys.orig_argv)
 
 
 @reports_user_errors
@@ -27,5 +39,6 @@ def main(_):
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()
     flags.mark_flag_as_required("config")
     app.run(main)

@@ -19,11 +19,13 @@ class Evaluation:
       figures: the ten figures of COCO, OKS percentiles, and PCK by share of the torso.
       keypoints: by name of a keypoint, its mean OKS and its PCK.
       results: in COCO format, one for each pose.
+      matches: every labelled person and the pose most like it.
     """
 
     figures: dict[str, float]
     keypoints: dict[str, dict[str, float]]
     results: list[dict]
+    matches: metrics.Matches
 
 
 def evaluate(
@@ -62,7 +64,7 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
         name: {figure: float(values[k]) for figure, values in by_keypoint.items()}
         for k, name in enumerate(keypoint_set.names)
     }
-    return Evaluation(figures, keypoints, results)
+    return Evaluation(figures, keypoints, results, matches)
 
 
 def _collect(estimate, batches) -> dict[str, np.ndarray]:

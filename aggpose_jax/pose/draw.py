@@ -73,10 +73,22 @@ def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], 
     """
     heatmaps = np.asarray(heatmaps, np.float32)
     tiles = [
-        _captioned(_overlay(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
+        _captioned(blend_heatmap(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
         for k, name in enumerate(names)
     ]
     return contact_sheet(tiles, columns)
+
+
+def blend_heatmap(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
+    """A heatmap [h, w] (0 to 1) glowing on a grey crop uint8 [H, W, 3], as in AggPose Figure 3."""
+    size = np.array(heatmap.shape[::-1])
+    enlarge = geometry.crop_transform((size - 1) / 2, size, crop.shape[:2])
+    level = cv2.warpAffine(heatmap, enlarge, crop.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    level = np.clip(level, 0, 1)[..., None]
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None] * np.full(3, 0.75)
+    hot = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    opacity = np.minimum(1.5 * level, 0.85)
+    return (grey * (1 - opacity) + hot * opacity).astype(np.uint8)
 
 
 def _colour(name: str) -> tuple[int, int, int]:
@@ -101,17 +113,6 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     """A point in OpenCV's fixed-point numbers; far outside of the image it stays in their range."""
     x, y = np.clip(point[:2], -1e5, 1e5) * 2**SUBPIXEL_BITS
     return round(float(x)), round(float(y))
-
-
-def _overlay(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
-    size = np.array(heatmap.shape[::-1])
-    enlarge = geometry.crop_transform((size - 1) / 2, size, crop.shape[:2])
-    level = cv2.warpAffine(heatmap, enlarge, crop.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    level = np.clip(level, 0, 1)[..., None]
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None] * np.full(3, 0.75)
-    hot = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    opacity = np.minimum(1.5 * level, 0.85)
-    return (grey * (1 - opacity) + hot * opacity).astype(np.uint8)
 
 
 def _captioned(image: np.ndarray, text: str) -> np.ndarray:

@@ -145,7 +145,7 @@ class Matches(NamedTuple):
     """Every labelled person of a ground truth and the detection of its image that is most like it.
 
     Attributes:
-      ids: [G] annotation ids.
+      ids, image_ids: [G] of annotations and their images.
       truth: [G, K, 3] x, y, visibility.
       predicted: [G, K, 3] x, y, score; nan where the image has no detection.
       area: [G] square pixels.
@@ -153,6 +153,7 @@ class Matches(NamedTuple):
     """
 
     ids: np.ndarray
+    image_ids: np.ndarray
     truth: np.ndarray
     predicted: np.ndarray
     area: np.ndarray
@@ -181,7 +182,8 @@ def match_oks(ground_truth: dict, results: list[dict], keypoint_set: KeypointSet
             labelled = truth[i, :, 2] > 0
             similar = similarity(poses, truth[i], area[i], keypoint_set.sigmas)[:, labelled].mean(-1)
             predicted[i], best[i] = poses[similar.argmax()], similar.max()
-    return Matches(np.array([a["id"] for a in persons], np.int64), truth, predicted, area, best)
+    ids, image_ids = (np.array([a[key] for a in persons], np.int64) for key in ("id", "image_id"))
+    return Matches(ids, image_ids, truth, predicted, area, best)
 
 
 def keypoint_oks(matches: Matches, keypoint_set: KeypointSet) -> np.ndarray:

@@ -78,8 +78,8 @@ def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best"
         if step is None:
             raise UserError(f"{workdir / FOLDER}: no finished checkpoint in it")
         item = "average" if (manager.directory / str(step) / "average").exists() else "params"
-        saved = manager.item_metadata(step)[item]
-        _check_same_network(workdir, abstract_params, saved.tree if hasattr(saved, "tree") else saved)
+        saved = ocp.StandardCheckpointer().metadata(manager.directory / str(step) / item).item_metadata.tree
+        _check_same_network(workdir, abstract_params, saved)
         return step, restore(manager, step, {item: abstract_params})[item]
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import time
 from typing import Any
 
 import jax
@@ -17,8 +16,8 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.training import checkpoint, sharding
 from aggpose_jax.training.config import load_config, save_config
-from aggpose_jax.training.optimizer import make_optimizer, make_schedule, update_average
-from aggpose_jax.training.reporting import Reporter
+from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
+from aggpose_jax.training.reporting import Progress, Reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
 
 
@@ -80,15 +79,15 @@ class Trainer:
         average = params if self.config.average_decay else None
         return TrainState(jnp.zeros((), jnp.int32), params, self._optimizer.init(params), average)
 
-    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, jax.Array]:
+    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         rng = jax.random.fold_in(self._key, state.step)
-        loss, gradient = jax.value_and_grad(self.task.loss)(state.params, batch, rng)
+        gradient, metrics = jax.grad(self.task.loss, has_aux=True)(state.params, batch, rng)
         updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
             average = update_average(average, params, self.config.average_decay, state.step)
-        return TrainState(state.step + 1, params, optimizer, average), loss
+        return TrainState(state.step + 1, params, optimizer, average), metrics
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Evaluation]:
@@ -100,7 +99,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     Raises:
       UserError: for a configuration, data or workdir that cannot be used.
     """
-    started = time.perf_counter()
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     if config.batch_size % mesh.size:
         raise UserError(f"batch_size: {config.batch_size} does not divide by the {mesh.size} devices")
@@ -109,11 +107,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     workdir.mkdir(parents=True, exist_ok=True)
     save_config(config, workdir / "config.json")
     reporter = Reporter(workdir)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(trainer.shapes.params))
-    reporter.say(
-        f"{config.model.name}: {parameters:,} parameters on {dict(mesh.shape)} {jax.default_backend()} devices\n"
-        f"{len(task.train_source)} records, batch {config.batch_size}, {trainer.total_steps} steps, in {workdir}"
-    )
+    _describe(trainer, workdir, reporter)
     with checkpoint.open_manager(workdir) as manager:
         state = _first_state(trainer, manager, reporter)
         state, result = _run(trainer, state, manager, reporter)
@@ -121,8 +115,21 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     evaluations = {"network": result}
     if config.baselines:
         evaluations |= task.baselines(state.evaluated, mesh)
-    reporter.say(f"finished after {time.perf_counter() - started:.0f} s")
+    reporter.say("finished")
+    reporter.close()
     return evaluations
+
+
+def _describe(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> None:
+    """Says what is about to happen."""
+    config, params = trainer.config, trainer.shapes.params
+    reporter.text("config", f"```\n{config}\n```")
+    reporter.say(f"{jax.device_count()} {jax.devices()[0].device_kind} devices as {dict(trainer.mesh.shape)}")
+    reporter.say(trainer.task.describe())
+    decayed, frozen = paths_matching(params, config.decay), paths_matching(params, config.freeze)
+    reporter.say(f"{config.model.name}\n{parameter_table(params, decayed, frozen)}")
+    epochs = trainer.total_steps / trainer.task.steps_per_epoch
+    reporter.say(f"{trainer.total_steps} steps of {config.batch_size} images, {epochs:.1f} epochs, in {workdir}")
 
 
 def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Reporter) -> TrainState:
@@ -176,73 +183,35 @@ def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
     eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
     start, result = int(state.step), None
     batches = task.train_batches(start)
-    meter = _Meter(trainer, reporter, start)
+    progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
     for step in range(start + 1, trainer.total_steps + 1):
-        batch = meter.wait(lambda: sharding.put_batch(next(batches), trainer.mesh))
-        state, loss = trainer.step(state, batch)
-        meter.add(step, loss)
-        last = step == trainer.total_steps
-        if last or step % eval_steps == 0:
+        batch = progress.wait(lambda: next(batches))
+        if step == start + 1:
+            _show(reporter, step, task.batch_pictures(batch))
+        state, metrics = trainer.step(state, sharding.put_batch(batch, trainer.mesh))
+        progress.step(step, metrics)
+        if step == start + 1:
+            jax.block_until_ready(metrics)
+            reporter.say("compiled the training step")
+        if step == trainer.total_steps or step % eval_steps == 0:
             result = _evaluate(trainer, state, step, reporter)
             checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
-            meter.restart()
+            progress.restart()
         elif step % config.checkpoint_steps == 0:
             checkpoint.save(manager, step, _items(state))
-    if result is None:
-        result = _evaluate(trainer, state, start, reporter)
-    return state, result
+    progress.close()
+    return state, result or _evaluate(trainer, state, start, reporter)
 
 
 def _evaluate(trainer, state, step, reporter) -> Evaluation:
-    started = time.perf_counter()
     result = trainer.task.evaluate(state.evaluated, trainer.mesh)
-    seconds = time.perf_counter() - started
     reporter.figures(step, {f"eval/{name}": value for name, value in result.figures.items()})
-    reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f} in {seconds:.1f} s")
+    reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f}")
+    _show(reporter, step, trainer.task.evaluation_pictures(result))
+    reporter.curves()
     return result
 
 
-class _Meter:
-    """Loss and speed between two log lines, without the time of evaluations."""
-
-    def __init__(self, trainer: Trainer, reporter: Reporter, step: int):
-        self._trainer, self._reporter, self._step = trainer, reporter, step
-        self._losses, self._waited, self._paused = [], 0.0, 0.0
-        self._started = time.perf_counter()
-
-    def wait(self, fetch):
-        """Calls `fetch` and counts its time as waiting for data."""
-        started = time.perf_counter()
-        value = fetch()
-        self._waited += time.perf_counter() - started
-        return value
-
-    def add(self, step: int, loss: jax.Array) -> None:
-        """Notes the loss of a step, and reports where it is time to."""
-        if self._losses:
-            self._losses[-1].block_until_ready()  # one step runs while the next batch is made, and no more
-        self._losses.append(loss)
-        if step % self._trainer.config.log_steps == 0:
-            self._report(step)
-
-    def restart(self) -> None:
-        """Forgets the time since the last report, which an evaluation took."""
-        self._losses, self._waited = [], 0.0
-        self._started = time.perf_counter()
-
-    def _report(self, step: int) -> None:
-        losses = [float(loss) for loss in self._losses]
-        seconds = time.perf_counter() - self._started
-        figures = {
-            "train/loss": sum(losses) / len(losses),
-            "train/learning_rate": float(self._trainer.schedule(step - 1)),
-            "train/images_per_second": len(losses) * self._trainer.config.batch_size / seconds,
-            "train/waiting_for_data": self._waited / seconds,
-        }
-        self._reporter.figures(step, figures)
-        self._reporter.say(
-            f"step {step}/{self._trainer.total_steps}: loss {figures['train/loss']:.3e}, "
-            f"{figures['train/images_per_second']:.0f} images/s, "
-            f"{figures['train/waiting_for_data']:.0%} waiting for data"
-        )
-        self.restart()
+def _show(reporter, step, pictures) -> None:
+    for name, picture in pictures.items():
+        reporter.picture(step, name, picture)

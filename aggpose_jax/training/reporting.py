@@ -1,24 +1,156 @@
-"""What a run says: lines on standard output, and the same figures in WORKDIR/metrics.jsonl."""
+"""What a run says: lines on standard output, metrics.jsonl, TensorBoard events, pictures and curves."""
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import jax
+import matplotlib
+import numpy as np
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+matplotlib.use("Agg")  # pictures are files; no screen is needed
+from matplotlib import pyplot
 
 
 class Reporter:
-    """Writes figures by step."""
+    """Writes lines, figures and pictures of a run, and knows how long it has been running.
+
+    Args:
+      workdir: gets metrics.jsonl, tensorboard/, pictures/ and curves.png.
+    """
 
     def __init__(self, workdir: pathlib.Path):
-        self._path = workdir / "metrics.jsonl"
+        self._workdir = workdir
+        self._metrics = workdir / "metrics.jsonl"
+        self._events = SummaryWriter(str(workdir / "tensorboard"))
+        self._started = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """Prints at once, also into a pipe."""
-        print(text, flush=True)
+        """Prints the seconds since the start and the text, at once, and above a progress bar."""
+        tqdm.write(f"[{time.perf_counter() - self._started:6.1f} s] {text}", file=sys.stdout)
+        sys.stdout.flush()
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Appends one line to metrics.jsonl."""
-        with self._path.open("a") as file:
+        """Adds figures of a step to metrics.jsonl and TensorBoard."""
+        with self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **{name: float(value) for name, value in figures.items()}}) + "\n")
+        for name, value in figures.items():
+            self._events.add_scalar(name, float(value), step)
+
+    def text(self, name: str, text: str) -> None:
+        """Adds a text to TensorBoard."""
+        self._events.add_text(name, text)
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """Writes an RGB image [H, W, 3] as pictures/NAME_STEP.png and to TensorBoard."""
+        folder = self._workdir / "pictures"
+        folder.mkdir(exist_ok=True)
+        pyplot.imsave(folder / f"{name}_{step}.png", image)
+        self._events.add_image(name, image, step, dataformats="HWC")
+
+    def curves(self) -> None:
+        """Draws loss and AP over all steps of metrics.jsonl, those of former starts too, as curves.png."""
+        curves = defaultdict(dict)
+        for line in self._metrics.read_text().splitlines():
+            figures = json.loads(line)
+            for name in ("train/loss", "eval/AP"):
+                if name in figures:
+                    curves[name][figures["step"]] = figures[name]
+        figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+        for axis, (name, scale) in zip(axes, (("train/loss", "log"), ("eval/AP", "linear")), strict=True):
+            axis.plot(*zip(*sorted(curves[name].items()), strict=True) if curves[name] else ((), ()), marker=".")
+            axis.set(title=name, xlabel="step", yscale=scale)
+            axis.grid(alpha=0.3)
+        figure.savefig(self._workdir / "curves.png")
+        pyplot.close(figure)
+
+    def close(self) -> None:
+        """Finishes the event file."""
+        self._events.close()
+
+
+class Progress:
+    """Loss and speed while it runs: a bar on a terminal, lines in a file, without the time of evaluations.
+
+    Args:
+      reporter: that gets a line and figures every `log_steps`.
+      start, total: the step before the first, and the last.
+      batch_size: images of a step.
+      log_steps: steps between two lines.
+      schedule: learning rate by number of steps taken.
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        start: int,
+        total: int,
+        batch_size: int,
+        log_steps: int,
+        schedule: Callable[[int], float],
+    ):
+        self._reporter, self._total, self._schedule = reporter, total, schedule
+        self._batch_size, self._log_steps = batch_size, log_steps
+        self._bar = tqdm(initial=start, total=total, unit="step", disable=not sys.stdout.isatty(), file=sys.stdout)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what came since the last line."""
+        self._metrics: list[Mapping[str, jax.Array]] = []
+        self._waited, self._started = 0.0, time.perf_counter()
+
+    def wait(self, fetch):
+        """Calls `fetch` and counts its time as waiting for data."""
+        started = time.perf_counter()
+        value = fetch()
+        self._waited += time.perf_counter() - started
+        return value
+
+    def step(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Notes the metrics of a step, and reports their mean where it is time to."""
+        if self._metrics:
+            jax.block_until_ready(self._metrics[-1])  # one step runs while the next batch is made, and no more
+        self._metrics.append(metrics)
+        self._bar.update()
+        if step % self._log_steps == 0:
+            self._report(step)
+            self.restart()
+
+    def _report(self, step: int) -> None:
+        means = {name: float(np.mean([m[name] for m in self._metrics])) for name in self._metrics[0]}
+        seconds = time.perf_counter() - self._started
+        speed = len(self._metrics) * self._batch_size / seconds
+        waiting = self._waited / seconds
+        self._reporter.figures(
+            step,
+            {
+                **{f"train/{name}": value for name, value in means.items()},
+                "train/learning_rate": self._schedule(step - 1),
+                "train/images_per_second": speed,
+                "train/waiting_for_data": waiting,
+            },
+        )
+        eta = (self._total - step) * self._batch_size / speed
+        text = ", ".join(f"{name} {value:.3g}" for name, value in means.items())
+        text += f", {speed:.0f} images/s, {waiting:.0%} waiting for data"
+        self._bar.set_postfix_str(text, refresh=False)
+        if self._bar.disable:
+            self._reporter.say(f"step {step}/{self._total}: {text}, {_duration(eta)} to go")
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> str:
@@ -28,4 +160,23 @@ def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> st
     for name, figures in rows.items():
         cells = (f"{figures[column]:9.3f}" if column in figures else " " * 9 for column in columns)
         lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def parameter_table(params, decayed, frozen) -> str:
+    """Parameters of each module as text: their number, and how many of them decay and are frozen.
+
+    Args:
+      params: tree of arrays or shapes.
+      decayed, frozen: trees of bool like it.
+    """
+    rows = defaultdict(lambda: np.zeros(3, np.int64))
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    for (path, leaf), decays, stays in zip(leaves, jax.tree.leaves(decayed), jax.tree.leaves(frozen), strict=True):
+        counts = leaf.size * np.array([1, decays and not stays, stays])
+        rows[path[0].key] += counts
+        rows["all"] += counts
+    ordered = [*sorted(name for name in rows if name != "all"), "all"]
+    lines = [f"{'module':<14}{'parameters':>14}{'decayed':>14}{'frozen':>14}"]
+    lines += [f"{name:<14}" + "".join(f"{count:>14,}" for count in rows[name]) for name in ordered]
     return "\n".join(lines)

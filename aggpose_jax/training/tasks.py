@@ -16,9 +16,9 @@ from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
-from aggpose_jax.estimation import evaluation
+from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
-from aggpose_jax.pose.codec import Codec
+from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.keypoints import KEYPOINT_SETS
 from aggpose_jax.training import color, sharding
 from aggpose_jax.training.losses import heatmap_mse
@@ -98,15 +98,37 @@ class PoseTask:
             threads=self.config.threads,
         )
 
-    def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> jax.Array:
-        """The loss of a batch, with everything that is random in training."""
+    def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The loss of a batch, with everything that is random in training, and figures to watch it by.
+
+        PCK is the share of labelled keypoints whose highest pixel is within 0.05 of the crop's height.
+        """
         color_rng, drop_path_rng = jax.random.split(rng)
         image = to_unit(batch["image"])
         if self.config.color_jitter:
             image = color.jitter(color_rng, image, self.config.color_jitter)
         heatmaps = self.model.apply({"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng})
         targets, weight = self.codec.encode(batch["keypoints"], batch["weight"])
-        return heatmap_mse(heatmaps, targets, weight)
+        loss = heatmap_mse(heatmaps, targets, weight)
+        points = self.codec.to_input(argmax(heatmaps)[0])
+        near = jnp.linalg.norm(points - batch["keypoints"], axis=-1) < 0.05 * self.codec.input_size[0]
+        return loss, {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}
+
+    def describe(self) -> str:
+        """The data in a line."""
+        return (
+            f"{len(self.train_source)} persons to train, {len(self.eval_source)} crops to evaluate, "
+            f"{len(self.keypoint_set)} keypoints ({self.keypoint_set.name})"
+        )
+
+    def batch_pictures(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Pictures of a training batch, by name."""
+        targets, _ = self.codec.encode(batch["keypoints"], batch["weight"])
+        return {"batch": pictures.training_sheet(batch, np.asarray(targets), self.keypoint_set)}
+
+    def evaluation_pictures(self, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
+        """Pictures of predictions, by name."""
+        return {"predictions": pictures.prediction_sheet(self.eval_source, result, self.keypoint_set)}
 
     def evaluate(self, params: Any, mesh: Mesh) -> evaluation.Evaluation:
         """Scores the parameters on the evaluation records."""

@@ -1,0 +1,75 @@
+"""Pictures of what goes into a network and what comes out of it. All are RGB uint8 [H, W, 3]."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from aggpose_jax.data.transforms import read_image, warp
+from aggpose_jax.estimation.evaluation import Evaluation
+from aggpose_jax.pose import geometry
+from aggpose_jax.pose.draw import blend_heatmap, contact_sheet, draw_pose
+from aggpose_jax.pose.keypoints import KeypointSet
+
+CROP = (256, 192)  # height and width of a person in a sheet of predictions
+COLUMNS = 8
+
+
+def training_sheet(batch: Mapping[str, np.ndarray], targets: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
+    """Augmented crops as the network gets them: above with the skeleton, below with the target heatmaps.
+
+    Args:
+      batch: image [B, H, W, 3], keypoints [B, K, 2] in input pixels, weight [B, K].
+      targets: [B, h, w, K].
+      keypoint_set: of K keypoints.
+    """
+    count = min(len(targets), 2 * COLUMNS)
+    pictures = []
+    for start in range(0, count, COLUMNS):
+        rows = range(start, min(start + COLUMNS, count))
+        poses = np.concatenate([batch["keypoints"], batch["weight"][..., None]], axis=-1)
+        pictures += [draw_pose(batch["image"][i], poses[i], keypoint_set) for i in rows]
+        pictures += [blend_heatmap(batch["image"][i], targets[i].max(-1)) for i in rows]
+    return contact_sheet(pictures, min(COLUMNS, count))
+
+
+def prediction_sheet(source, evaluation: Evaluation, keypoint_set: KeypointSet) -> np.ndarray:
+    """Persons of lowest OKS in the upper row, persons in the middle of the order in the lower: truth | prediction.
+
+    Args:
+      source: whose records were evaluated.
+      evaluation: its matches say which prediction belongs to whom.
+      keypoint_set: of K keypoints.
+    """
+    matches = evaluation.matches
+    order = np.argsort(matches.oks)
+    half = COLUMNS // 2
+    middle = max(len(order) // 2 - half // 2, 0)
+    shown = [*order[:half], *order[middle : middle + half]]
+    images = {int(image_id): image for image_id, image in _images(source, matches.image_ids[shown]).items()}
+    pictures = []
+    for row in shown:
+        image = images[int(matches.image_ids[row])]
+        region = geometry.crop_region(_tight_box(matches.truth[row]), CROP[1] / CROP[0])
+        transform = geometry.crop_transform(*region, CROP)
+        crop = warp(image, transform, CROP)
+        for pose in (matches.truth[row], matches.predicted[row]):
+            pose = np.concatenate([geometry.apply(transform, pose[:, :2]), pose[:, 2:]], axis=-1)
+            pictures.append(draw_pose(crop, pose, keypoint_set))
+    return contact_sheet(pictures, COLUMNS)
+
+
+def _images(source, image_ids) -> dict[int, np.ndarray]:
+    wanted = set(map(int, image_ids))
+    found = {}
+    for index in range(len(source)):
+        if wanted <= found.keys():
+            break
+        record = source[index]
+        if record["image_id"] in wanted and record["image_id"] not in found:
+            found[record["image_id"]] = read_image(record["image"])
+    return found
+
+
+def _tight_box(keypoints: np.ndarray) -> np.ndarray:
+    labelled = keypoints[keypoints[:, 2] > 0, :2]
+    return np.concatenate([labelled.min(0), np.ptp(labelled, axis=0)])
