@@ -11,25 +11,28 @@ def get_config(arg: str = ""):
     config = default_config()
     config.data = "synthetic"
     config.keypoint_set = "infant_21"
-    config.synthetic_train = 4000
+    config.synthetic_train = 3600
     config.synthetic_eval = 200
     config.baselines = True
     config.nms_threshold = 0.0
 
-    config.model.name = "aggpose_tiny"
+    config.model.name = "aggpose_demo"
     config.model.drop_path = 0.0
     config.input_size = (128, 96)
-    config.sigma = 1.5
+    config.sigma = 1.0  # eyes, or ankle and toes, are two heatmap pixels apart
 
+    # The infants are rolled and sized variously as they are drawn; more of it only slows learning.
     config.augmentation.half_body = 0.0
-    config.batch_size = 16
-    config.steps = 3000
-    config.learning_rate = 2e-3
+    config.augmentation.scale = 0.1
+    config.augmentation.rotation_probability = 0.0
+    config.batch_size = 8
+    config.steps = 5800
+    config.learning_rate = 1.5e-3
     config.schedule = "cosine"
     config.warmup_epochs = 0.2
     config.adam_epsilon = 1e-12  # the mean over pixels makes gradients as small as Adam's usual epsilon
     config.average_decay = 0.998
 
-    config.eval_epochs = 2.0
+    config.eval_epochs = 4.0
     config.log_steps = 100
     return shrink(config) if arg == "debug" else config

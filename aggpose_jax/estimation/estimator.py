@@ -31,11 +31,14 @@ def estimate_heatmaps(
 ) -> jax.Array:
     """Heatmaps [B, h, w, K] of crops [B, H, W, 3] uint8; with `flip_test` the mean with the mirrored crops'."""
     image = normalise(to_unit(image))
-    heatmaps = apply(variables, image)
     if not flip_test:
-        return heatmaps
-    mirrored = apply(variables, image[:, :, ::-1])
-    return (heatmaps + flip_back(mirrored, keypoint_set.flip_permutation)) / 2
+        return apply(variables, image)
+    b, *shape = image.shape
+    # Each crop beside its mirror image: one pass, and a batch on several devices stays where it is.
+    both = jnp.stack([image, image[:, :, ::-1]], axis=1).reshape(2 * b, *shape)
+    heatmaps = apply(variables, both)
+    heatmaps = heatmaps.reshape(b, 2, *heatmaps.shape[1:])
+    return (heatmaps[:, 0] + flip_back(heatmaps[:, 1], keypoint_set.flip_permutation)) / 2
 
 
 def make_estimator(

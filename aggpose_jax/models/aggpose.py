@@ -13,6 +13,8 @@ from aggpose_jax.models.mit import HEADS, REDUCTIONS, MixFFN, PatchEmbed, Stage,
 VARIANTS = {
     "l": ((64, 128, 320, 512), ((3, 3, 3, 3), (6, 3, 3), (40, 3), (3,))),
     "s": ((64, 128, 320, 512), ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))),
+    # The head has as many channels as the finest stream, so that stream needs more than there are keypoints.
+    "demo": ((32, 64, 80, 128), ((0, 0, 0, 1), (1, 0, 1), (1, 1), (1,))),
     "tiny": ((16, 32, 80, 128), ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))),
 }
 

@@ -148,9 +148,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks, then a LayerNorm: [B, H, W, C] → [B, H, W, C].
-
-    The blocks run as one compiled loop over stacked parameters.
+    """Blocks, then a LayerNorm: [B, H, W, C] → [B, H, W, C]. A stage may have no block.
 
     Attributes:
       heads, reduction: of the attention.
@@ -168,18 +166,23 @@ class Stage(nn.Module):
 
     @nn.compact
     def __call__(self, x, train: bool = False):
-        block_class = nn.remat(Block, prevent_cse=False) if self.remat else Block
+        if self.drop_rates:
+            x = self.blocks(x, train)
+        return layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+
+    def blocks(self, x, train: bool):
+        """Runs the blocks as one compiled loop over their stacked parameters."""
         depth = len(self.drop_rates)
-        blocks = nn.scan(
+        loop = nn.scan(
             lambda block, x, rate: (block(x, rate), None),
             variable_axes={"params": 0},
             split_rngs={"params": True, "drop_path": True},
             length=depth,
             unroll=min(self.unroll, depth),
         )
+        block_class = nn.remat(Block, prevent_cse=False) if self.remat else Block
         block = block_class(self.heads, self.reduction, train, self.dtype, name="blocks")
-        x, _ = blocks(block, x, jnp.asarray(self.drop_rates, jnp.float32))
-        return layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+        return loop(block, x, jnp.asarray(self.drop_rates, jnp.float32))[0]
 
 
 def drop_path_rates(depths: Sequence[int], highest: float) -> list[tuple[float, ...]]:

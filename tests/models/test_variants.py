@@ -12,6 +12,7 @@ from aggpose_jax.errors import UserError
 SIZES = {  # name: parameters, multiply-adds, those of attention's products; all with 17 keypoints
     "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
     "aggpose_s": (39_505_105, 7_286_814_720, 381_026_304),
+    "aggpose_demo": (1_281_697, 348_419_328, 12_976_128),
     "aggpose_tiny": (1_015_489, 223_710_720, 29_491_200),
     "mit_pose_b0": (3_389_809, 528_915_456, 36_569_088),
     "mit_pose_b1": (13_254_609, 1_738_300_416, 73_138_176),

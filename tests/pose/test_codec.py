@@ -206,13 +206,13 @@ def numpy_dark(heatmap: np.ndarray, kernel: int, sigma: float) -> np.ndarray:
     return np.array([x, y]) - np.linalg.solve([[xx, xy], [xy, yy]], gradient)
 
 
-@pytest.mark.parametrize(("kernel", "sigma"), [(11, 2.0), (17, 2.9)])
-def test_dark_equals_plain_numpy(kernel, sigma):
+@pytest.mark.parametrize(("kernel", "sigma", "height"), [(11, 2.0, 0.7), (17, 2.9, 0.7), (11, 2.0, 1.7e-10)])
+def test_dark_equals_plain_numpy(kernel, sigma, height):  # the last so low that the floor of the logarithm shows
     rng = np.random.default_rng(1)
     codec_ = Codec((96, 64), blur_kernel=kernel, blur_sigma=sigma)
     points = rng.uniform((3, 3), (12, 20), (6, 2)).astype(np.float32)
     targets, _ = encode(codec_, np.asarray(codec_.to_input(points))[None], np.ones((1, 6), np.float32))
-    heatmaps = np.float32(0.7) * targets + 0.05 * rng.random(targets.shape, np.float32)
+    heatmaps = np.float32(height) * (targets + 0.05 * rng.random(targets.shape, np.float32))
     decoded, _ = decode(codec_, heatmaps)
     expected = [numpy_dark(np.asarray(heatmaps[0, :, :, k]), kernel, sigma) for k in range(6)]
     np.testing.assert_allclose(codec_.to_heatmap(decoded[0]), expected, atol=2e-3)

@@ -121,3 +121,14 @@ def test_a_run_without_a_finished_checkpoint(tmp_path, abstract):
     write(tmp_path, {})
     with pytest.raises(UserError, match="no finished checkpoint"):
         checkpoint.load_params(tmp_path, abstract(tree(0)))
+
+
+def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
+    write(tmp_path, {1: 0.5})
+    left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp" / "params"
+    left.mkdir(parents=True)
+    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 1
+    assert left.exists()  # a reader leaves it: a run may be writing it
+    with checkpoint.open_manager(tmp_path) as manager:
+        assert manager.latest_step() == 1
+    assert not left.exists()
