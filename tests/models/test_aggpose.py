@@ -9,7 +9,7 @@ from reference import REFERENCE, named_weight
 
 from aggpose_jax import models
 from aggpose_jax.models import weights
-from aggpose_jax.models.aggpose import AggPose
+from aggpose_jax.models.aggpose import VARIANTS, AggPose
 from aggpose_jax.models.mit import Stage
 
 WIDTHS = (4, 8, 10, 16)
@@ -87,6 +87,15 @@ def test_depths_of_the_published_sizes_are_those_of_their_reference():
         assert [depths[0] for depths in model.depths] == read(name)["depths"].tolist()
         assert [depths[1:] for depths in model.depths] == [(3, 3, 3), (3, 3), (3,), ()]
         assert list(model.widths) == read(name)["embed_dims"].tolist()
+
+
+@pytest.mark.parametrize("name", ["l", "s", "tiny", "demo"])
+def test_stages_have_the_depths_of_their_variant(name):
+    _, depths = VARIANTS[name]
+    params = abstract_params(models.build(f"aggpose_{name}", keypoints=17))
+    stages = {f"stage{i}_{i + later}": depth for i, own in enumerate(depths, 1) for later, depth in enumerate(own)}
+    blocks = {stage: params[stage].get("blocks") for stage in stages}
+    assert {stage: b["norm1"]["scale"].shape[0] if b else 0 for stage, b in blocks.items()} == stages
 
 
 @pytest.mark.slow

@@ -187,6 +187,13 @@ def test_blocks_drop_independently_at_their_own_rates():
     assert fates((0.0, 0.0)) == 1
 
 
+def test_a_stage_without_blocks_is_a_norm():
+    stage, x = mit.Stage(2, 2, ()), random(2, 4, 4, 8)
+    p = random_params(stage, x)
+    assert p.keys() == {"norm"}
+    np.testing.assert_allclose(stage.apply({"params": p}, x), numpy_norm(x, p["norm"], 1e-6), rtol=1e-4, atol=1e-5)
+
+
 RATES = (0.0, 0.3, 0.6)
 
 

@@ -55,6 +55,11 @@ def test_there_and_back_bit_for_bit(name, keypoints):
         assert {key: list(tensor.shape) for key, tensor in tensors.items()} == known
 
 
+def test_stages_without_a_block_have_no_entry():
+    table, parameters = table_of("aggpose_demo"), parameters_of("aggpose_demo", 21)
+    assert_equal_trees(weights.from_foreign(table, weights.to_foreign(table, parameters)), parameters)
+
+
 def test_floats_keep_every_bit():
     table, parameters = table_of("mit_pose_tiny"), parameters_of("mit_pose_tiny", 3)
     rng = np.random.default_rng(0)
