@@ -14,7 +14,7 @@ VARIANTS = {
     "l": ((64, 128, 320, 512), ((3, 3, 3, 3), (6, 3, 3), (40, 3), (3,))),
     "s": ((64, 128, 320, 512), ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))),
     # The head has as many channels as the finest stream, so that stream needs more than there are keypoints.
-    "demo": ((32, 64, 80, 128), ((0, 0, 0, 1), (1, 0, 1), (1, 1), (1,))),
+    "demo": ((32, 64, 80, 128), ((0, 0, 0, 0), (1, 0, 1), (1, 1), (1,))),
     "tiny": ((16, 32, 80, 128), ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))),
 }
 
@@ -62,6 +62,8 @@ class AggPose(nn.Module):
     def stage(self, i: int, column: int, rates: Sequence[float]) -> Stage:
         """The stage of stream i (1 is the finest) in a column."""
         depth = self.depths[i - 1][column - i]
+        if depth > len(rates):
+            raise ValueError(f"stream {i}: a later stage of {depth} blocks has no drop-path rates beyond {len(rates)}")
         return Stage(
             HEADS[i - 1],
             REDUCTIONS[i - 1],

@@ -98,7 +98,7 @@ def _stage(ours: str, blocks: str, norm: str, depth: int, reduced: bool) -> Tabl
             layout,
             stacked=True,
         )
-        for path, name, layout in _block(reduced)
+        for path, name, layout in (_block(reduced) if depth else [])
     ]
     return [*stacked, *_module(f"{ours}/norm", norm, NORM)]
 

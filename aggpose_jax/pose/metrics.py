@@ -122,9 +122,9 @@ def _coco(images: list[dict], annotations: list[dict]) -> COCO:
 
 
 def _counted(annotation: dict, number: int) -> dict:
-    # COCOeval takes a match with annotation 0 for none, and changes what it is given.
+    # COCOeval takes a match with annotation 0 for none, reads iscrowd, and changes what it is given.
     visible = np.count_nonzero(annotation["keypoints"][2::3])
-    return {**annotation, "id": number, "category_id": 1, "num_keypoints": visible}
+    return {"iscrowd": 0, **annotation, "id": number, "category_id": 1, "num_keypoints": visible}
 
 
 def _figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:

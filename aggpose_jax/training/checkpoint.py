@@ -78,7 +78,8 @@ def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best"
         if step is None:
             raise UserError(f"{workdir / FOLDER}: no finished checkpoint in it")
         item = "average" if (manager.directory / str(step) / "average").exists() else "params"
-        saved = ocp.StandardCheckpointer().metadata(manager.directory / str(step) / item).item_metadata.tree
+        with ocp.StandardCheckpointer() as checkpointer:
+            saved = checkpointer.metadata(manager.directory / str(step) / item).item_metadata.tree
         _check_same_network(workdir, abstract_params, saved)
         return step, restore(manager, step, {item: abstract_params})[item]
 

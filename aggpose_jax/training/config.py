@@ -104,7 +104,6 @@ def load_config(path: pathlib.Path) -> ml_collections.ConfigDict:
     if not path.is_file():
         raise UserError(f"{path}: no such file; a run's folder holds config.json and checkpoints/")
     config = ml_collections.ConfigDict(default_config(), convert_dict=True)
-    stored = json.loads(path.read_text())
     with config.unlocked():
-        config.update({key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()})
+        config.update(json.loads(path.read_text()))
     return config

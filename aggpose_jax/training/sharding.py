@@ -20,6 +20,8 @@ def make_mesh(data: int, fsdp: int) -> Mesh:
       UserError: if the product is not the number of devices.
     """
     devices = jax.device_count()
+    if fsdp < 1:
+        raise UserError(f"mesh: fsdp = {fsdp}; give the number of devices that share the parameters, at least 1")
     if data == -1:
         data = devices // fsdp
     if data * fsdp != devices:

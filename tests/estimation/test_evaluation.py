@@ -103,7 +103,6 @@ def test_no_result_scores_nothing():
     assert scored.figures["AP"] == scored.figures["AR"] == scored.figures["PCK@0.2"] == 0
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="COCOeval reads iscrowd")
 def test_annotations_need_no_iscrowd():
     truth = ground_truth()
     for annotation in truth["annotations"]:

@@ -131,4 +131,5 @@ def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
     assert left.exists()  # a reader leaves it: a run may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
+    write(tmp_path, {3: 0.6})  # a save waits for the cleaning, which runs in the background
     assert not left.exists()
