@@ -7,7 +7,7 @@ from aggpose_jax.training.config import default_config, shrink
 
 
 def get_config(arg: str = ""):
-    """`:debug` takes seconds and learns nothing."""
+    """`:debug` compiles for a minute, takes 20 steps and learns nothing."""
     config = default_config()
     config.data = "synthetic"
     config.keypoint_set = "infant_21"
