@@ -44,7 +44,7 @@ class AggPose(nn.Module):
     fusion: str = "released"
     drop_path: float = 0.1
     remat: bool = False
-    unroll: int = 1
+    unroll: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact

@@ -154,14 +154,15 @@ class Stage(nn.Module):
       heads, reduction: of the attention.
       drop_rates: drop-path rate of each block; their number is the stage's depth.
       remat: recompute each block in the backward pass instead of keeping its activations.
-      unroll: blocks in one iteration of the compiled loop.
+      unroll: blocks in one iteration of the compiled loop; 0 is all of them on CPU, where the loop costs a third of
+        the time, and one elsewhere, which compiles faster.
     """
 
     heads: int
     reduction: int
     drop_rates: Sequence[float]
     remat: bool = False
-    unroll: int = 1
+    unroll: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -173,12 +174,13 @@ class Stage(nn.Module):
     def blocks(self, x, train: bool):
         """Runs the blocks as one compiled loop over their stacked parameters."""
         depth = len(self.drop_rates)
+        unroll = self.unroll or (depth if jax.default_backend() == "cpu" else 1)
         loop = nn.scan(
             lambda block, x, rate: (block(x, rate), None),
             variable_axes={"params": 0},
             split_rngs={"params": True, "drop_path": True},
             length=depth,
-            unroll=min(self.unroll, depth),
+            unroll=1 if self.is_initializing() else min(unroll, depth),
         )
         block_class = nn.remat(Block, prevent_cse=False) if self.remat else Block
         block = block_class(self.heads, self.reduction, train, self.dtype, name="blocks")
@@ -199,7 +201,7 @@ class MixTransformer(nn.Module):
     depths: Sequence[int]
     drop_path: float = 0.1
     remat: bool = False
-    unroll: int = 1
+    unroll: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -229,7 +231,7 @@ class MitPose(nn.Module):
     fused: int = 64
     drop_path: float = 0.1
     remat: bool = False
-    unroll: int = 1
+    unroll: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact

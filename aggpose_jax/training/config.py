@@ -29,7 +29,7 @@ def default_config() -> ml_collections.ConfigDict:
     # The network: `name` of models.VARIANTS, the rest are fields of its module.
     config.model = ml_collections.ConfigDict({"name": "aggpose_l", "drop_path": 0.1, "dtype": "float32"})
     config.model.remat = False
-    config.model.unroll = 1
+    config.model.unroll = 0  # blocks in one iteration of a stage's loop; 0 is what suits the platform
     config.init_from = ""  # workdir of a run whose parameters are the start; the head stays new if K differs
 
     # Data: "coco" reads data_dir, "synthetic" draws infants.

@@ -66,7 +66,9 @@ class Trainer:
 
     def new_state(self, params: Any = None) -> TrainState:
         """The state before the first step, with new parameters or the given ones."""
-        return jax.jit(self._new_state, out_shardings=self.shardings)(params)
+        # It runs once: what the compiler would save in running, it would spend several times over in compiling.
+        quickly = {"xla_backend_optimization_level": 0}
+        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=quickly)(params)
 
     def abstract(self) -> TrainState:
         """Shapes, types and shardings of a state."""

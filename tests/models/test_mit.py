@@ -223,7 +223,7 @@ def stage_gradient(stage_params):
 
 
 def test_remat_and_unroll_change_no_number(stage_gradient):
-    both, neither = stage_gradient(remat=True, unroll=2), stage_gradient()
+    both, neither = stage_gradient(remat=True, unroll=2), stage_gradient(unroll=1)
     for ours, expected in zip(jax.tree.leaves(both), jax.tree.leaves(neither), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
 

@@ -80,7 +80,7 @@ def test_a_key_that_a_run_did_not_know_has_its_default(tmp_path):
     del stored["average_decay"], stored["model"]["unroll"]
     (tmp_path / "config.json").write_text(json.dumps(stored))
     loaded = load_config(tmp_path / "config.json")
-    assert (loaded.batch_size, loaded.average_decay, loaded.model.unroll) == (3, 0.0, 1)
+    assert (loaded.batch_size, loaded.average_decay, loaded.model.unroll) == (3, 0.0, 0)
 
 
 def test_no_configuration_to_load(tmp_path):
