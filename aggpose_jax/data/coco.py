@@ -87,6 +87,12 @@ class CocoKeypoints:
             **{key: image[key] for key in CARRIED if key in image},
         }
 
+    def counts(self) -> dict[str, int]:
+        """Numbers of images with a record, of records (persons) and of their labelled keypoints."""
+        persons = self._persons
+        labelled = np.count_nonzero(persons.keypoints[..., 2])
+        return {"images": len(np.unique(persons.image)), "persons": len(self), "labelled keypoints": labelled}
+
     def ground_truth(self) -> dict:
         """The COCO dict of the split with all its annotations, crowds too, read from the file at each call.
 

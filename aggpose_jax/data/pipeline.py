@@ -23,6 +23,10 @@ class Remembered:
             self._records[index] = self._source[index]
         return self._records[index]
 
+    def counts(self) -> dict[str, int]:
+        """Those of the source."""
+        return self._source.counts()
+
     def ground_truth(self) -> dict:
         """That of the source."""
         return self._source.ground_truth()

@@ -43,11 +43,11 @@ def estimate_heatmaps(
 
 def make_estimator(
     apply: Apply, codec: Codec, keypoint_set: KeypointSet, flip_test: bool
-) -> Callable[[Any, jax.Array, jax.Array], jax.Array]:
-    """Returns the jitted estimate(variables, image, to_image) → keypoints.
+) -> Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    """Returns the jitted estimate(variables, image, to_image) → keypoints, heatmaps.
 
     `image` is [B, H, W, 3] uint8, `to_image` [B, 2, 3] maps crop pixels to image pixels; the keypoints are
-    [B, K, 3]: x and y in image pixels, and the score.
+    [B, K, 3]: x and y in image pixels, and the score; the heatmaps they were read from are [B, h, w, K].
     """
 
     def estimate(variables, image, to_image):
@@ -56,6 +56,6 @@ def make_estimator(
         linear, shift = to_image[:, None, :, :2], to_image[:, None, :, 2]
         # Written out, since a product of two-by-two matrices would lose digits to a fast matrix unit.
         points = (linear * points[:, :, None, :]).sum(-1) + shift
-        return jnp.concatenate([points, scores[..., None]], axis=-1)
+        return jnp.concatenate([points, scores[..., None]], axis=-1), heatmaps
 
     return jax.jit(estimate)

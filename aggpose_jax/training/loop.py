@@ -143,6 +143,7 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
         items = checkpoint.restore(manager, step, _items(abstract))
         return TrainState(params=items["params"], average=items.get("average"), **items["optimizer"])
     if not trainer.config.init_from:
+        reporter.say("new parameters")
         return trainer.new_state()
     params, new = initial_params(trainer, pathlib.Path(trainer.config.init_from))
     reporter.say(f"parameters from {trainer.config.init_from}; new are {', '.join(new) or 'none'}")
@@ -194,7 +195,7 @@ def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
         progress.step(step, metrics)
         if step == start + 1:
             jax.block_until_ready(metrics)
-            reporter.say("compiled the training step")
+            reporter.say("the training step is compiled, the first one taken")
         if step == trainer.total_steps or step % eval_steps == 0:
             result = _evaluate(trainer, state, step, reporter)
             checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
@@ -209,7 +210,7 @@ def _evaluate(trainer, state, step, reporter) -> Evaluation:
     result = trainer.task.evaluate(state.evaluated, trainer.mesh)
     reporter.figures(step, {f"eval/{name}": value for name, value in result.figures.items()})
     reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f}")
-    _show(reporter, step, trainer.task.evaluation_pictures(result))
+    _show(reporter, step, trainer.task.evaluation_pictures(state.evaluated, trainer.mesh, result))
     reporter.curves()
     return result
 

@@ -19,6 +19,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
 from aggpose_jax.pose.codec import Codec, argmax
+from aggpose_jax.pose.draw import heatmap_sheet
 from aggpose_jax.pose.keypoints import KEYPOINT_SETS
 from aggpose_jax.training import color, sharding
 from aggpose_jax.training.losses import heatmap_mse
@@ -115,30 +116,37 @@ class PoseTask:
         return loss, {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}
 
     def describe(self) -> str:
-        """The data in a line."""
-        return (
-            f"{len(self.train_source)} persons to train, {len(self.eval_source)} crops to evaluate, "
-            f"{len(self.keypoint_set)} keypoints ({self.keypoint_set.name})"
-        )
+        """The data as text."""
+        sources = {"to train": self.train_source, "to evaluate": self.eval_source}
+        lines = [
+            f"{use:<12} " + ", ".join(f"{count:,} {thing}" for thing, count in source.counts().items())
+            for use, source in sources.items()
+        ]
+        return "\n".join([f"{len(self.keypoint_set)} keypoints ({self.keypoint_set.name})", *lines])
 
     def batch_pictures(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Pictures of a training batch, by name."""
         targets, _ = self.codec.encode(batch["keypoints"], batch["weight"])
         return {"batch": pictures.training_sheet(batch, np.asarray(targets), self.keypoint_set)}
 
-    def evaluation_pictures(self, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
-        """Pictures of predictions, by name."""
-        return {"predictions": pictures.prediction_sheet(self.eval_source, result, self.keypoint_set)}
+    def evaluation_pictures(self, params: Any, mesh: Mesh, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
+        """Pictures of predictions, by name: of the worst and the middling persons, and all heatmaps of the first."""
+        batch = next(self._eval_batches(mesh))
+        _, heatmaps = self._estimate(params, batch["image"], batch["to_image"], mesh)
+        return {
+            "predictions": pictures.prediction_sheet(self.eval_source, result, self.keypoint_set),
+            "heatmaps": heatmap_sheet(batch["image"][0], np.asarray(heatmaps[0]), self.keypoint_set.names),
+        }
 
     def evaluate(self, params: Any, mesh: Mesh) -> evaluation.Evaluation:
         """Scores the parameters on the evaluation records."""
-        return self._evaluate(lambda batch: self._estimate(params, batch["image"], batch["to_image"], mesh), mesh)
+        return self._evaluate(lambda batch: self._estimate(params, batch["image"], batch["to_image"], mesh)[0], mesh)
 
     def baselines(self, params: Any, mesh: Mesh) -> dict[str, evaluation.Evaluation]:
         """What anything must beat: the mean pose in every box, and the network when it sees another person's crop."""
 
         def estimate_exchanged(batch):
-            return self._estimate(params, np.roll(batch["image"], 1, axis=0), batch["to_image"], mesh)
+            return self._estimate(params, np.roll(batch["image"], 1, axis=0), batch["to_image"], mesh)[0]
 
         mean_pose = evaluation.mean_pose_results(self.train_source.ground_truth(), self.eval_source.ground_truth())
         return {
@@ -147,20 +155,22 @@ class PoseTask:
         }
 
     def _evaluate(self, estimate, mesh) -> evaluation.Evaluation:
+        truth, nms_threshold = self.eval_source.ground_truth(), self.config.nms_threshold or None
+        return evaluation.evaluate(estimate, self._eval_batches(mesh), truth, self.keypoint_set, nms_threshold)
+
+    def _eval_batches(self, mesh) -> Iterator[dict[str, np.ndarray]]:
         devices = mesh.size
         batch_size = -(-self.config.eval_batch_size // devices) * devices
-        batches = pipeline.evaluation_batches(
+        return pipeline.evaluation_batches(
             self.eval_source, self._make_example, batch_size=batch_size, threads=self.config.threads
         )
-        nms_threshold = self.config.nms_threshold or None
-        return evaluation.evaluate(estimate, batches, self.eval_source.ground_truth(), self.keypoint_set, nms_threshold)
 
     def _apply(self, params, images):
         return self.model.apply({"params": params}, images)
 
-    def _estimate(self, params, image, to_image, mesh) -> np.ndarray:
+    def _estimate(self, params, image, to_image, mesh) -> tuple[jax.Array, jax.Array]:
         crops = sharding.put_batch({"image": image, "to_image": to_image}, mesh)
-        return np.asarray(self._estimator(params, crops["image"], crops["to_image"]))
+        return self._estimator(params, crops["image"], crops["to_image"])
 
 
 TASKS = {"pose": PoseTask}

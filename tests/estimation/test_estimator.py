@@ -70,8 +70,9 @@ def test_flip_test_shows_the_network_the_mirrored_crop():
 def test_keypoints_in_crop_pixels():
     codec = Codec((64, 64), decoder="argmax")
     estimate = estimator.make_estimator(brightness, codec, PAIR, flip_test=False)
-    keypoints = estimate(1 / 255, dots((3, 5, 255), (15, 0, 51), (8, 8, 0)), IDENTITY)
+    keypoints, heatmaps = estimate(1 / 255, dots((3, 5, 255), (15, 0, 51), (8, 8, 0)), IDENTITY)
     assert keypoints.shape == (1, 3, 3)
+    np.testing.assert_allclose(heatmaps[0, [5, 0], [3, 15], [0, 1]], [1, 0.2], atol=1e-5)
     # 63 / 15 crop pixels a heatmap pixel, from corner to corner.
     expected = [[12.6, 21, 1], [63, 0, 0.2], [0, 0, 0]]
     np.testing.assert_allclose(keypoints[0], expected, atol=1e-4)
@@ -85,7 +86,7 @@ def test_each_crop_goes_back_by_its_own_transform(flip_test):
     heatmaps[5, 3], heatmaps[5, 12] = (1, 0, 0), (0, 1, 0)  # mirrors of each other
     heatmaps[0, 0, 2] = 1
     to_image = np.array([[[2, 0.5, 100], [-1, 3, -7]], [[0, 1, 0], [1, 0, 0.5]]], np.float32)
-    keypoints = np.asarray(estimate(heatmaps, np.zeros((2, 64, 64, 3), np.uint8), to_image))
+    keypoints = np.asarray(estimate(heatmaps, np.zeros((2, 64, 64, 3), np.uint8), to_image)[0])
     x, y = 12.6, 21.0
     np.testing.assert_allclose(keypoints[0, 0, :2], [2 * x + 0.5 * y + 100, -x + 3 * y - 7], rtol=1e-5)
     np.testing.assert_allclose(keypoints[1, 0, :2], [y, x + 0.5], rtol=1e-5)

@@ -65,6 +65,11 @@ class SyntheticInfants(_Infants):
         scene = self._scene(index)
         return {"image": self._image(index, 0, scene), **_labels(scene.keypoints(), index + 1)}
 
+    def counts(self) -> dict[str, int]:
+        """Numbers of images, of persons and of their labelled keypoints."""
+        labelled = sum(np.count_nonzero(self._scene(i).keypoints()[:, 2]) for i in range(self._count))
+        return {"images": self._count, "persons": self._count, "labelled keypoints": labelled}
+
     def ground_truth(self) -> dict:
         """Images, annotations and categories in the COCO format; nothing is drawn for it."""
         return _coco([_labels(self._scene(i).keypoints(), i + 1) for i in range(self._count)])
