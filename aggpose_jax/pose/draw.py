@@ -13,6 +13,7 @@ OUTLINE, BACKGROUND, TEXT = (25, 25, 25), (32, 32, 34), (235, 235, 235)
 SUBPIXEL_BITS = 4
 GAP = 6
 CAPTION = 22
+TILE = 160  # least width of a crop under a caption
 
 
 def draw_pose(
@@ -59,8 +60,10 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], columns: int = 6) -> np.ndarray:
-    """A sheet of the crop under each of its heatmaps, captioned with the name and the maximum.
+def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], columns: int = 7) -> np.ndarray:
+    """A sheet of the crop under each of its heatmaps, captioned with the name and the maximum (AggPose Figure 3).
+
+    A small crop is enlarged by a whole factor, so that its captions fit.
 
     Args:
       crop: uint8 [H, W, 3] RGB.
@@ -72,6 +75,8 @@ def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], 
       uint8 [H', W', 3] RGB.
     """
     heatmaps = np.asarray(heatmaps, np.float32)
+    factor = -(-TILE // crop.shape[1])
+    crop = crop.repeat(factor, axis=0).repeat(factor, axis=1)
     tiles = [
         _captioned(blend_heatmap(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
         for k, name in enumerate(names)

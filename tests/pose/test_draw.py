@@ -90,18 +90,24 @@ def test_contact_sheet_places_images_row_by_row():
 
 
 def test_heatmap_sheet_shows_each_peak_where_it_is():
-    heatmaps = np.zeros((17, 13, 2))
+    heatmaps = np.zeros((17, 41, 2))
     heatmaps[4, 9, 0] = heatmaps[12, 3, 1] = 1
-    crop = np.full((65, 49, 3), 100, np.uint8)
+    crop = np.full((65, 161, 3), 100, np.uint8)
     sheet = draw.heatmap_sheet(crop, heatmaps, ("left_eye", "navel"), columns=1).astype(int)
     tile = 65 + draw.CAPTION
-    assert sheet.shape == (2 * tile + 3 * draw.GAP, 49 + 2 * draw.GAP, 3)
-    for k, (row, column) in enumerate([(16, 36), (48, 12)]):  # 64 / 16 and 48 / 12 gaps: 4 times as far
+    assert sheet.shape == (2 * tile + 3 * draw.GAP, 161 + 2 * draw.GAP, 3)
+    for k, (row, column) in enumerate([(16, 36), (48, 12)]):  # 64 / 16 and 160 / 40 gaps: 4 times as far
         top = draw.GAP + k * (tile + draw.GAP) + draw.CAPTION
-        shown = sheet[top : top + 65, draw.GAP : draw.GAP + 49]
+        shown = sheet[top : top + 65, draw.GAP : draw.GAP + 161]
         warmth = shown[..., 0] - shown[..., 2]
-        assert np.unravel_index(shown.sum(-1).argmax(), (65, 49)) == (row, column)
+        assert np.unravel_index(shown.sum(-1).argmax(), (65, 161)) == (row, column)
         assert warmth[row, column] > 50
         assert (shown[row + 8 :, :] == 75).all()
-        caption = sheet[top - draw.CAPTION : top, draw.GAP : draw.GAP + 49]
+        caption = sheet[top - draw.CAPTION : top, draw.GAP : draw.GAP + 161]
         assert caption.max() > 150
+
+
+def test_a_small_crop_is_enlarged_under_its_captions():
+    crop = np.random.default_rng(0).integers(0, 256, (8, draw.TILE // 2, 3), np.uint8)
+    sheet = draw.heatmap_sheet(crop, np.zeros((2, 20, 1)), ("navel",))
+    assert sheet.shape == (16 + draw.CAPTION + 2 * draw.GAP, draw.TILE + 2 * draw.GAP, 3)
