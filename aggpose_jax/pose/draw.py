@@ -13,6 +13,7 @@ OUTLINE, BACKGROUND, TEXT = (25, 25, 25), (32, 32, 34), (235, 235, 235)
 SUBPIXEL_BITS = 4
 GAP = 6
 CAPTION = 22
+LIST = 205  # width of the list of names in a chart
 TILE = 160  # least width of a crop under a caption
 
 
@@ -44,6 +45,26 @@ def draw_pose(
         for colour, radius in ((OUTLINE, thickness + 1.5), (TEXT, thickness + 0.5), (colours[k], thickness - 0.5)):
             radius = round(radius * 2**SUBPIXEL_BITS)
             cv2.circle(canvas, _fixed(keypoints[k]), radius, colour, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+    return canvas
+
+
+def keypoint_chart(image: np.ndarray, keypoints: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
+    """A pose whose points carry their numbers, beside the list of their names: what a keypoint set means.
+
+    Args:
+      image: uint8 [H, W, 3] RGB, large enough for numbers: some 30 pixels a line of the list.
+      keypoints: [K, 3] x, y and visibility in image pixels.
+      keypoint_set: of K points.
+
+    Returns:
+      uint8 [H, W + LIST, 3] RGB.
+    """
+    canvas = np.pad(draw_pose(image, keypoints, keypoint_set), ((0, 0), (0, LIST), (0, 0)))
+    canvas[:, image.shape[1] :] = BACKGROUND
+    line = image.shape[0] / len(keypoint_set)
+    for k, name in enumerate(keypoint_set.names):
+        _write(canvas, str(k), keypoints[k, :2] + (6, -6), TEXT)
+        _write(canvas, f"{k:2} {name.replace('_', ' ')}", (image.shape[1] + 12, (k + 0.7) * line), _colour(name))
     return canvas
 
 
@@ -118,6 +139,12 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     """A point in OpenCV's fixed-point numbers; far outside of the image it stays in their range."""
     x, y = np.clip(point[:2], -1e5, 1e5) * 2**SUBPIXEL_BITS
     return round(float(x)), round(float(y))
+
+
+def _write(canvas: np.ndarray, text: str, place: tuple[float, float], colour: tuple[int, int, int]) -> None:
+    place = round(float(place[0])), round(float(place[1]))
+    for border, ink in ((3, OUTLINE), (1, colour)):
+        cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, border, cv2.LINE_AA)
 
 
 def _captioned(image: np.ndarray, text: str) -> np.ndarray:

@@ -109,5 +109,17 @@ def test_heatmap_sheet_shows_each_peak_where_it_is():
 
 def test_a_small_crop_is_enlarged_under_its_captions():
     crop = np.random.default_rng(0).integers(0, 256, (8, draw.TILE // 2, 3), np.uint8)
-    sheet = draw.heatmap_sheet(crop, np.zeros((2, 20, 1)), ("navel",))
+    sheet = draw.heatmap_sheet(crop, np.zeros((2, 20, 1)), ("navel",), columns=1)
     assert sheet.shape == (16 + draw.CAPTION + 2 * draw.GAP, draw.TILE + 2 * draw.GAP, 3)
+
+
+def test_a_chart_numbers_the_points_and_lists_their_names(keypoints):
+    chart = draw.keypoint_chart(GREY, keypoints, CROSS)
+    assert chart.shape == (200, 200 + draw.LIST, 3)
+    posed = draw.draw_pose(GREY, keypoints, CROSS)
+    for k, colour in enumerate((draw.LEFT, draw.LEFT, draw.RIGHT, draw.RIGHT, draw.MIDDLE, draw.MIDDLE)):
+        x, y = keypoints[k, :2].astype(int)
+        number = np.s_[y - 18 : y - 5, x + 6 : x + 16]
+        assert (chart[number] != posed[number]).any()
+        row = chart[round(k * 200 / 6) : round((k + 0.7) * 200 / 6), 200:].astype(int)
+        assert np.abs(row - colour).sum(-1).min() < 90  # thin letters are blended with the background
