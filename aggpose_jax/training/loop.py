@@ -14,8 +14,10 @@ from jax.sharding import Mesh
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
+from aggpose_jax.models.transplant import describe
 from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import load_config, save_config
+from aggpose_jax.training.config import save_config
+from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
 from aggpose_jax.training.reporting import Progress, Reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
@@ -145,33 +147,10 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
     if not trainer.config.init_from:
         reporter.say("new parameters")
         return trainer.new_state()
-    params, new = initial_params(trainer, pathlib.Path(trainer.config.init_from))
-    reporter.say(f"parameters from {trainer.config.init_from}; new are {', '.join(new) or 'none'}")
+    source = pathlib.Path(trainer.config.init_from)
+    params, account = initial_params(source, trainer.new_state().params, trainer.mesh)
+    reporter.say(f"parameters from {source}\n{describe(account, params)}")
     return trainer.new_state(params)
-
-
-def initial_params(trainer: Trainer, workdir: pathlib.Path) -> tuple[Any, list[str]]:
-    """New parameters, replaced by those of another run where path and shape are the same.
-
-    Returns:
-      The parameters, and the paths of those that stay new.
-    """
-    other = Trainer(make_task(load_config(workdir / "config.json")), trainer.config, trainer.mesh).abstract().params
-    _, loaded = checkpoint.load_params(workdir, other)
-    by_path = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(loaded)}
-    new = []
-
-    def choose(path, leaf):
-        found = by_path.get(jax.tree_util.keystr(path))
-        if found is not None and found.shape == leaf.shape:
-            return found
-        new.append(jax.tree_util.keystr(path, simple=True, separator="/"))
-        return leaf
-
-    params = jax.tree_util.tree_map_with_path(choose, trainer.new_state().params)
-    if len(new) == len(jax.tree.leaves(params)):
-        raise UserError(f"init_from: {workdir} has no parameter that fits {trainer.config.model.name}")
-    return params, new
 
 
 def _items(state: TrainState) -> dict[str, Any]:

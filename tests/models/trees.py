@@ -1,0 +1,29 @@
+"""Parameters of networks without running them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aggpose_jax import models
+
+
+@functools.cache
+def shapes(name: str, keypoints: int = 17) -> dict:
+    """The shapes of a network's parameters."""
+    model = models.build(name, keypoints=keypoints)
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
+
+
+def numbered(name: str, keypoints: int = 17, start: int = 0) -> dict:
+    """Parameters of which no two are alike: float32 of all whole numbers from `start` on (exact below 2²⁴)."""
+    leaves, tree = jax.tree.flatten(shapes(name, keypoints))
+    ends = np.cumsum([start, *(leaf.size for leaf in leaves)])
+    arrays = [np.arange(ends[i], ends[i + 1], dtype=np.float32).reshape(leaf.shape) for i, leaf in enumerate(leaves)]
+    return jax.tree.unflatten(tree, arrays)
+
+
+def blank(name: str, keypoints: int = 17) -> dict:
+    """Zeros that take no memory."""
+    return jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), shapes(name, keypoints))
