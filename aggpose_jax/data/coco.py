@@ -99,14 +99,30 @@ class CocoKeypoints:
         Masks are left out. An annotation without an area gets an estimated one (geometry.estimate_area).
         """
         _check_layout(self._directory, self._file, self._split)
-        coco = _read_json(self._file)
-        if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
-            raise UserError(f"{self._file}: lacks the lists images and annotations; give COCO keypoint annotations")
-        _check_entries(self._file, "image", coco["images"], ("id", "file_name", "height", "width"))
-        _check_entries(self._file, "annotation", coco["annotations"], ("id", "image_id", "bbox", "keypoints"))
+        coco = read_annotations(self._file)
         known = {image["id"] for image in coco["images"]}
         annotations = [_complete(self._file, a, known, len(self._keypoint_set)) for a in coco["annotations"]]
         return {**coco, "annotations": annotations}
+
+
+def read_annotations(file: pathlib.Path) -> dict:
+    """Reads a file of COCO keypoint annotations.
+
+    Raises:
+      UserError: it is missing, no JSON, or an entry lacks a field.
+    """
+    coco = _read_json(file)
+    if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
+        raise UserError(f"{file}: lacks the lists images and annotations; give COCO keypoint annotations")
+    _check_entries(file, "image", coco["images"], ("id", "file_name", "height", "width"))
+    _check_entries(file, "annotation", coco["annotations"], ("id", "image_id", "bbox", "keypoints"))
+    for image in coco["images"]:
+        name = pathlib.PurePath(image["file_name"])
+        if name.is_absolute() or ".." in name.parts:
+            raise UserError(
+                f"{file}: image {image['id']} has the file_name {name}; name a file below the split's folder"
+            )
+    return coco
 
 
 def _check_layout(directory: pathlib.Path, file: pathlib.Path, split: str) -> None:

@@ -1,0 +1,77 @@
+"""Records become files: a COCO directory of images, and videos."""
+
+import json
+import os
+import pathlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import av
+import cv2
+import numpy as np
+
+from aggpose_jax.errors import UserError
+
+JPEG_QUALITY = 95
+
+
+def write_coco(source, directory: pathlib.Path, split: str, threads: int = 2) -> None:
+    """Writes DIR/SPLIT/*.jpg and then DIR/annotations/person_keypoints_SPLIT.json, what `coco.CocoKeypoints` reads.
+
+    Args:
+      source: records whose `image` is an array uint8 [H, W, 3] RGB, in the order of the images of its ground_truth().
+      directory, split: DIR and SPLIT.
+      threads: that draw and encode.
+    """
+    truth = source.ground_truth()
+    for image in truth["images"]:
+        image["file_name"] = pathlib.Path(image["file_name"]).with_suffix(".jpg").name
+    folder = directory / split
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(index: int) -> None:
+        pixels = cv2.cvtColor(source[index]["image"], cv2.COLOR_RGB2BGR)
+        _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        (folder / truth["images"][index]["file_name"]).write_bytes(encoded)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(write, range(len(source))))
+    write_json(truth, directory / "annotations" / f"person_keypoints_{split}.json")
+
+
+def write_video(frames: Iterable[np.ndarray], path: pathlib.Path, fps: int) -> None:
+    """Writes frames uint8 [H, W, 3] RGB, of even sides, as H.264 in MP4. The file appears when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    with av.open(str(partial), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+    os.replace(partial, path)
+
+
+def write_json(content: object, path: pathlib.Path) -> None:
+    """Writes JSON. The file appears when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content))
+    os.replace(partial, path)
+
+
+def new_folder(path: pathlib.Path) -> pathlib.Path:
+    """Makes a folder that may exist but must hold nothing.
+
+    Raises:
+      UserError: it holds something or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise UserError(f"{path} cannot be made ({error.strerror}); choose another folder") from error
+    if occupied:
+        raise UserError(f"{path} holds other files; choose a new folder")
+    return path

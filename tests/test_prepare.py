@@ -1,0 +1,52 @@
+"""What the preparing program writes is what training reads."""
+
+import argparse
+import json
+
+import pytest
+
+from aggpose_jax import prepare
+from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.pose.keypoints import INFANT_21
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    out = tmp_path_factory.mktemp("synthetic")
+    arguments = prepare.parse(["synthetic", f"--out={out}", "--images=10", "--videos=2", "--frames=4"])
+    arguments.run(arguments)
+    return out
+
+
+def test_synthetic_infants_in_three_splits(directory):
+    sizes = {name: len(CocoKeypoints(directory, name, INFANT_21)) for name in ("train", "val", "test")}
+    assert sizes == {"train": 7, "val": 1, "test": 2}
+
+
+def test_val_and_test_are_different_infants(directory):
+    first = [CocoKeypoints(directory, name, INFANT_21)[0]["keypoints"].tolist() for name in ("train", "val", "test")]
+    assert first[0] != first[1] != first[2] != first[0]
+
+
+def test_videos_come_with_the_truth_of_each_frame(directory):
+    assert sorted(path.name for path in (directory / "videos").iterdir()) == ["video_000001.mp4", "video_000002.mp4"]
+    truth = json.loads((directory / "annotations" / "person_keypoints_videos.json").read_text())
+    assert [(image["video_id"], image["frame"]) for image in truth["images"]] == [
+        (video, frame) for video in (1, 2) for frame in range(4)
+    ]
+
+
+def test_a_wrong_command_line_ends_in_two(capsys):
+    with pytest.raises(SystemExit) as end:
+        prepare.parse(["synthetic", "--out=x", "--images=0"])
+    assert end.value.code == 2
+    assert "0 is less than 1" in capsys.readouterr().err
+
+
+def test_the_program_says_what_is_in_the_way(directory, monkeypatch, capsys):
+    arguments = argparse.Namespace(run=prepare.synthetic, out=directory, images=3, videos=0, frames=4)
+    monkeypatch.setattr(prepare, "parse", lambda: arguments)
+    with pytest.raises(SystemExit) as end:
+        prepare.main()
+    assert end.value.code == 1
+    assert "holds other files" in capsys.readouterr().err
