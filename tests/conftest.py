@@ -13,3 +13,19 @@ def test_data() -> pathlib.Path:
     if not folder:
         pytest.skip("AGGPOSE_TEST_DATA names no folder")
     return pathlib.Path(folder)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch; tests that need it are marked "extras" and skip without it."""
+    return _extra("torch")
+
+
+@pytest.fixture(scope="session")
+def transformers(torch):
+    """Hugging Face's transformers on PyTorch."""
+    return _extra("transformers")
+
+
+def _extra(name: str):
+    return pytest.importorskip(name, reason=f"{name} is not installed: pip install -r requirements-extras.txt")

@@ -5,6 +5,8 @@ stack the blocks of a stage, so such a parameter has one foreign tensor for each
 """
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -141,19 +143,18 @@ def aggpose_table(depths: Sequence[Sequence[int]]) -> Table:
     return [*table, *_module("head_merge", "final", FFN), *_module("head", "final_layer", FFN)]
 
 
-def from_foreign(table: Table, tensors: Mapping[str, np.ndarray]) -> dict:
+def from_foreign(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping) -> dict:
     """Our nested parameters from foreign tensors.
 
+    Args:
+      table: of the network.
+      tensors: by foreign name.
+      like: nested arrays or shapes, of which the parameters must be.
+
     Raises:
-      UserError: naming every tensor that is missing or surplus.
+      UserError: naming every tensor that is missing, surplus, of another shape, no floating-point number or not finite.
     """
-    known = {name for entry in table for name in entry.names}
-    missing, surplus = sorted(known - tensors.keys()), sorted(tensors.keys() - known)
-    if missing or surplus:
-        parts = [
-            f"{label} {', '.join(names)}" for label, names in (("missing", missing), ("surplus", surplus)) if names
-        ]
-        raise UserError(f"the weights do not fit the network: {'; '.join(parts)}")
+    _check(tensors, foreign_shapes(table, like))
     parameters: dict = {}
     for entry in table:
         arrays = [entry.layout.ours(np.asarray(tensors[name])) for name in entry.names]
@@ -165,13 +166,59 @@ def from_foreign(table: Table, tensors: Mapping[str, np.ndarray]) -> dict:
 
 
 def to_foreign(table: Table, parameters: Mapping) -> dict[str, np.ndarray]:
-    """Foreign tensors from our nested parameters."""
+    """Foreign tensors from our nested parameters.
+
+    Raises:
+      UserError: naming every parameter that has no foreign name.
+    """
+    nameless = sorted(_paths(parameters) - {entry.path for entry in table})
+    if nameless:
+        names = ", ".join("/".join(path) for path in nameless)
+        raise UserError(f"these parameters have no name in PyTorch weights: {names}")
     tensors = {}
     for entry in table:
-        value = parameters
-        for key in entry.path:
-            value = value[key]
-        arrays = np.asarray(value) if entry.stacked else [np.asarray(value)]
-        for name, array in zip(entry.names, arrays, strict=True):
+        value = np.asarray(_leaf(parameters, entry))
+        for name, array in zip(entry.names, value if entry.stacked else [value], strict=True):
             tensors[name] = np.ascontiguousarray(entry.layout.foreign(array))
     return tensors
+
+
+def foreign_shapes(table: Table, like: Mapping) -> dict[str, tuple[int, ...]]:
+    """The shape of every foreign tensor, from nested arrays or shapes of ours."""
+    shapes = {}
+    for entry in table:
+        shape = _leaf(like, entry).shape
+        one = np.broadcast_to(np.float32(0), shape[1:] if entry.stacked else shape)
+        shapes |= dict.fromkeys(entry.names, entry.layout.foreign(one).shape)
+    return shapes
+
+
+def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
+    both = sorted(expected.keys() & tensors.keys())
+    numbers = [name for name in both if tensors[name].dtype.kind == "f"]
+    problems = {
+        "missing": sorted(expected.keys() - tensors.keys()),
+        "surplus": sorted(tensors.keys() - expected.keys()),
+        "of another shape": [
+            f"{name} {tensors[name].shape} where {expected[name]} belongs"
+            for name in both
+            if tensors[name].shape != expected[name]
+        ],
+        "no floating-point numbers": sorted(set(both) - set(numbers)),
+        "NaN or infinite": [name for name in numbers if not np.isfinite(tensors[name]).all()],
+    }
+    found = [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]
+    if found:
+        raise UserError(f"the weights do not fit the network; {'; '.join(found)}")
+
+
+def _leaf(parameters: Mapping, entry: Entry):
+    return functools.reduce(operator.getitem, entry.path, parameters)
+
+
+def _paths(parameters: Mapping, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The path of every leaf."""
+    paths = set()
+    for key, value in parameters.items():
+        paths |= _paths(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key)}
+    return paths

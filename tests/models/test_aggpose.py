@@ -29,7 +29,7 @@ def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, 
     table = weights.aggpose_table(depths)
     blank = jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), abstract_params(model))
     tensors = {key: named_weight(key, a.shape) for key, a in weights.to_foreign(table, blank).items()}
-    return model, table, weights.from_foreign(table, tensors)
+    return model, table, weights.from_foreign(table, tensors, blank)
 
 
 def abstract_params(model: nn.Module, size: tuple[int, int] = (64, 64)):
