@@ -1,4 +1,4 @@
-"""Makes what training reads: python -m aggpose_jax.prepare {synthetic,split} … (--help says what each takes)."""
+"""Makes what training reads: python -m aggpose_jax.prepare VERB … (--help says what each takes)."""
 
 import argparse
 import os
@@ -9,6 +9,7 @@ from tqdm import tqdm
 from aggpose_jax.data import export
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
+from aggpose_jax.data.tfds import BUILDERS, build
 from aggpose_jax.errors import UserError, reports_user_errors
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -47,6 +48,12 @@ def split(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: " + ", ".join(f"{count} videos or infants to {name}" for name, count in counts.items()))
 
 
+def tfds(arguments: argparse.Namespace) -> None:
+    """A data set of TensorFlow Datasets from a COCO directory."""
+    built = build(arguments.name, arguments.manual_dir, arguments.data_dir)
+    print(f"{built}: read it with --config.data={arguments.name} --config.data_dir={arguments.data_dir}")
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; `run` is the function of its verb."""
     parser = argparse.ArgumentParser(prog="python -m aggpose_jax.prepare", description=__doc__)
@@ -67,6 +74,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--label", help="field of the images to stratify by")
     verb.set_defaults(run=split)
+
+    verb = verbs.add_parser("tfds", help=tfds.__doc__)
+    verb.add_argument("name", choices=BUILDERS)
+    verb.add_argument("--manual-dir", type=pathlib.Path, required=True, help="annotations/ and a folder for each split")
+    verb.add_argument("--data-dir", type=pathlib.Path, required=True, help="gets NAME/VERSION/")
+    verb.set_defaults(run=tfds)
     return parser.parse_args(arguments)
 
 
@@ -84,7 +97,7 @@ def main() -> None:
     try:
         arguments.run(arguments)
     except OSError as error:
-        raise UserError(f"{error.filename or arguments.out}: {error.strerror}; nothing more was written") from error
+        raise UserError(f"{error.filename}: {error.strerror}; check the path and the room on the disk") from error
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ class CocoKeypoints:
         persons = self._persons
         image = self._images[persons.image[index]]
         return {
-            "image": str(self._directory / self._split / image["file_name"]),
+            "image": self._image(persons.image[index]),
             "box": persons.box[index],
             "keypoints": persons.keypoints[index],
             "image_id": image["id"],
@@ -86,6 +86,18 @@ class CocoKeypoints:
             "score": float(persons.score[index]),
             **{key: image[key] for key in CARRIED if key in image},
         }
+
+    def _image(self, index: int) -> str:
+        """Where the image of this place in the file is."""
+        return str(self._directory / self._split / self._images[index]["file_name"])
+
+    def _check_layout(self) -> None:
+        for path in (self._directory, self._file, self._directory / self._split):
+            if not path.exists():
+                raise UserError(
+                    f"{path} is missing: {self._directory} must hold annotations/{self._file.name} and "
+                    f"{self._split}/*.jpg; python -m aggpose_jax.main --config configs/synthetic.py needs no data"
+                )
 
     def counts(self) -> dict[str, int]:
         """Numbers of images with a record, of records (persons) and of their labelled keypoints."""
@@ -98,7 +110,7 @@ class CocoKeypoints:
 
         Masks are left out. An annotation without an area gets an estimated one (geometry.estimate_area).
         """
-        _check_layout(self._directory, self._file, self._split)
+        self._check_layout()
         coco = read_annotations(self._file)
         known = {image["id"] for image in coco["images"]}
         annotations = [_complete(self._file, a, known, len(self._keypoint_set)) for a in coco["annotations"]]
@@ -123,15 +135,6 @@ def read_annotations(file: pathlib.Path) -> dict:
                 f"{file}: image {image['id']} has the file_name {name}; name a file below the split's folder"
             )
     return coco
-
-
-def _check_layout(directory: pathlib.Path, file: pathlib.Path, split: str) -> None:
-    for path in (directory, file, directory / split):
-        if not path.exists():
-            raise UserError(
-                f"{path} is missing: {directory} must hold annotations/{file.name} and {split}/*.jpg; "
-                "python -m aggpose_jax.main --config configs/synthetic.py needs no data"
-            )
 
 
 def _read_json(path: pathlib.Path) -> object:

@@ -32,7 +32,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.model.unroll = 0  # blocks in one iteration of a stage's loop; 0 is what suits the platform
     config.init_from = ""  # workdir of a run whose parameters are the start; the head stays new if K differs
 
-    # Data: "coco" reads data_dir, "synthetic" draws infants.
+    # Data: "coco" reads the COCO directory data_dir, "infant_pose" and "coco_keypoints" the data set of TensorFlow
+    # Datasets built there, "synthetic" draws infants.
     config.data = "coco"
     config.data_dir = "data/coco"
     config.train_split = "train2017"

@@ -15,6 +15,7 @@ from aggpose_jax import models
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
+from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
@@ -63,7 +64,7 @@ class PoseTask:
         c = self.config
         if c.data == "synthetic":
             return pipeline.Remembered(SyntheticInfants(c.synthetic_train, split="train", seed=c.seed))
-        return CocoKeypoints(c.data_dir, c.train_split, self.keypoint_set)
+        return self._read_source(c.train_split)
 
     @functools.cached_property
     def eval_source(self):
@@ -71,8 +72,13 @@ class PoseTask:
         c = self.config
         if c.data == "synthetic":
             return pipeline.Remembered(SyntheticInfants(c.synthetic_eval, split="test", seed=c.seed))
-        detections = pathlib.Path(c.data_dir) / c.detections if c.detections else None
-        return CocoKeypoints(c.data_dir, c.eval_split, self.keypoint_set, detections)
+        return self._read_source(c.eval_split, pathlib.Path(c.data_dir) / c.detections if c.detections else None)
+
+    def _read_source(self, split: str, detections: pathlib.Path | None = None) -> CocoKeypoints:
+        c = self.config
+        if c.data == "coco":
+            return CocoKeypoints(c.data_dir, split, self.keypoint_set, detections)
+        return TfdsKeypoints(c.data, c.data_dir, split, self.keypoint_set, detections)
 
     @property
     def steps_per_epoch(self) -> float:

@@ -1,0 +1,76 @@
+"""Keypoint data sets of TensorFlow Datasets, built and read without TensorFlow: all images of a split in few files."""
+
+import pathlib
+
+import tensorflow_datasets as tfds
+
+from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.tfds.builders import ANNOTATIONS, CocoKeypointsBuilder, InfantPoseBuilder
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoints import KeypointSet
+
+BUILDERS = {builder.name: builder for builder in (InfantPoseBuilder, CocoKeypointsBuilder)}
+
+
+def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathlib.Path:
+    """Builds a data set of BUILDERS from a COCO directory, or finds it built.
+
+    Args:
+      name: of the data set.
+      manual_dir: annotations/person_keypoints_SPLIT.json and SPLIT/ of each split.
+      data_dir: gets NAME/VERSION/.
+
+    Returns:
+      The folder of the data set.
+
+    Raises:
+      UserError: the COCO directory is not what it should be.
+    """
+    builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
+    if not any((manual_dir / "annotations").glob("person_keypoints_*.json")):
+        raise UserError(
+            f"{manual_dir} holds no annotations/person_keypoints_*.json; {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}"
+        )
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    builder.download_and_prepare(download_config=config)
+    return pathlib.Path(builder.data_dir)
+
+
+class TfdsKeypoints(CocoKeypoints):
+    """The records of `CocoKeypoints` from a built data set; `image` is encoded bytes.
+
+    Args:
+      name: of the data set.
+      data_dir: where it was built.
+      split, keypoint_set, detections: as of `CocoKeypoints`.
+
+    Raises:
+      UserError: it is not built, or has no such split.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data_dir: str | pathlib.Path,
+        split: str,
+        keypoint_set: KeypointSet,
+        detections: str | pathlib.Path | None = None,
+    ):
+        builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
+        if split not in builder.info.splits:
+            raise UserError(
+                f"{builder.data_dir}: no split {split} of {name}; "
+                f"build it: python -m aggpose_jax.prepare tfds {name} --manual-dir COCO_DIRECTORY --data-dir {data_dir}"
+            )
+        self._records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+        super().__init__(builder.data_dir, split, keypoint_set, detections)
+
+    @property
+    def _file(self) -> pathlib.Path:
+        return self._directory / ANNOTATIONS.format(split=self._split)
+
+    def _check_layout(self) -> None:
+        """What is missing was said when the data set was opened."""
+
+    def _image(self, index: int) -> bytes:
+        return self._records[index]["image"]

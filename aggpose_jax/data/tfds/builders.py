@@ -1,0 +1,80 @@
+"""How the data sets are built: one record an image, in the order of the annotation file, which is kept beside them.
+
+One record a person would store the image of several persons several times; a record is read as fast either way.
+"""
+
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from aggpose_jax.data.coco import read_annotations
+from aggpose_jax.data.export import write_json
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
+
+ANNOTATIONS = "person_keypoints_{split}.json"
+NONE = -1  # video_id and frame of an image without them
+
+
+class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Images with persons, from annotations/person_keypoints_SPLIT.json and SPLIT/ of the manual directory."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "give a folder that holds annotations/person_keypoints_SPLIT.json and SPLIT/*.jpg"
+    KEYPOINTS: KeypointSet
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        count = len(self.KEYPOINTS)
+        features = tfds.features.FeaturesDict({
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "image_id": np.int64,
+            "video_id": np.int64,
+            "frame": np.int64,
+            "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),  # x, y, width, height in pixels
+            "keypoints": tfds.features.Tensor(shape=(None, count, 3), dtype=np.float32),  # x, y, visibility
+        })  # fmt: skip
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager) -> dict[str, Iterator]:
+        directory = pathlib.Path(dl_manager.manual_dir)
+        files = sorted((directory / "annotations").glob(ANNOTATIONS.format(split="*")))
+        splits = {file.stem.removeprefix("person_keypoints_"): file for file in files}
+        return {split: self._generate_examples(file, directory / split) for split, file in splits.items()}
+
+    def _generate_examples(self, file: pathlib.Path, folder: pathlib.Path) -> Iterator[tuple[int, dict]]:
+        coco = read_annotations(file)
+        persons = {image["id"]: [] for image in coco["images"]}
+        for annotation in coco["annotations"]:
+            annotation.pop("segmentation", None)
+            persons[annotation["image_id"]].append(annotation)
+        for number, image in enumerate(coco["images"]):
+            found = persons[image["id"]]
+            yield (
+                number,
+                {
+                    "image": (folder / image["file_name"]).read_bytes(),
+                    "image_id": image["id"],
+                    "video_id": image.get("video_id", NONE),
+                    "frame": image.get("frame", NONE),
+                    "boxes": np.array([a["bbox"] for a in found], np.float32).reshape(-1, 4),
+                    "keypoints": np.array([a["keypoints"] for a in found], np.float32).reshape(
+                        -1, len(self.KEYPOINTS), 3
+                    ),
+                },
+            )
+        write_json(coco, pathlib.Path(self.data_dir) / file.name)
+
+
+class InfantPoseBuilder(_KeypointsBuilder):
+    """Infants with 21 keypoints (AggPose §4.1), frames of videos."""
+
+    name = "infant_pose"
+    KEYPOINTS = INFANT_21
+
+
+class CocoKeypointsBuilder(_KeypointsBuilder):
+    """Persons of COCO with 17 keypoints."""
+
+    name = "coco_keypoints"
+    KEYPOINTS = COCO_17
