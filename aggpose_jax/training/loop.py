@@ -1,16 +1,11 @@
 """The training loop: batches → a trained network, whatever the task."""
 
-import dataclasses
-import functools
 import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
-import optax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
@@ -18,80 +13,10 @@ from aggpose_jax.models.transplant import describe
 from aggpose_jax.training import checkpoint, sharding
 from aggpose_jax.training.config import save_config
 from aggpose_jax.training.initialise import initial_params
-from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
+from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.reporting import Progress, Reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=("step", "params", "optimizer", "average"), meta_fields=()
-)
-@dataclasses.dataclass(frozen=True)
-class TrainState:
-    """All that changes from step to step.
-
-    Attributes:
-      step: number of steps taken, int32.
-      params: of the network.
-      optimizer: state of the optimizer.
-      average: moving average of `params`, or None.
-    """
-
-    step: jax.Array
-    params: Any
-    optimizer: Any
-    average: Any
-
-    @property
-    def evaluated(self) -> Any:
-        """The parameters to use the network by."""
-        return self.params if self.average is None else self.average
-
-
-class Trainer:
-    """A task, an optimizer and a mesh: what makes one state from the one before."""
-
-    def __init__(self, task: Any, config: ml_collections.ConfigDict, mesh: Mesh):
-        self.task, self.config, self.mesh = task, config, mesh
-        self.total_steps = config.steps or round(config.epochs * task.steps_per_epoch)
-        self.schedule = make_schedule(config, task.steps_per_epoch, self.total_steps)
-        self._key = jax.random.key(config.seed)
-        self._optimizer = make_optimizer(config, jax.eval_shape(task.init, self._key), self.schedule)
-        self.shapes = jax.eval_shape(self._new_state)
-        self.shardings = sharding.tree_shardings(self.shapes, mesh)
-        self.step = jax.jit(
-            self._step,
-            in_shardings=(self.shardings, sharding.batch_sharding(mesh)),
-            out_shardings=(self.shardings, sharding.replicated(mesh)),
-            donate_argnums=0,
-        )
-
-    def new_state(self, params: Any = None) -> TrainState:
-        """The state before the first step, with new parameters or the given ones."""
-        # It runs once: what the compiler would save in running, it would spend several times over in compiling.
-        quickly = {"xla_backend_optimization_level": 0}
-        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=quickly)(params)
-
-    def abstract(self) -> TrainState:
-        """Shapes, types and shardings of a state."""
-        return jax.tree.map(
-            lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), self.shapes, self.shardings
-        )
-
-    def _new_state(self, params=None) -> TrainState:
-        params = self.task.init(self._key) if params is None else params
-        average = params if self.config.average_decay else None
-        return TrainState(jnp.zeros((), jnp.int32), params, self._optimizer.init(params), average)
-
-    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
-        rng = jax.random.fold_in(self._key, state.step)
-        gradient, metrics = jax.grad(self.task.loss, has_aux=True)(state.params, batch, rng)
-        updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.average
-        if average is not None:
-            average = update_average(average, params, self.config.average_decay, state.step)
-        return TrainState(state.step + 1, params, optimizer, average), metrics
+from aggpose_jax.training.trainer import Trainer, TrainState
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Evaluation]:

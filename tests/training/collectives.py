@@ -8,8 +8,9 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from aggpose_jax.training import loop, sharding
+from aggpose_jax.training import sharding
 from aggpose_jax.training.tasks import make_task
+from aggpose_jax.training.trainer import Trainer
 
 BATCH = 16
 
@@ -23,7 +24,7 @@ def main():
     config.input_size = (64, 64)
     config.model.drop_path = 0.1
     mesh = sharding.make_mesh(-1, int(sys.argv[1]))
-    trainer = loop.Trainer(make_task(config), config, mesh)
+    trainer = Trainer(make_task(config), config, mesh)
     k = 21
     batch = {
         "image": jax.ShapeDtypeStruct((BATCH, 64, 64, 3), jnp.uint8),
