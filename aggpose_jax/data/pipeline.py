@@ -40,20 +40,27 @@ def training_batches(
     seed: int,
     start: int = 0,
     threads: int = 2,
+    workers: int = 0,
+    shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Endless batches of augmented examples; every epoch is shuffled anew and batches run across its end.
 
     Args:
       source: indexable records.
       make_example: (record, generator) → example; the generator depends on (seed, position) only.
-      batch_size: examples in a batch.
+      batch_size: examples in a batch of all processes together.
       seed: of the order and of the augmentation.
       start: number of the first batch, where a resumed run goes on.
-      threads: that make batches ahead of time.
+      threads: that make batches ahead of time, in each worker.
+      workers: processes that do; 0 is this one.
+      shard: (index, count) of this process among those that train together. Each gets its consecutive part of every
+        batch, so that the parts in order are the batch of a single process.
     """
+    index, count = shard
     examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(make_example)
-    batches = examples.batch(batch_size, drop_remainder=True)[start:]
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
+    batches = examples.batch(batch_size // count, drop_remainder=True)[start * count + index :: count]
+    ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
 
 
 def evaluation_batches(

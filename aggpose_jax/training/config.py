@@ -42,6 +42,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.synthetic_train = 4000  # number of drawn infants
     config.synthetic_eval = 200
     config.threads = 2  # that read and crop
+    config.workers = 0  # processes with so many threads each; 0 is none beside the training one
 
     config.augmentation = ml_collections.ConfigDict()  # fields of transforms.Augmentation, and
     config.augmentation.half_body = 0.3

@@ -91,10 +91,13 @@ class PoseTask:
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on."""
-        augmentation = transforms.Augmentation(**self.config.augmentation.to_dict())
+        # Worker processes get a copy of this function, so it holds no more than it needs.
+        cut = functools.partial(
+            self._make_example, augmentation=transforms.Augmentation(**self.config.augmentation.to_dict())
+        )
 
         def make_example(record, rng):
-            return self._make_example(record, augmentation=augmentation, rng=rng)
+            return cut(record, rng=rng)
 
         return pipeline.training_batches(
             self.train_source,
@@ -103,6 +106,7 @@ class PoseTask:
             seed=self.config.seed,
             start=start,
             threads=self.config.threads,
+            workers=self.config.workers,
         )
 
     def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from absl import flags
 
 from aggpose_jax.data import pipeline
 
@@ -52,6 +53,26 @@ def assert_same(ours: list[dict], expected: list[dict]) -> None:
 @pytest.mark.parametrize("start", [1, 3, 7])  # 7 is in the third epoch
 def test_a_later_start_skips_batches(start):
     assert_same(take(2, start=start), take(start + 2)[start:])
+
+
+@pytest.fixture
+def parsed_flags():
+    """What starts a program with absl, which grain asks in order to start workers."""
+    flags.FLAGS(["tests"])
+
+
+@pytest.mark.usefixtures("parsed_flags")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing_after_a_resume_either(workers):
+    assert_same(take(6, workers=workers, start=2), take(6, start=2))
+
+
+def test_processes_share_each_batch_and_each_record_once_an_epoch():
+    whole = take(5, records=20)
+    parts = [take(5, records=20, shard=(process, 2)) for process in (0, 1)]
+    together = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*parts, strict=True)]
+    assert_same(together, whole)
+    assert sorted(n for batches in parts for batch in batches for n in batch["number"]) == list(range(20))
 
 
 def test_threads_change_nothing():
