@@ -1,7 +1,7 @@
 """A split → results in COCO format → AP, AR, PCK and what stands behind them."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -34,6 +34,7 @@ def evaluate(
     ground_truth: dict,
     keypoint_set: KeypointSet,
     nms_threshold: float | None,
+    soft_nms: bool = False,
 ) -> Evaluation:
     """Estimates every crop and scores the poses.
 
@@ -43,10 +44,11 @@ def evaluate(
       ground_truth: in COCO format, of the whole split.
       keypoint_set: of K keypoints.
       nms_threshold: of OKS-NMS among the poses of an image; None leaves all.
+      soft_nms: lower the scores of poses that resemble better ones, instead of leaving the poses out.
     """
     poses = _collect(estimate, batches)
     if nms_threshold is not None:
-        poses = _suppress(poses, keypoint_set, nms_threshold)
+        poses = (_rescore if soft_nms else _suppress)(poses, keypoint_set, nms_threshold)
     results = metrics.coco_results(poses["image_id"], poses["keypoints"], poses["score"])
     return score(results, ground_truth, keypoint_set)
 
@@ -81,13 +83,24 @@ def _collect(estimate, batches) -> dict[str, np.ndarray]:
 
 def _suppress(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
     """The poses that OKS-NMS keeps, image by image."""
-    kept = []
-    for image_id in np.unique(poses["image_id"]):
-        rows = np.flatnonzero(poses["image_id"] == image_id)
-        image = [poses[name][rows] for name in ("keypoints", "score", "crop_area")]
-        kept.append(rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)])
+    kept = [rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)] for rows, image in _images(poses)]
     rows = np.sort(np.concatenate(kept))
     return {name: values[rows] for name, values in poses.items()}
+
+
+def _rescore(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
+    """All poses with the scores of soft OKS-NMS, image by image."""
+    score = np.zeros_like(poses["score"])
+    for rows, image in _images(poses):
+        score[rows] = metrics.soft_oks_nms(*image, keypoint_set.sigmas, threshold)
+    return poses | {"score": score}
+
+
+def _images(poses) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """The rows of each image, and what non-maximum suppression takes of them."""
+    for image_id in np.unique(poses["image_id"]):
+        rows = np.flatnonzero(poses["image_id"] == image_id)
+        yield rows, [poses[name][rows] for name in ("keypoints", "score", "crop_area")]
 
 
 def mean_pose_results(train: dict, test: dict) -> list[dict]:

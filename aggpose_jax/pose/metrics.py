@@ -72,6 +72,30 @@ def oks_nms(
     return np.sort(np.array(kept, np.int64))
 
 
+def soft_oks_nms(
+    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
+) -> np.ndarray:
+    """Soft-NMS of the poses of one image (Bodla et al. 2017, the Gaussian form): no pose goes, its score falls.
+
+    The best pose multiplies the score of every other by exp(-OKS² / threshold); of these the best does so next.
+
+    Args:
+      keypoints, scores, areas, sigmas: as for `oks_nms`.
+      threshold: the smaller, the further scores fall.
+
+    Returns:
+      [N] scores.
+    """
+    keypoints, areas, scores = np.asarray(keypoints), np.asarray(areas), np.array(scores, np.float64)
+    rest = np.arange(len(scores))
+    while rest.size:
+        best = rest[scores[rest].argmax()]
+        rest = rest[rest != best]
+        similar = oks(keypoints[best], keypoints[rest], areas[best], areas[rest], sigmas)
+        scores[rest] *= np.exp(-(similar**2) / threshold)
+    return scores
+
+
 def instance_scores(keypoint_scores: np.ndarray, box_scores: np.ndarray) -> np.ndarray:
     """[N] box score × mean of the keypoint scores [N, K] above 0.2; 0 where there is none."""
     keypoint_scores = np.asarray(keypoint_scores)

@@ -66,6 +66,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.weight_decay = 0.01
     config.decay = (".*",)  # regular expressions: parameter paths that decay
     config.freeze = ()  # regular expressions: parameter paths that stay as they are
+    config.hardest_keypoints = 0  # so many of each crop count in the loss (OHKM); 0 counts all
     config.clip_norm = 0.0  # of the whole gradient; 0 does not clip
     config.average_decay = 0.0  # of the moving average of parameters that is evaluated; 0 keeps none
     config.mesh = ml_collections.ConfigDict({"data": -1, "fsdp": 1})  # devices; -1 takes the rest
@@ -73,6 +74,7 @@ def default_config() -> ml_collections.ConfigDict:
     # Evaluation, logging, checkpoints.
     config.flip_test = True
     config.nms_threshold = 0.9  # of OKS-NMS; 0 for none
+    config.soft_nms = False  # poses of lower score stay; their scores fall by exp(-OKS² / nms_threshold)
     config.eval_batch_size = 64
     config.eval_epochs = 10.0
     config.baselines = False  # at the end also score the mean pose and exchanged crops

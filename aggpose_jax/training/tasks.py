@@ -49,6 +49,10 @@ class PoseTask:
             config.blur_sigma,
             config.crop_convention,
         )
+        if not 0 <= config.hardest_keypoints <= len(self.keypoint_set):
+            raise UserError(
+                f"hardest_keypoints: {config.hardest_keypoints} of {len(self.keypoint_set)} keypoints; give 0 for all"
+            )
         self.model = models.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
         self._make_example = functools.partial(
             transforms.make_example,
@@ -120,7 +124,7 @@ class PoseTask:
             image = color.jitter(color_rng, image, self.config.color_jitter)
         heatmaps = self.model.apply({"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng})
         targets, weight = self.codec.encode(batch["keypoints"], batch["weight"])
-        loss = heatmap_mse(heatmaps, targets, weight)
+        loss = heatmap_mse(heatmaps, targets, weight, self.config.hardest_keypoints)
         points = self.codec.to_input(argmax(heatmaps)[0])
         near = jnp.linalg.norm(points - batch["keypoints"], axis=-1) < 0.05 * self.codec.input_size[0]
         return loss, {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}
@@ -166,7 +170,8 @@ class PoseTask:
 
     def _evaluate(self, estimate, mesh) -> evaluation.Evaluation:
         truth, nms_threshold = self.eval_source.ground_truth(), self.config.nms_threshold or None
-        return evaluation.evaluate(estimate, self._eval_batches(mesh), truth, self.keypoint_set, nms_threshold)
+        batches, soft_nms = self._eval_batches(mesh), self.config.soft_nms
+        return evaluation.evaluate(estimate, batches, truth, self.keypoint_set, nms_threshold, soft_nms)
 
     def _eval_batches(self, mesh) -> Iterator[dict[str, np.ndarray]]:
         devices = mesh.size

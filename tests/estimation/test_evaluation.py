@@ -41,8 +41,8 @@ def batch_of(*rows: tuple[int, float, float, float]) -> dict:
     }
 
 
-def evaluate(*batches, nms_threshold=None) -> evaluation.Evaluation:
-    return evaluation.evaluate(lambda batch: batch["pose"], batches, ground_truth(), TORSO, nms_threshold)
+def evaluate(*batches, nms_threshold=None, soft_nms=False) -> evaluation.Evaluation:
+    return evaluation.evaluate(lambda batch: batch["pose"], batches, ground_truth(), TORSO, nms_threshold, soft_nms)
 
 
 def test_perfect_estimates():
@@ -82,6 +82,16 @@ def test_nms_drops_what_resembles_a_better_pose_of_the_same_image():
     kept = evaluate(batch_of(*rows), nms_threshold=0.9).results
     assert len(every) == 5
     assert kept == every[1:]  # the order stays; a pose alike in another image stays too
+
+
+def test_soft_nms_keeps_every_pose_and_lowers_what_resembles_a_better_one_of_the_same_image():
+    rows = [(9, 50, 0.5, 1), (4, 0, 1, 1), (4, 200, 0.9, 1), (9, 50, 1, 1), (4, 50, 0.1, 1)]
+    every = evaluate(batch_of(*rows)).results
+    soft = evaluate(batch_of(*rows), nms_threshold=0.9, soft_nms=True).results
+    assert [r["keypoints"] for r in soft] == [r["keypoints"] for r in every]
+    scores = np.array([[r["score"] for r in results] for results in (every, soft)])
+    # The first is the fourth again, OKS 1; the others of image 4 are so far off that nothing changes.
+    np.testing.assert_allclose(scores[1], scores[0] * [np.exp(-1 / 0.9), 1, 1, 1, 1], rtol=1e-5)
 
 
 def test_nms_takes_the_area_of_the_crop():

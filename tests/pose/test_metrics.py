@@ -70,8 +70,27 @@ def test_nms_drops_only_what_resembles_a_kept_pose(pose):
     assert metrics.oks_nms(poses, [3, 2, 1], areas, INFANT_21.sigmas, threshold=0.5).tolist() == [0, 2]
 
 
+def test_soft_nms_by_hand():
+    # One keypoint, 2 · area · (2σ)² = 2: poses at 0, 2 and 3 have OKS exp(-4 / 2), exp(-9 / 2) and exp(-1 / 2).
+    poses = np.array([[[0, 0, 1]], [[2, 0, 1]], [[3, 0, 1]]], float)
+    near, far, middle = np.exp(-0.5), np.exp(-4.5), np.exp(-2)
+    # The second is best; it lowers the third below the first, which then lowers the third once more.
+    scores = metrics.soft_oks_nms(poses, [0.6, 0.9, 0.7], np.full(3, 100.0), [0.05], threshold=0.5)
+    first = 0.6 * np.exp(-(middle**2) / 0.5)
+    third = 0.7 * np.exp(-(near**2) / 0.5)
+    assert third < first
+    np.testing.assert_allclose(scores, [first, 0.9, third * np.exp(-(far**2) / 0.5)])
+
+
+def test_soft_nms_takes_the_mean_of_both_areas():
+    poses = np.array([[[0, 0, 1]], [[2, 0, 1]]], float)
+    scores = metrics.soft_oks_nms(poses, [2, 1], np.array([100.0, 300.0]), [0.05], threshold=1.0)
+    np.testing.assert_allclose(scores, [2, np.exp(-(np.exp(-1) ** 2))])  # d² / (2 · 200 · 0.01) is 1
+
+
 def test_nms_of_nothing():
     assert metrics.oks_nms(np.zeros((0, 17, 3)), [], [], COCO_17.sigmas).tolist() == []
+    assert metrics.soft_oks_nms(np.zeros((0, 17, 3)), [], [], COCO_17.sigmas).tolist() == []
 
 
 def test_instance_scores_count_keypoints_above_the_threshold():

@@ -1,5 +1,6 @@
 """The loss by hand."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,3 +15,37 @@ def test_heatmap_mse_by_hand():
     assert float(heatmap_mse(heatmaps, targets, np.ones((2, 2)))) == pytest.approx(0.5 * 39 / 8)
     weight = np.array([[2, 0], [1, 1]])  # squared with the error; a weight of 0 stays in the mean
     assert float(heatmap_mse(heatmaps, targets, weight)) == pytest.approx(0.5 * 4 * 10 / 8)
+
+
+# One row of four pixels for each of two examples and three keypoints: mean squared errors 4, 1, 9 and 0, 16, 2.
+ERRORS = np.zeros((2, 1, 4, 3), np.float32)
+ERRORS[0, 0, :, 0], ERRORS[0, 0, :, 1], ERRORS[0, 0, 0, 2] = 2, (1, -1, 1, -1), 6
+ERRORS[1, 0, 0, 1], ERRORS[1, 0, :2, 2] = -8, 2
+
+
+@pytest.mark.parametrize(
+    ("hardest", "expected"),
+    [
+        (0, (4 + 1 + 9 + 0 + 16 + 2) / 6),
+        (1, (9 + 16) / 2),
+        (2, (4 + 9 + 16 + 2) / 4),
+        (3, (4 + 1 + 9 + 0 + 16 + 2) / 6),
+    ],
+)
+def test_only_the_hardest_keypoints_of_each_example_count(hardest, expected):
+    loss = heatmap_mse(ERRORS, np.zeros_like(ERRORS), np.ones((2, 3)), hardest)
+    assert float(loss) == pytest.approx(0.5 * expected)
+
+
+def test_a_keypoint_without_weight_is_not_hard():
+    weight = np.array([[1, 1, 0], [1, 0, 1]])  # leaves 4, 1 and 0, 2
+    loss = heatmap_mse(ERRORS, np.zeros_like(ERRORS), weight, 1)
+    assert float(loss) == pytest.approx(0.5 * (4 + 2) / 2)
+
+
+def test_only_the_hardest_keypoints_are_learned():
+    gradient = jax.grad(heatmap_mse)(ERRORS, np.zeros_like(ERRORS), np.ones((2, 3)), 1)
+    # Of ½ · (mean of 4 squares) / 2 examples: each error / 8, for keypoint 2 of the first and 1 of the second.
+    expected = np.zeros_like(ERRORS)
+    expected[0, 0, 0, 2], expected[1, 0, 0, 1] = 6 / 8, -8 / 8
+    np.testing.assert_allclose(gradient, expected)
