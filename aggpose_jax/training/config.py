@@ -55,12 +55,14 @@ def default_config() -> ml_collections.ConfigDict:
 
     # Optimisation. Durations are in epochs; `steps` > 0 replaces `epochs`.
     config.batch_size = 128  # of all devices together
+    config.accumulate = 1  # parts of a batch that go through the network one after another, to save memory
     config.epochs = 210.0
     config.steps = 0
     config.learning_rate = 1e-3
     config.schedule = "step"  # ×0.1 at decay_epochs, or "cosine"
     config.decay_epochs = (170.0, 200.0)
     config.warmup_epochs = 0.0
+    config.layer_decay = 1.0  # factor of the learning rate from each block to the one before it
     config.betas = (0.9, 0.999)
     config.adam_epsilon = 1e-8
     config.weight_decay = 0.01

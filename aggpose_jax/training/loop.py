@@ -29,8 +29,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
       UserError: for a configuration, data or workdir that cannot be used.
     """
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
-    if config.batch_size % mesh.size:
-        raise UserError(f"batch_size: {config.batch_size} does not divide by the {mesh.size} devices")
+    if config.accumulate < 1 or config.batch_size % (mesh.size * config.accumulate):
+        raise UserError(
+            f"batch_size: {config.batch_size} does not divide by {mesh.size} devices × accumulate {config.accumulate}"
+        )
     task = make_task(config)
     trainer = Trainer(task, config, mesh)
     workdir.mkdir(parents=True, exist_ok=True)

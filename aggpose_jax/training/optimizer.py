@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from aggpose_jax.models.layers import layers_from_head
+
 
 def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
     """A tree of bool: the path of a leaf ("stage1_1/blocks/norm1/scale") is fully matched by one of the patterns."""
@@ -36,7 +38,7 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
     """AdamW; decays where `decay` matches, leaves what `freeze` matches as it is and keeps no state for it.
 
     Args:
-      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm and freeze.
+      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm, freeze and layer_decay.
       params: whose paths are matched; shapes suffice.
       schedule: learning rate by step.
     """
@@ -47,11 +49,19 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
         weight_decay=config.weight_decay,
         mask=lambda p: paths_matching(p, config.decay),
     )
-    clipped = optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw) if config.clip_norm else adamw
-    if not config.freeze:
-        return clipped
-    labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", paths_matching(params, config.freeze))
-    return optax.multi_transform({"trained": clipped, "frozen": optax.set_to_zero()}, labels)
+    optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw) if config.clip_norm else adamw
+    if config.freeze:
+        labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", paths_matching(params, config.freeze))
+        optimizer = optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+    if config.layer_decay != 1:
+        optimizer = optax.chain(optimizer, _scale_by_layer(params, config.layer_decay))
+    return optimizer
+
+
+def _scale_by_layer(params: Any, decay: float) -> optax.GradientTransformation:
+    """Smaller steps, the further a layer is from the head (Bao et al. 2022); stacked blocks have a factor each."""
+    factors = jax.tree.map(lambda layers: jnp.float32(decay) ** layers, layers_from_head(params))
+    return optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, factors))
 
 
 def update_average(average: Any, params: Any, decay: float, step: jax.Array) -> Any:

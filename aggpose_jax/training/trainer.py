@@ -76,10 +76,27 @@ class Trainer:
 
     def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
         rng = jax.random.fold_in(self._key, state.step)
-        gradient, metrics = jax.grad(self.task.loss, has_aux=True)(state.params, batch, rng)
+        gradient, metrics = self._gradient(state.params, batch, rng)
         updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
             average = update_average(average, params, self.config.average_decay, state.step)
         return TrainState(state.step + 1, params, optimizer, average), metrics
+
+    def _gradient(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
+        """The gradient of the mean loss of a batch, and its metrics, computed in `accumulate` parts."""
+        gradient, count = jax.grad(self.task.loss, has_aux=True), self.config.accumulate
+        if count == 1:
+            return gradient(params, batch, rng)
+        # Every device has some examples of each part, so none moves.
+        parts = jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
+
+        def add(total, part):
+            number, examples = part
+            return jax.tree.map(jnp.add, total, gradient(params, examples, jax.random.fold_in(rng, number))), None
+
+        shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda a: a[0], parts), rng)
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+        total, _ = jax.lax.scan(add, zeros, (jnp.arange(count), parts))
+        return jax.tree.map(lambda a: a / count, total)

@@ -30,6 +30,7 @@ def config(**changes) -> ml_collections.ConfigDict:
         "decay": (".*",),
         "freeze": (),
         "clip_norm": 0.0,
+        "layer_decay": 1.0,
     }
     assert changes.keys() <= default.keys()
     return ml_collections.ConfigDict(default | changes)
@@ -128,6 +129,29 @@ def test_the_whole_gradient_is_clipped():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, expected)
     unclipped = update(clip_norm=2 * norm, adam_epsilon=1.0)[0]
     jax.tree.map(np.testing.assert_array_equal, unclipped, update(adam_epsilon=1.0)[0])
+
+
+LAYERED = {
+    "embed1": {"kernel": jnp.full((3, 4), 2.0)},
+    "stage1_1": {"blocks": {"kernel": jnp.full((2, 4, 5), 2.0)}, "norm": {"scale": jnp.full(4, 2.0)}},
+    "head": {"bias": jnp.full(4, 2.0)},
+}
+
+
+@pytest.mark.parametrize("freeze", [(), ("head/.*",)])
+def test_layer_wise_decay_by_hand(freeze):
+    options = config(layer_decay=0.5, weight_decay=0.2, freeze=freeze)
+    transformation = optimizer.make_optimizer(options, LAYERED, lambda step: 0.1)
+    gradient = jax.tree.map(lambda a: jnp.full_like(a, 3.0), LAYERED)
+    updates, _ = transformation.update(gradient, transformation.init(LAYERED), LAYERED)
+    # Two blocks: the head learns at the full rate, the last block and its norm at a half of it, and so on. The first
+    # step of Adam is the sign; weight decay goes with the rate.
+    step = -0.1 * (1 + 0.2 * 2.0)
+    np.testing.assert_allclose(updates["head"]["bias"], 0 if freeze else step, rtol=1e-5)
+    np.testing.assert_allclose(updates["stage1_1"]["norm"]["scale"], step / 2, rtol=1e-5)
+    np.testing.assert_allclose(updates["stage1_1"]["blocks"]["kernel"][1], step / 2, rtol=1e-5)
+    np.testing.assert_allclose(updates["stage1_1"]["blocks"]["kernel"][0], step / 4, rtol=1e-5)
+    np.testing.assert_allclose(updates["embed1"]["kernel"], step / 8, rtol=1e-5)
 
 
 def test_average_by_hand():
