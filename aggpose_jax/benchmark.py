@@ -9,6 +9,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from aggpose_jax.data import transforms
+from aggpose_jax.data.images import read_image
 from aggpose_jax.errors import UserError, reports_user_errors
 from aggpose_jax.pose import geometry
 from aggpose_jax.training.reporting import table
@@ -41,7 +42,7 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
     views = [transforms.View(*geometry.crop_region(r["box"], input_size[1] / input_size[0])) for r in records]
 
     def decode(number: int):
-        return transforms.read_image(records[number % len(records)]["image"])
+        return read_image(records[number % len(records)]["image"])
 
     def warp(number: int):
         image = decode(number)

@@ -1,13 +1,12 @@
 """One record becomes one crop: the image is read, the view of the person is drawn and cut out."""
 
 import dataclasses
-import pathlib
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from aggpose_jax.errors import UserError
+from aggpose_jax.data.images import read_image
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
@@ -43,34 +42,6 @@ class View(NamedTuple):
     size: np.ndarray
     rotation: float = 0.0
     flipped: bool = False
-
-
-def read_image(image: str | pathlib.Path | bytes | np.ndarray) -> np.ndarray:
-    """Reads an image as its pixels are stored, without turning it by its EXIF orientation: annotations ignore it too.
-
-    Args:
-      image: path, encoded bytes, or an RGB array that is only checked.
-
-    Returns:
-      uint8 [H, W, 3] RGB.
-
-    Raises:
-      UserError: naming the image, if there is none to be read.
-    """
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
-            raise UserError(f"an image array is {image.dtype} {image.shape}; give uint8 (height, width, 3) in RGB")
-        return image
-    name = f"an image of {len(image)} bytes" if isinstance(image, bytes) else str(image)
-    try:
-        encoded = image if isinstance(image, bytes) else pathlib.Path(image).read_bytes()
-    except OSError as error:
-        raise UserError(f"{name} cannot be read ({error.strerror}); check the path") from error
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags) if encoded else None
-    if pixels is None:
-        raise UserError(f"{name} is not an image that OpenCV reads; replace it, or leave it out")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, rng: np.random.Generator) -> View | None:
@@ -168,7 +139,7 @@ def make_example(
       image_id, id int64 (); score float32 (); valid float32 (), 1.
 
     Raises:
-      UserError: the image cannot be read.
+      ImageError: the image cannot be read.
     """
     image = read_image(record["image"])
     aspect = input_size[1] / input_size[0]

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from aggpose_jax.data.transforms import read_image, warp
+from aggpose_jax.data.images import read_image
+from aggpose_jax.data.transforms import warp
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.draw import blend_heatmap, contact_sheet, draw_pose

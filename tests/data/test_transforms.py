@@ -2,14 +2,12 @@
 
 import pathlib
 
-import cv2
 import numpy as np
 import pytest
 
-from aggpose_jax.data import transforms
+from aggpose_jax.data import images, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.transforms import Augmentation, View
-from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
@@ -48,41 +46,6 @@ def full_body(keypoint_set: KeypointSet) -> np.ndarray:
     across, down = np.stack([10 + 40 * along, 0 * along + 20], -1), np.stack([0 * along + 100, 100 + 100 * along], -1)
     points = np.where(keypoint_set.is_upper[:, None], across, down)
     return np.column_stack([points, np.full(len(keypoint_set), 2)]).astype(np.float32)
-
-
-def test_read_image_gives_rgb_from_path_bytes_and_array(tmp_path):
-    rgb = np.zeros((8, 9, 3), np.uint8)
-    rgb[..., 0] = 200
-    path = tmp_path / "red.png"
-    cv2.imwrite(str(path), rgb[..., ::-1])
-    for image in (path, str(path), path.read_bytes(), rgb):
-        np.testing.assert_array_equal(transforms.read_image(image), rgb)
-
-
-def test_read_image_ignores_the_orientation():
-    wide = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
-    # An EXIF block whose one entry is orientation 6: turn by 90°.
-    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
-    exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
-    turned = wide[:2] + exif + wide[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
-    assert transforms.read_image(turned).shape == (4, 9, 3)
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no image"])
-def test_unreadable_images_are_named(tmp_path, content):
-    path = tmp_path / "broken.jpg"
-    if content is not None:
-        path.write_bytes(content)
-        with pytest.raises(UserError, match=f"{len(content)} bytes is not an image"):
-            transforms.read_image(content)
-    with pytest.raises(UserError, match=r"broken\.jpg"):
-        transforms.read_image(path)
-
-
-def test_arrays_that_are_no_rgb_images():
-    with pytest.raises(UserError, match=r"float64 \(8, 8, 3\)"):
-        transforms.read_image(np.zeros((8, 8, 3)))
 
 
 def test_example_without_augmentation(record):
@@ -256,7 +219,7 @@ def test_crops_equal_the_reference(test_data):
         assert source[i]["id"] == crops["ann_id"][i]
         region = reference["center_scale"][i]
         view = View(region[:2], region[2:] * 200, float(reference["rotation"][i]))
-        image = transforms.read_image(source[i]["image"])
+        image = images.read_image(source[i]["image"])
         crop = transforms.warp(
             image, transforms.view_transform(view, image.shape[1], INPUT_SIZE, "unbiased"), INPUT_SIZE
         )

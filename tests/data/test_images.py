@@ -1,0 +1,126 @@
+"""Reading images, good and bad."""
+
+import io
+import resource
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from aggpose_jax.data import images
+
+
+def test_read_image_gives_rgb_from_path_bytes_and_array(tmp_path):
+    rgb = np.zeros((8, 9, 3), np.uint8)
+    rgb[..., 0] = 200
+    path = tmp_path / "red.png"
+    cv2.imwrite(str(path), rgb[..., ::-1])
+    for image in (path, str(path), path.read_bytes(), rgb):
+        np.testing.assert_array_equal(images.read_image(image), rgb)
+
+
+def test_read_image_ignores_the_orientation():
+    wide = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
+    # An EXIF block whose one entry is orientation 6: turn by 90°.
+    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
+    turned = wide[:2] + exif + wide[2:]
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
+    assert images.read_image(turned).shape == (4, 9, 3)
+
+
+def photograph(kind: str, mode: str = "RGB", size=(24, 16)) -> bytes:
+    """A file of smooth colours in a mode of Pillow."""
+    x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+    pixels = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(buffer, kind, quality=95)
+    return buffer.getvalue()
+
+
+def with_thumbnail(jpeg: bytes) -> bytes:
+    """A JPEG whose header holds another one, with an end of its own."""
+    inner = b"Exif\0\0" + photograph("JPEG", size=(8, 8))
+    return jpeg[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + jpeg[2:]
+
+
+def header_of_png(width: int, height: int) -> bytes:
+    """The first bytes of a PNG that claims a size and holds one row of it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    row = chunk(b"IDAT", zlib.compress(bytes(1 + 3 * width)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + row + chunk(b"IEND", b"")
+
+
+WHOLE = {
+    "jpeg": photograph("JPEG"),
+    "png": photograph("PNG"),
+    "thumbnail": with_thumbnail(photograph("JPEG")),
+    "padded": photograph("JPEG") + bytes(100),
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_files_are_read(kind):
+    x, y = np.meshgrid(np.linspace(0, 255, 24), np.linspace(0, 255, 16))
+    pixels = images.read_image(WHOLE[kind]).astype(int)
+    assert np.abs(pixels - np.stack([x, y, 255 - x], axis=-1)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read"),
+        (b"", "is no JPEG or PNG image"),
+        (b"no image", "is no JPEG or PNG image"),
+        (b"SIMPLE  =                    T" + bytes(2850), "is no JPEG or PNG image"),  # FITS, an astronomer's format
+        (photograph("GIF"), "is no JPEG or PNG image"),
+        (WHOLE["jpeg"][:-100], "is cut short"),
+        (WHOLE["thumbnail"][:-100], "is cut short"),
+        (WHOLE["png"][:-30], "is cut short"),
+        (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
+        (header_of_png(12_000, 9_000), "is larger than 100,000,000 pixels"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, fault):
+    path = tmp_path / "broken.jpg"
+    if content is not None:
+        path.write_bytes(content)
+        with pytest.raises(images.ImageError, match=f"{len(content)} bytes {fault}"):
+            images.read_image(content)
+    with pytest.raises(images.ImageError, match=rf"broken\.jpg {fault}"):
+        images.read_image(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_huge_image_is_refused_before_it_takes_memory():
+    content = header_of_png(30_000, 3_400)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(images.ImageError):
+        images.read_image(content)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; decoded it has 306,000
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("JPEG", "CMYK")])
+def test_other_modes_become_rgb(kind, mode):
+    encoded = photograph(kind, mode)
+    expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+    assert np.abs(images.read_image(encoded) - expected).mean() < 3
+
+
+def test_sixteen_bits_become_eight():
+    levels = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
+    encoded = cv2.imencode(".png", levels)[1].tobytes()
+    expected = np.repeat((levels // 256)[..., None], 3, axis=-1).astype(int)
+    assert np.abs(images.read_image(encoded) - expected).max() <= 1
+
+
+def test_arrays_that_are_no_rgb_images():
+    with pytest.raises(images.ImageError, match=r"float64 \(8, 8, 3\)"):
+        images.read_image(np.zeros((8, 8, 3)))
