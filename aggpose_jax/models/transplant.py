@@ -3,6 +3,7 @@
 A backbone goes into the plain pose model and the masked autoencoder as it is, and into every layer of AggPose.
 """
 
+import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,7 +18,46 @@ BACKBONE = "encoder"  # of every network that has its Mix Transformer in one pie
 HEAD = "head"  # its shape depends on the number of keypoints, so it alone may stay new for its shape
 LATER_BLOCKS = re.compile(r"stage(\d)_(?!\1)\d/blocks/.*")  # of a stream's stages after its own column
 
-Account = dict[str, str | None]  # path of each parameter: path of the parameter it was copied from, None if it is new
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """Where the parameters of a network come from.
+
+    Attributes:
+      origins: of each parameter by path, the path of the one it was copied from, or None where it is new.
+      sizes: of each parameter by path, how many numbers it has.
+      keypoints: how many the source and this network find; 0 for a network without a head.
+    """
+
+    origins: dict[str, str | None]
+    sizes: dict[str, int]
+    keypoints: tuple[int, int]
+
+    @property
+    def new(self) -> list[str]:
+        """Modules of which parameters are new."""
+        return list(dict.fromkeys(_module(path) for path, origin in self.origins.items() if origin is None))
+
+    def __str__(self) -> str:
+        """A line for each module and origin; modules that come from those of their own names share one."""
+        same, rows = defaultdict(int), defaultdict(int)
+        for path, origin in self.origins.items():
+            module, size = _module(path), self.sizes[path]
+            if origin == path:
+                same[module] += size
+            else:
+                rows[module, _module(origin) if origin else "new"] += size
+        if same:
+            rows[f"{len(same)} modules", "those of their names"] = sum(same.values())
+        lines = [f"{'module':<20}{'from':<22}{'parameters':>14}"]
+        lines += [f"{module:<20}{origin:<22}{size:>14,}" for (module, origin), size in rows.items()]
+        there, here = self.keypoints
+        return "\n".join(lines + [f"{HEAD} is new: {there} keypoints there, {here} here"] * self.other_head)
+
+    @property
+    def other_head(self) -> bool:
+        """Both networks have a head, of different numbers of keypoints."""
+        return all(self.keypoints) and len(set(self.keypoints)) == 2
 
 
 def transplant(target: Mapping, source: Mapping) -> tuple[dict, Account]:
@@ -39,37 +79,21 @@ def transplant(target: Mapping, source: Mapping) -> tuple[dict, Account]:
     """
     new, old = flatten_dict(dict(target), sep="/"), flatten_dict(dict(source), sep="/")
     layered = BACKBONE in source and BACKBONE not in target
-    account = {path: _origin(path, layered) for path in new}
-    account = {path: origin if origin in old else None for path, origin in account.items()}
-    found = {path: _part(path, old[origin], new[path], layered) for path, origin in account.items() if origin}
+    origins = {path: _origin(path, layered) for path in new}
+    origins = {path: origin if origin in old else None for path, origin in origins.items()}
+    found = {path: _part(path, old[origin], new[path], layered) for path, origin in origins.items() if origin}
 
     misfits = {path for path, array in found.items() if array.shape != new[path].shape}
     if any(path.startswith(f"{HEAD}/") for path in misfits):
-        account |= {path: None for path in new if path.startswith(f"{HEAD}/")}
-    misfits = sorted(path for path in misfits if account[path])
+        origins |= {path: None for path in new if path.startswith(f"{HEAD}/")}
+    misfits = sorted(path for path in misfits if origins[path])
     if misfits:
         raise UserError(f"its weights fit {_names_fitting(source)}, not this network: {_shapes(misfits, found, new)}")
-    if not any(account.values()):
+    if not any(origins.values()):
         raise UserError(f"its weights fit {_names_fitting(source)}; none has a place in this network")
-    return unflatten_dict({path: found[path] if account[path] else new[path] for path in new}, sep="/"), account
-
-
-def describe(account: Account, parameters: Mapping) -> str:
-    """Where parameters come from as text: a line for each module and origin, with the number of parameters.
-
-    Modules that come from the module of their own name share a line.
-    """
-    sizes = {path: leaf.size for path, leaf in flatten_dict(dict(parameters), sep="/").items()}
-    same, rows = defaultdict(int), defaultdict(int)
-    for path, origin in account.items():
-        if origin == path:
-            same[_module(path)] += sizes[path]
-        else:
-            rows[_module(path), _module(origin) if origin else "new"] += sizes[path]
-    if same:
-        rows[f"{len(same)} modules", "those of their names"] = sum(same.values())
-    lines = [f"{'module':<20}{'from':<22}{'parameters':>14}"]
-    return "\n".join(lines + [f"{module:<20}{origin:<22}{size:>14,}" for (module, origin), size in rows.items()])
+    params = {path: found[path] if origins[path] else new[path] for path in new}
+    sizes = {path: leaf.size for path, leaf in new.items()}
+    return unflatten_dict(params, sep="/"), Account(origins, sizes, (_keypoints(source), _keypoints(target)))
 
 
 def _origin(path: str, layered: bool) -> str | None:
@@ -88,6 +112,10 @@ def _module(path: str) -> str:
     """The first keys of a path: "encoder/stage1" or "stage1_2"."""
     keys = path.split("/")
     return "/".join(keys[: 2 if keys[0] == BACKBONE else 1])
+
+
+def _keypoints(parameters: Mapping) -> int:
+    return parameters[HEAD]["fc2"]["bias"].size if HEAD in parameters else 0
 
 
 def _shapes(paths: list[str], found: Mapping, expected: Mapping) -> str:

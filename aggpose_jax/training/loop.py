@@ -9,7 +9,6 @@ import orbax.checkpoint as ocp
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
-from aggpose_jax.models.transplant import describe
 from aggpose_jax.training import checkpoint, sharding
 from aggpose_jax.training.config import save_config
 from aggpose_jax.training.initialise import initial_params
@@ -75,8 +74,8 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
         reporter.say("new parameters")
         return trainer.new_state()
     source = pathlib.Path(trainer.config.init_from)
-    params, account = initial_params(source, trainer.new_state().params, trainer.mesh)
-    reporter.say(f"parameters from {source}\n{describe(account, params)}")
+    params, account = initial_params(source, trainer.shapes.params, lambda: trainer.new_state().params, trainer.mesh)
+    reporter.say(f"parameters from {source}\n{account}")
     return trainer.new_state(params)
 
 

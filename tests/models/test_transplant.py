@@ -6,20 +6,19 @@ from flax.traverse_util import flatten_dict
 from trees import blank, numbered, shapes
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.models.transplant import describe, transplant
+from aggpose_jax.models.transplant import Account, transplant
 
 
 def flat(tree: dict) -> dict:
     return flatten_dict(tree, sep="/")
 
 
-def check(target: dict, source: dict) -> tuple[dict, dict]:
+def check(target: dict, source: dict) -> tuple[dict, Account]:
     """Transplants; every parameter must be accounted for, copied ones to the byte and new ones untouched."""
     params, account = transplant(target, source)
     before, old, after = flat(target), flat(source), flat(params)
-    assert list(account) == list(after)
-    assert account.keys() == before.keys()
-    for path, origin in account.items():
+    assert account.origins.keys() == before.keys() == after.keys()
+    for path, origin in account.origins.items():
         assert after[path].shape == before[path].shape
         if origin is None:
             assert after[path] is before[path]
@@ -28,8 +27,8 @@ def check(target: dict, source: dict) -> tuple[dict, dict]:
     return params, account
 
 
-def modules(account: dict, new: bool) -> set[str]:
-    return {path.split("/")[0] for path, origin in account.items() if (origin is None) == new}
+def modules(account: Account, new: bool) -> set[str]:
+    return {path.split("/")[0] for path, origin in account.origins.items() if (origin is None) == new}
 
 
 @pytest.mark.parametrize(("source", "target"), [("mit_pose_b5", "aggpose_l"), ("mit_pose_b2", "aggpose_s")])
@@ -45,22 +44,24 @@ def test_a_backbone_goes_into_every_layer(source, target):
         "head_up",
         "head_merge",
     }
-    assert account["stage2_4/blocks/ffn/fc1/kernel"] == "encoder/stage2/blocks/ffn/fc1/kernel"
-    assert account["down3_4/norm/scale"] == account["embed3/norm/scale"] == "encoder/embed3/norm/scale"
+    assert account.origins["stage2_4/blocks/ffn/fc1/kernel"] == "encoder/stage2/blocks/ffn/fc1/kernel"
+    assert account.origins["down3_4/norm/scale"] == account.origins["embed3/norm/scale"] == "encoder/embed3/norm/scale"
     assert len(params["stage3_4"]["blocks"]["norm1"]["scale"]) == 3
 
 
 def test_the_same_network_is_copied_whole():
     source = numbered("aggpose_tiny")
     _, account = check(shapes("aggpose_tiny"), source)
-    assert account == {path: path for path in flat(source)}
+    assert account.origins == {path: path for path in flat(source)}
+    assert not account.new
 
 
 @pytest.mark.parametrize("name", ["aggpose_tiny", "mit_pose_tiny"])
 def test_a_head_of_other_keypoints_stays_new_as_a_whole(name):
     _, account = check(numbered(name, 21, start=5), numbered(name, 17))
-    assert modules(account, new=True) == {"head"}
+    assert account.new == ["head"]
     assert "head" not in modules(account, new=False)
+    assert str(account).endswith("head is new: 17 keypoints there, 21 here")
 
 
 def test_an_encoder_alone_leaves_the_rest_of_the_plain_pose_model_new():
@@ -102,24 +103,22 @@ def test_networks_that_share_nothing():
 
 
 def test_the_account_in_words():
-    target = {
-        "head": {"kernel": np.zeros((2, 3)), "bias": np.zeros(3)},
-        "stage1_2": {"blocks": {"bias": np.zeros((2, 4))}, "norm": np.zeros(7)},
-        "embed1": {"bias": np.zeros(5)},
-        "embed2": {"bias": np.zeros(6)},
-    }
-    account = {
+    origins = {
         "head/kernel": None,
         "head/bias": None,
         "stage1_2/blocks/bias": "encoder/stage1/blocks/bias",
         "stage1_2/norm": "encoder/stage1/norm",
         "embed1/bias": "embed1/bias",
         "embed2/bias": "embed2/bias",
+        "encoder/stage1/norm": None,
     }
-    rows = [line.split() for line in describe(account, target).splitlines()]
-    assert rows == [
+    sizes = {path: 10**i for i, path in enumerate(origins)}
+    account = Account(origins, sizes, (0, 21))
+    assert account.new == ["head", "encoder/stage1"]
+    assert [line.split() for line in str(account).splitlines()] == [
         ["module", "from", "parameters"],
-        ["head", "new", "9"],
-        ["stage1_2", "encoder/stage1", "15"],
-        ["2", "modules", "those", "of", "their", "names", "11"],
+        ["head", "new", "11"],
+        ["stage1_2", "encoder/stage1", "1,100"],
+        ["encoder/stage1", "new", "1,000,000"],
+        ["2", "modules", "those", "of", "their", "names", "110,000"],
     ]
