@@ -30,7 +30,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict({"name": "aggpose_l", "drop_path": 0.1, "dtype": "float32"})
     config.model.remat = False
     config.model.unroll = 0  # blocks in one iteration of a stage's loop; 0 is what suits the platform
-    config.init_from = ""  # workdir of a run whose parameters are the start; the head stays new if K differs
+    config.init_from = ""  # run or weight file whose parameters are the start; a head of another K stays new
 
     # Data: "coco" reads the COCO directory data_dir, "infant_pose" and "coco_keypoints" the data set of TensorFlow
     # Datasets built there, "synthetic" draws infants.

@@ -67,6 +67,7 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
     abstract = trainer.abstract()
     step = manager.latest_step()
     if step is not None:
+        _check_resumable(manager, step)
         reporter.say(f"going on from the checkpoint of step {step}")
         items = checkpoint.restore(manager, step, _items(abstract))
         return TrainState(params=items["params"], average=items.get("average"), **items["optimizer"])
@@ -77,6 +78,15 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
     params, account = initial_params(source, trainer.shapes.params, lambda: trainer.new_state().params, trainer.mesh)
     reporter.say(f"parameters from {source}\n{account}")
     return trainer.new_state(params)
+
+
+def _check_resumable(manager: ocp.CheckpointManager, step: int) -> None:
+    if not (manager.directory / str(step) / "optimizer").exists():
+        workdir = manager.directory.parent
+        raise UserError(
+            f"{workdir}: holds converted weights, no training to go on with; train in another --workdir "
+            f"with --config.init_from={workdir}"
+        )
 
 
 def _items(state: TrainState) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""Weights in and out, and proof that they are the same.
+
+python -m aggpose_jax.convert from-torch FILE --config CONFIG --workdir DIR    weights become a run
+python -m aggpose_jax.convert to-torch FILE --checkpoint RUN                   a run becomes weights
+python -m aggpose_jax.convert check FILE --config CONFIG --input IN.npy --expect OUT.npy
+python -m aggpose_jax.convert to-onnx FILE --checkpoint RUN
+python -m aggpose_jax.convert to-stablehlo FILE --checkpoint RUN
+"""
+
+import pathlib
+
+import jax
+import numpy as np
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from aggpose_jax import models
+from aggpose_jax.errors import UserError, reports_user_errors
+from aggpose_jax.models import export, weight_files, weights
+from aggpose_jax.models.foreign import table_of
+from aggpose_jax.models.transplant import Account
+from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.training.config import load_config, save_config
+from aggpose_jax.training.initialise import initial_params, load_run
+from aggpose_jax.training.tasks import PoseTask, make_task
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment that says the network.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
+WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: of the best AP, or the latest.")
+INPUT = flags.DEFINE_string("input", None, "Normalised images [N, 3, H, W] as .npy.")
+EXPECT = flags.DEFINE_string("expect", None, "The heatmaps [N, K, H/4, W/4] of these images as .npy.")
+TOLERANCE = flags.DEFINE_float("tolerance", 1e-5, "Largest ‖Δ‖/‖expected‖ that passes.")
+
+
+def from_torch(file: pathlib.Path) -> None:
+    """Writes a workdir with a configuration and a checkpoint of the weights in a file."""
+    workdir = pathlib.Path(WORKDIR.value)
+    if (workdir / checkpoint.FOLDER).exists():
+        raise UserError(f"{workdir}: holds a run already; give another --workdir")
+    params, account = _parameters(file, make_task(CONFIG.value))
+    workdir.mkdir(parents=True, exist_ok=True)
+    save_config(CONFIG.value, workdir / "config.json")
+    with checkpoint.open_manager(workdir) as manager:
+        checkpoint.save(manager, 0, {"params": params})
+    print(account)
+    print(f"train from them: python -m aggpose_jax.main --config … --config.init_from={workdir}")
+
+
+def to_torch(file: pathlib.Path) -> None:
+    """Writes the weights of a run as a state dict."""
+    config, params = _run()
+    tensors = weights.to_foreign(table_of(config.model.name), params)
+    weight_files.write(file, tensors)
+    print(f"{file}: {len(tensors):,} tensors of {config.model.name}")
+
+
+def check(file: pathlib.Path) -> None:
+    """Compares the heatmaps of weights, in a file or a run, with expected ones."""
+    task = _pose_task(CONFIG.value)
+    params, account = _parameters(file, task)
+    if account.new:
+        raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
+    images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
+    if images.ndim != 4 or images.shape[1] != 3 or any(side % models.STRIDE for side in images.shape[2:]):
+        raise UserError(f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {models.STRIDE}")
+    shape = (len(images), len(task.keypoint_set), *(side // 4 for side in images.shape[2:]))
+    if expected.shape != shape:
+        raise UserError(f"{EXPECT.value}: {expected.shape} where heatmaps {shape} belong")
+    with jax.default_matmul_precision("highest"):
+        heatmaps = np.asarray(jax.jit(export.channels_first(task.model, params))(images.astype(np.float32)))
+    difference = heatmaps - expected
+    relative = np.linalg.norm(difference) / np.linalg.norm(expected)
+    print(f"‖Δ‖/‖expected‖ {relative:.2e}, largest difference {np.abs(difference).max():.2e}")
+    if not relative <= TOLERANCE.value:
+        raise UserError(f"{file}: heatmaps differ by {relative:.2e}, more than the tolerance {TOLERANCE.value:.0e}")
+
+
+def to_onnx(file: pathlib.Path) -> None:
+    """Writes the network of a run with its weights as an ONNX model."""
+    _export(file, export.to_onnx)
+
+
+def to_stablehlo(file: pathlib.Path) -> None:
+    """Writes the network of a run with its weights as a StableHLO program."""
+    _export(file, export.to_stablehlo)
+
+
+def _export(file: pathlib.Path, exporter) -> None:
+    config, params = _run()
+    program = exporter(_pose_task(config).model, params, tuple(config.input_size))
+    weight_files.write_whole(file, program)
+    print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, config.input_size))}], normalised")
+
+
+def _run() -> tuple[ConfigDict, dict]:
+    """The configuration and parameters of --checkpoint."""
+    workdir = pathlib.Path(CHECKPOINT.value)
+    params = load_run(workdir, sharding.make_mesh(-1, 1), WHICH.value)
+    return load_config(workdir / "config.json"), jax.tree.map(np.asarray, params)
+
+
+def _parameters(source: pathlib.Path, task) -> tuple[dict, Account]:
+    """The parameters of a task's network from weights, which must be of as many keypoints."""
+    key = jax.random.key(0)
+    shapes = jax.eval_shape(task.init, key)
+    params, account = initial_params(source, shapes, lambda: jax.jit(task.init)(key), sharding.make_mesh(-1, 1))
+    if account.other_head:
+        there, here = account.keypoints
+        raise UserError(
+            f"{source}: finds {there} keypoints where keypoint_set has {here}; give a --config of {there}, "
+            "or train from the file with --config.init_from, where the head is new"
+        )
+    return params, account
+
+
+def _pose_task(config: ConfigDict) -> PoseTask:
+    task = make_task(config)
+    if not isinstance(task, PoseTask):
+        raise UserError(f"config.task: {config.task} has no heatmaps; give a configuration of a pose network")
+    return task
+
+
+def _read_array(path: str) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as an .npy array ({error})") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: holds several arrays; give an .npy file of one")
+    return array
+
+
+VERBS = {  # verb: (what it does, flags it needs)
+    "from-torch": (from_torch, (CONFIG, WORKDIR)),
+    "to-torch": (to_torch, (CHECKPOINT,)),
+    "check": (check, (CONFIG, INPUT, EXPECT)),
+    "to-onnx": (to_onnx, (CHECKPOINT,)),
+    "to-stablehlo": (to_stablehlo, (CHECKPOINT,)),
+}
+
+
+@reports_user_errors
+def main(arguments):
+    """Runs a verb on a file."""
+    logging.set_verbosity(logging.ERROR)  # the libraries' own progress
+    if len(arguments) != 3 or arguments[1] not in VERBS:
+        raise UserError(f"give a verb and a file: python -m aggpose_jax.convert {{{','.join(VERBS)}}} FILE …")
+    act, needed = VERBS[arguments[1]]
+    missing = [f"--{flag.name}" for flag in needed if flag.value is None]
+    if missing:
+        raise UserError(f"{arguments[1]} needs {' and '.join(missing)}")
+    act(pathlib.Path(arguments[2]))
+
+
+if __name__ == "__main__":
+    flags.FLAGS.set_gnu_getopt()  # flags may follow the file
+    app.run(main)
