@@ -87,6 +87,11 @@ class CocoKeypoints:
             **{key: image[key] for key in CARRIED if key in image},
         }
 
+    def file_name(self, number: int) -> str:
+        """Where the image of the record with this id lies, below the directory."""
+        (row,) = np.flatnonzero(self._persons.id == number)
+        return f"{self._split}/{self._images[self._persons.image[row]]['file_name']}"
+
     def _image(self, index: int) -> str:
         """Where the image of this place in the file is."""
         return str(self._directory / self._split / self._images[index]["file_name"])

@@ -162,3 +162,24 @@ def make_example(
         "score": np.float32(record.get("score", 1)),
         "valid": np.float32(1),
     }
+
+
+def blank_example(record: dict, keypoint_set: KeypointSet, input_size: tuple[int, int]) -> dict[str, np.ndarray]:
+    """What stands for a record whose image cannot be read: the fields of `make_example`, black, unlabelled, not valid.
+
+    Args:
+      record: of which image_id and id are taken.
+      keypoint_set: of K points.
+      input_size: (height, width) of a crop.
+    """
+    return {
+        "image": np.zeros((*input_size, 3), np.uint8),
+        "keypoints": np.zeros((len(keypoint_set), 2), np.float32),
+        "weight": np.zeros(len(keypoint_set), np.float32),
+        "to_image": np.eye(2, 3, dtype=np.float32),
+        "crop_area": np.float32(0),
+        "image_id": np.int64(record["image_id"]),
+        "id": np.int64(record["id"]),
+        "score": np.float32(0),
+        "valid": np.float32(0),
+    }

@@ -1,8 +1,12 @@
 """Keypoint sets: what the K points of a pose are called and how they belong together."""
 
 import dataclasses
+import json
+import pathlib
 
 import numpy as np
+
+from aggpose_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +84,79 @@ INFANT_21 = KeypointSet(
 )  # fmt: skip
 
 KEYPOINT_SETS = {s.name: s for s in (COCO_17, INFANT_21)}
+
+
+def find_keypoint_set(description: str) -> KeypointSet:
+    """The set of a name of KEYPOINT_SETS, a file or the text of one (see `read_keypoint_set`).
+
+    Raises:
+      UserError: there is no such set, or the text does not describe one.
+    """
+    text = read_keypoint_set(description)
+    return KEYPOINT_SETS[text] if text in KEYPOINT_SETS else _from_fields(json.loads(text))
+
+
+def read_keypoint_set(description: str) -> str:
+    """What a run keeps of a keypoint set: a file's text, checked, so that the file may move; anything else as it is.
+
+    The file is a JSON object with `name`, the list `keypoints` of their names, and, naming these, the lists
+    `flip_pairs` and `skeleton` of pairs, `upper_body` (for half-body augmentation) and `sigmas`, one number a keypoint.
+
+    Raises:
+      UserError: naming the file and what is wrong in it.
+    """
+    if description in KEYPOINT_SETS or description.startswith("{"):
+        return description
+    try:
+        text = pathlib.Path(description).read_text()
+        _from_fields(json.loads(text))
+    except OSError as error:
+        raise UserError(
+            f"keypoint_set: {description} is neither {' nor '.join(KEYPOINT_SETS)} nor a file ({error.strerror})"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{description}: is not JSON ({error})") from error
+    except UserError as error:
+        raise UserError(f"{description}: {error}") from error
+    return text.strip()
+
+
+def _from_fields(fields: object) -> KeypointSet:
+    expected = ("name", "keypoints", "flip_pairs", "skeleton", "sigmas", "upper_body")
+    if not isinstance(fields, dict) or set(fields) != set(expected):
+        raise UserError(f"a keypoint set has the fields {', '.join(expected)}, no less and no more")
+    names, sigmas = fields["keypoints"], fields["sigmas"]
+    if not _is_list(names, str) or not names or len(set(names)) < len(names):
+        raise UserError(f"keypoints must be different names; they are {names}")
+    if not _is_list(sigmas, (int, float)) or len(sigmas) != len(names) or min(sigmas) <= 0:
+        raise UserError(f"sigmas must be {len(names)} positive numbers, one for each keypoint; they are {sigmas}")
+    index = {name: k for k, name in enumerate(names)}
+    flip_pairs = _pairs("flip_pairs", fields["flip_pairs"], index)
+    paired = [k for pair in flip_pairs for k in pair]
+    if len(set(paired)) < len(paired):
+        twice = next(names[k] for k in paired if paired.count(k) > 1)
+        raise UserError(f"flip_pairs name {twice} twice; mirroring an image twice must give it back")
+    upper = fields["upper_body"]
+    if not _is_list(upper, str) or not set(upper) <= set(names):
+        raise UserError(f"upper_body must be names of keypoints; it is {upper}")
+    return KeypointSet(
+        name=str(fields["name"]),
+        names=tuple(names),
+        flip_pairs=flip_pairs,
+        skeleton=_pairs("skeleton", fields["skeleton"], index),
+        sigmas=tuple(map(float, sigmas)),
+        upper_body=tuple(index[name] for name in upper),
+    )
+
+
+def _pairs(field: str, pairs: object, index: dict[str, int]) -> tuple[tuple[int, int], ...]:
+    if not _is_list(pairs, list):
+        raise UserError(f"{field} must be a list of pairs; it is {pairs}")
+    for pair in pairs:
+        if not _is_list(pair, str) or len(pair) != 2 or not set(pair) <= index.keys():
+            raise UserError(f"{field} has {pair}, which is not two names of keypoints")
+    return tuple((index[a], index[b]) for a, b in pairs)
+
+
+def _is_list(value: object, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)

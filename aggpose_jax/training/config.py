@@ -18,7 +18,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.seed = 0
 
     # The pose: which keypoints, and how they are written as heatmaps and read back.
-    config.keypoint_set = "coco_17"
+    config.keypoint_set = "coco_17"  # or "infant_21", or a file such as configs/keypoints/lsp_14.json
     config.input_size = (256, 192)  # height, width of a crop
     config.crop_convention = "unbiased"  # or "hrnet"
     config.sigma = 2.0  # of the target Gaussian, in heatmap pixels
@@ -42,6 +42,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.synthetic_train = 4000  # number of drawn infants
     config.synthetic_eval = 200
     config.threads = 2  # that read and crop
+    config.most_corrupt = 0.01  # share of the training images that may be unreadable; above it a run stops
     config.workers = 0  # processes with so many threads each; 0 is none beside the training one
 
     config.augmentation = ml_collections.ConfigDict()  # fields of transforms.Augmentation, and

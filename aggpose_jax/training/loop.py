@@ -9,7 +9,8 @@ import orbax.checkpoint as ocp
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
-from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.pose.keypoints import read_keypoint_set
+from aggpose_jax.training import checkpoint, corrupt, sharding
 from aggpose_jax.training.config import save_config
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
@@ -27,6 +28,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     Raises:
       UserError: for a configuration, data or workdir that cannot be used.
     """
+    config.keypoint_set = read_keypoint_set(config.keypoint_set)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     if config.accumulate < 1 or config.batch_size % (mesh.size * config.accumulate):
         raise UserError(
@@ -100,7 +102,7 @@ def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
     config, task = trainer.config, trainer.task
     eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
     start, result = int(state.step), None
-    batches = task.train_batches(start)
+    batches = corrupt.watch(task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir)
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
     for step in range(start + 1, trainer.total_steps + 1):
         batch = progress.wait(lambda: next(batches))

@@ -25,7 +25,7 @@ class Reporter:
     """
 
     def __init__(self, workdir: pathlib.Path):
-        self._workdir = workdir
+        self.workdir = workdir
         self._metrics = workdir / "metrics.jsonl"
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._started = time.perf_counter()
@@ -48,7 +48,7 @@ class Reporter:
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
         """Writes an RGB image [H, W, 3] as pictures/NAME_STEP.png and to TensorBoard."""
-        folder = self._workdir / "pictures"
+        folder = self.workdir / "pictures"
         folder.mkdir(exist_ok=True)
         pyplot.imsave(folder / f"{name}_{step}.png", image)
         self._events.add_image(name, image, step, dataformats="HWC")
@@ -66,7 +66,7 @@ class Reporter:
             axis.plot(*zip(*sorted(curves[name].items()), strict=True) if curves[name] else ((), ()), marker=".")
             axis.set(title=name, xlabel="step", yscale=scale)
             axis.grid(alpha=0.3)
-        figure.savefig(self._workdir / "curves.png")
+        figure.savefig(self.workdir / "curves.png")
         pyplot.close(figure)
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from aggpose_jax import models
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.images import ImageError
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.errors import UserError
@@ -21,7 +22,7 @@ from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
 from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.draw import heatmap_sheet
-from aggpose_jax.pose.keypoints import KEYPOINT_SETS
+from aggpose_jax.pose.keypoints import find_keypoint_set
 from aggpose_jax.training import color, sharding
 from aggpose_jax.training.losses import heatmap_mse
 
@@ -40,7 +41,7 @@ class PoseTask:
         if any(side % models.STRIDE for side in config.input_size):
             raise UserError(f"input_size: {tuple(config.input_size)} must divide by {models.STRIDE}")
         self.config = config
-        self.keypoint_set = KEYPOINT_SETS[config.keypoint_set]
+        self.keypoint_set = find_keypoint_set(config.keypoint_set)
         self.codec = Codec(
             tuple(config.input_size),
             config.sigma,
@@ -94,14 +95,17 @@ class PoseTask:
         return self.model.init(rng, jnp.zeros((1, *self.codec.input_size, 3)))["params"]
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
-        """Endless batches, from the one of step `start` on."""
+        """Endless batches, from the one of step `start` on; an image that cannot be read is blank and not `valid`."""
         # Worker processes get a copy of this function, so it holds no more than it needs.
         cut = functools.partial(
             self._make_example, augmentation=transforms.Augmentation(**self.config.augmentation.to_dict())
         )
 
         def make_example(record, rng):
-            return cut(record, rng=rng)
+            try:
+                return cut(record, rng=rng)
+            except ImageError:
+                return transforms.blank_example(record, cut.keywords["keypoint_set"], cut.keywords["input_size"])
 
         return pipeline.training_batches(
             self.train_source,
