@@ -6,7 +6,11 @@ import signal
 
 import numpy as np
 import pytest
-from programs import SMALL, run, start
+from programs import ROOT, SMALL, run, start
+
+from aggpose_jax.data import export
+from aggpose_jax.data.synthetic import SyntheticInfants
+from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 
 SYNTHETIC = ("--config=configs/synthetic.py:debug", *SMALL)
 
@@ -102,3 +106,43 @@ def test_real_images_train_and_are_evaluated_with_real_detections(test_data, tmp
     ended = run("main", *options, f"--workdir={tmp_path}")
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"^network +0\.\d+", ended.stdout, re.MULTILINE)
+
+
+class PartOfInfants:
+    """Synthetic infants with the keypoints of another set whose names are among theirs."""
+
+    def __init__(self, count: int, seed: int, keypoint_set):
+        self._infants = SyntheticInfants(count, seed=seed)
+        self._rows = [INFANT_21.names.index(name) for name in keypoint_set.names]
+
+    def __len__(self) -> int:
+        return len(self._infants)
+
+    def __getitem__(self, index: int) -> dict:
+        return self._infants[index]
+
+    def ground_truth(self) -> dict:
+        truth = self._infants.ground_truth()
+        for annotation in truth["annotations"]:
+            keypoints = np.reshape(annotation["keypoints"], (-1, 3))[self._rows]
+            annotation["keypoints"] = keypoints.ravel().tolist()
+            annotation["num_keypoints"] = int(np.count_nonzero(keypoints[:, 2]))
+        return truth
+
+
+@pytest.mark.slow
+def test_a_users_own_keypoint_set_is_learned(tmp_path):
+    file = ROOT / "configs" / "keypoints" / "lsp_14.json"
+    keypoint_set = find_keypoint_set(str(file))
+    for seed, (split, count) in enumerate({"train": 1000, "val": 100}.items()):
+        export.write_coco(PartOfInfants(count, seed, keypoint_set), tmp_path / "data", split)
+    ended = run(
+        "main",
+        *("--config=configs/synthetic.py", "--config.data=coco", f"--config.data_dir={tmp_path / 'data'}"),
+        *("--config.train_split=train", "--config.eval_split=val", f"--config.keypoint_set={file}"),
+        *("--config.steps=1500", "--config.eval_epochs=1000.0", f"--workdir={tmp_path / 'run'}"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["eval/AP"] >= 0.5
+    assert json.loads(lines[-1])["step"] == 1500
