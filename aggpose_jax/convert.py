@@ -16,8 +16,8 @@ from ml_collections import ConfigDict, config_flags
 
 from aggpose_jax import models
 from aggpose_jax.errors import UserError, reports_user_errors
-from aggpose_jax.models import export, weight_files, weights
-from aggpose_jax.models.foreign import table_of
+from aggpose_jax.models import export, weight_files
+from aggpose_jax.models.foreign import write_tensors
 from aggpose_jax.models.transplant import Account
 from aggpose_jax.training import checkpoint, sharding
 from aggpose_jax.training.config import load_config, save_config
@@ -50,7 +50,7 @@ def from_torch(file: pathlib.Path) -> None:
 def to_torch(file: pathlib.Path) -> None:
     """Writes the weights of a run as a state dict."""
     config, params = _run()
-    tensors = weights.to_foreign(table_of(config.model.name), params)
+    tensors = write_tensors(make_task(config).model, params)
     weight_files.write(file, tensors)
     print(f"{file}: {len(tensors):,} tensors of {config.model.name}")
 

@@ -8,43 +8,42 @@ import pytest
 from reference import REFERENCE
 from trees import blank, numbered
 
+from aggpose_jax import models
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import VARIANTS, weights
-from aggpose_jax.models.foreign import read_tensors, table_of
+from aggpose_jax.models import weights
+from aggpose_jax.models.foreign import read_tensors, write_tensors
+from aggpose_jax.models.mit import MixTransformer
 
 
 def tensors_of(name: str, keypoints: int = 17, parameters=blank) -> dict[str, np.ndarray]:
-    return weights.to_foreign(table_of(name), parameters(name, keypoints))
+    return write_tensors(models.build(name, keypoints=keypoints), parameters(name, keypoints))
 
 
 def encoder_tensors(variant: str) -> dict[str, np.ndarray]:
     """A Mix Transformer alone, as classifiers are published."""
-    encoder = {"encoder": blank(f"mit_pose_{variant}")["encoder"]}
-    head = {"head.weight": np.zeros((1000, 256), np.float32), "head.bias": np.zeros(1000, np.float32)}
-    return weights.to_foreign(table_of(f"mit_{variant}"), encoder) | head
+    table = weights.mix_transformer_table(models.mit.VARIANTS[variant][1], "encoder")
+    tensors = weights.to_foreign(table, {"encoder": blank(f"mit_pose_{variant}")["encoder"]})
+    return tensors | {"head.weight": np.zeros((1000, 256), np.float32), "head.bias": np.zeros(1000, np.float32)}
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+def shape_tree(parameters: dict) -> dict:
+    return jax.tree.map(np.shape, parameters)
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
 def test_every_network_is_recognised_with_its_keypoints(name):
-    found = read_tensors(tensors_of(name, 14))
-    assert (found.network, found.keypoints) == (name, 14)
-    assert jax.tree.structure(found.parameters) == jax.tree.structure(blank(name, 14))
+    assert shape_tree(read_tensors(tensors_of(name, 14))) == shape_tree(blank(name, 14))
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b5"])
 def test_a_mix_transformer_alone_is_an_encoder(variant):
     found = read_tensors(encoder_tensors(variant))
-    assert (found.network, found.keypoints) == (f"mit_{variant}", 0)
-    assert found.parameters.keys() == {"encoder"}
-    expected = jax.tree.map(np.shape, blank(f"mit_pose_{variant}")["encoder"])
-    assert jax.tree.map(np.shape, found.parameters["encoder"]) == expected
+    assert shape_tree(found) == {"encoder": shape_tree(blank(f"mit_pose_{variant}")["encoder"])}
 
 
 def test_parameters_keep_their_values():
-    expected = numbered("aggpose_tiny")
-    jax.tree.map(
-        np.testing.assert_array_equal, read_tensors(tensors_of("aggpose_tiny", 17, numbered)).parameters, expected
-    )
+    found = read_tensors(tensors_of("aggpose_tiny", 17, numbered))
+    jax.tree.map(np.testing.assert_array_equal, found, numbered("aggpose_tiny"))
 
 
 @pytest.mark.parametrize(
@@ -59,22 +58,33 @@ def test_published_state_dicts_are_read_and_written_with_every_key(manifest, net
     shapes = json.loads((REFERENCE / f"state_dict_{manifest}.json").read_text())
     assert len(shapes) == tensors
     found = read_tensors({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
-    assert (found.network, found.keypoints) == (network, keypoints)
-    written = weights.to_foreign(table_of(network), found.parameters)
+    assert shape_tree(found) == shape_tree(blank(network, keypoints))
+    written = write_tensors(models.build(network, keypoints=keypoints), found)
     used = {name: shape for name, shape in shapes.items() if not name.startswith("recover.")}
     assert {name: list(tensor.shape) for name, tensor in written.items()} == used
 
 
-def test_what_lacks_and_has_too_much_is_compared_with_the_nearest():
+def test_what_it_lacks_and_has_too_much_is_said_at_once():
     tensors = tensors_of("aggpose_s")
-    del tensors["block3.2.attn.q.bias"], tensors["final_layer.fc2.bias"]
+    del tensors["block3.2.attn.q.bias"], tensors["final_layer.fc2.bias"], tensors["patch_embed2.proj.bias"]
     tensors["extra.weight"] = np.zeros(3, np.float32)
     with pytest.raises(UserError) as raised:
         read_tensors(tensors)
     assert str(raised.value) == (
-        "taken for aggpose_s: the weights do not fit the network; "
-        "missing: block3.2.attn.q.bias, final_layer.fc2.bias; surplus: extra.weight"
+        "taken for AggPose of widths (64, 128, 320, 512) and blocks ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,)): "
+        "the weights do not fit the network; missing: block3.2.attn.q.bias, final_layer.fc2.bias, "
+        "patch_embed2.proj.bias; surplus: extra.weight"
     )
+
+
+def test_sizes_that_no_network_has():
+    tensors = {
+        "patch_embed1.proj.bias": np.zeros(7),
+        "block1.9999.norm1.bias": np.zeros(7),
+        "merge_12_1.x": np.zeros(1),
+    }
+    with pytest.raises(UserError, match=r"taken for AggPose of widths \(7, 0, 0, 0\) .*: there is no such network"):
+        read_tensors(tensors)
 
 
 def test_tensors_of_something_else():
@@ -85,5 +95,5 @@ def test_tensors_of_something_else():
 
 
 def test_a_network_without_counterpart():
-    with pytest.raises(UserError, match=r"^mae_b5: .*aggpose, mit_pose, mit have"):
-        table_of("mae_b5")
+    with pytest.raises(UserError, match="MixTransformer has no counterpart in PyTorch"):
+        write_tensors(MixTransformer((8,), (1,)), {})

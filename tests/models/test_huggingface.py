@@ -96,8 +96,7 @@ def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, 
     with torch.no_grad():
         output = theirs(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()), output_hidden_states=True)
     found = read_tensors(weight_files.read(tmp_path / "model.safetensors"))
-    assert found.network == f"mit_{variant}"
-    ours = jax.jit(MixTransformer(widths, depths).apply)({"params": found.parameters["encoder"]}, image)
+    ours = jax.jit(MixTransformer(widths, depths).apply)({"params": found["encoder"]}, image)
     for feature, expected, stride in zip(ours, output.hidden_states, STRIDES, strict=True):
         expected = expected.numpy().transpose(0, 2, 3, 1)
         assert feature.shape == expected.shape == (2, 64 // stride, 96 // stride, expected.shape[-1])

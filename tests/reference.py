@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
+REFERENCE = pathlib.Path(__file__).parent / "reference"
 
 
 def named_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
