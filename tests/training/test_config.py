@@ -6,13 +6,17 @@ import pathlib
 
 import ml_collections
 import pytest
+from flax.traverse_util import flatten_dict
+from trees import blank
 
 from aggpose_jax import models
 from aggpose_jax.errors import UserError
 from aggpose_jax.training.config import default_config, load_config, save_config
+from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.tasks import make_task
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
+STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")  # of the recipe
 EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.py"))
 
 
@@ -44,8 +48,42 @@ def test_debug_is_the_same_experiment_made_small(name):
     assert debug.model.name.startswith(whole.model.name.rsplit("_", 1)[0])
     assert 0 < debug.steps <= 20
     assert debug.batch_size <= 8
-    for key in ("data", "keypoint_set", "learning_rate", "schedule", "freeze", "decoder", "nms_threshold"):
+    same = {"data", "keypoint_set", "learning_rate", "schedule", "freeze", "decoder", "nms_threshold"}
+    for key in same - ({"data"} if name == "recipe_infant_l" else set()):  # its stages have one data set to be small on
         assert debug[key] == whole[key]
+
+
+def test_stages_of_the_recipe():
+    stages = {stage: experiment("recipe_infant_l", stage) for stage in STAGES}
+    assert {stage: (c.epochs, c.decay_epochs, c.learning_rate) for stage, c in stages.items()} == {
+        "mit": (210, (170, 200), 1e-3),
+        "join": (20, (), 1e-3),
+        **{f"level{i}": (10, (), 1e-4) for i in range(1, 5)},
+        "coco": (60, (30, 50), 1e-4),
+        "infant": (100, (50, 80), 1e-4),
+    }
+    networks = {stage: (c.model.name, c.keypoint_set) for stage, c in stages.items()}
+    assert networks == {
+        stage: ("mit_pose_b5" if stage == "mit" else "aggpose_l", "infant_21" if stage == "infant" else "coco_17")
+        for stage in STAGES
+    }
+    frozen = {stage: frozen_modules(c) for stage, c in stages.items()}
+    streams = {i: {f"stage{i}_{column}" for column in range(i, 5)} for i in range(1, 5)}
+    assert frozen == {
+        "mit": set(),
+        "join": {"embed1"}.union(*streams.values()),
+        **{f"level{i}": streams[i] for i in range(1, 5)},
+        "coco": set(),
+        "infant": set(),
+    }
+    with pytest.raises(ValueError, match="unknown stage 'levels'; known are mit, join"):
+        experiment("recipe_infant_l", "levels")
+
+
+def frozen_modules(config: ml_collections.ConfigDict) -> set[str]:
+    """Modules of which any parameter is frozen."""
+    frozen = flatten_dict(paths_matching(blank(config.model.name), config.freeze), sep="/")
+    return {path.split("/")[0] for path, stays in frozen.items() if stays}
 
 
 def test_an_experiment_cannot_invent_a_key():
