@@ -12,6 +12,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 
 HALF_BODY_PADDING = 1.5
 UPPER_BODY_PROBABILITY = 0.69
+CUTOUT_SIDES = (0.2, 0.4)  # least and greatest side of a hole, in shares of the crop's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Augmentation:
       rotation: degrees; the view turns by N(0, rotation), clipped to ± 2 rotation.
       rotation_probability: of turning at all.
       flip: probability of mirroring left and right.
+      cutout: probability that a rectangle of the crop is black (DeVries and Taylor 2017).
     """
 
     half_body: float = 0.3
@@ -33,6 +35,7 @@ class Augmentation:
     rotation: float = 45.0
     rotation_probability: float = 0.6
     flip: float = 0.5
+    cutout: float = 0.0
 
 
 class View(NamedTuple):
@@ -114,6 +117,16 @@ def warp(image: np.ndarray, transform: np.ndarray, output_size: tuple[int, int])
     return cv2.warpAffine(image, transform, (width, height), flags=cv2.INTER_LINEAR)
 
 
+def cut_out(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A crop [H, W, 3] with a black rectangle somewhere, each side between 0.2 and 0.4 of the crop's."""
+    sides = np.array(image.shape[:2])
+    hole = np.round(rng.uniform(*CUTOUT_SIDES, 2) * sides).astype(int)
+    top, left = rng.integers(sides - hole + 1)
+    image = image.copy()
+    image[top : top + hole[0], left : left + hole[1]] = 0
+    return image
+
+
 def make_example(
     record: dict,
     keypoint_set: KeypointSet,
@@ -148,11 +161,14 @@ def make_example(
     else:
         view = draw_view(record, keypoint_set, aspect, augmentation, rng)
     transform = view_transform(view, image.shape[1], input_size, convention)
+    crop = warp(image, transform, input_size)
+    if augmentation and rng.random() < augmentation.cutout:
+        crop = cut_out(crop, rng)
     order = keypoint_set.flip_permutation if view.flipped else slice(None)
     keypoints = record["keypoints"][order]
     weight = (keypoints[:, 2] > 0).astype(np.float32)
     return {
-        "image": warp(image, transform, input_size),
+        "image": crop,
         "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
         "weight": weight,
         "to_image": geometry.invert(transform).astype(np.float32),

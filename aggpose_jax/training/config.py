@@ -52,6 +52,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.augmentation.rotation = 45.0
     config.augmentation.rotation_probability = 0.6
     config.augmentation.flip = 0.5
+    config.augmentation.cutout = 0.0
     config.color_jitter = 0.5  # probability
 
     # Optimisation. Durations are in epochs; `steps` > 0 replaces `epochs`.

@@ -1,5 +1,6 @@
 """Reading, augmenting and cutting out one record."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -15,6 +16,19 @@ REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
 INPUT_SIZE = (256, 192)
 NEVER = Augmentation(half_body=0, scale=0, rotation_probability=0, flip=0)
 CORNERS = KeypointSet("corners", ("left", "right", "top"), ((0, 1),), (), (0.1,) * 3, (2,))
+
+
+class Chance:
+    """A generator whose numbers are given, in shares of their range."""
+
+    def __init__(self, *shares):
+        self._shares = list(shares)
+
+    def uniform(self, low, high, size):
+        return low + (high - low) * np.array([self._shares.pop(0) for _ in range(size)])
+
+    def integers(self, end):
+        return np.array([int(self._shares.pop(0) * n) for n in end])
 
 
 @pytest.fixture
@@ -239,3 +253,50 @@ def test_unturned_examples_equal_the_reference(test_data):
         np.testing.assert_allclose(example["to_image"], expected, atol=1e-3)
         if i < len(crops):
             assert np.abs(example["image"].astype(int) - crops[i]).mean() < 1
+
+
+def test_cut_out_by_hand():
+    image = np.full((20, 10, 3), 7, np.uint8)
+    # Half of the way from 0.2 to 0.4 of 20 rows: 6. The whole way of 10 columns: 4.
+    # The last of 15 tops: 14. The middle of 7 lefts: 3.
+    cut = transforms.cut_out(image, Chance(0.5, 1.0, 0.99, 0.5))
+    expected = np.full((20, 10, 3), 7)
+    expected[14:20, 3:7] = 0
+    np.testing.assert_array_equal(cut, expected)
+    assert (image == 7).all()
+
+
+def test_holes_are_rectangles_of_all_sizes_and_reach_every_edge(rng):
+    image = np.ones((50, 30, 3), np.uint8)
+    seen, heights, widths = np.zeros((50, 30), bool), set(), set()
+    for _ in range(400):
+        rows, columns = np.nonzero(transforms.cut_out(image, rng)[..., 0] == 0)
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert len(rows) == height * width
+        seen[rows, columns] = True
+        heights.add(int(height))
+        widths.add(int(width))
+    assert all(edge.any() for edge in (seen[0], seen[-1], seen[:, 0], seen[:, -1]))
+    assert seen[20:-20, 12:-12].all()
+    assert heights == set(range(10, 21))
+    assert widths == set(range(6, 13))
+
+
+def test_cutout_changes_a_share_of_the_crops_and_nothing_else(record):
+    record["image"] = np.full((160, 200, 3), 255, np.uint8)
+
+    def example(cutout, seed):
+        augmentation = dataclasses.replace(NEVER, cutout=cutout)
+        rng = np.random.default_rng(seed)
+        return transforms.make_example(record, CORNERS, INPUT_SIZE, augmentation=augmentation, rng=rng)
+
+    def has_hole(crop):
+        return (crop == 0).any()
+
+    plain = example(0, 0)
+    assert not has_hole(plain.pop("image"))
+    assert all(has_hole(example(1, seed)["image"]) for seed in range(5))
+    assert 12 < sum(has_hole(example(0.4, seed)["image"]) for seed in range(50)) < 28
+    cut = example(1, 0)
+    for name, value in plain.items():
+        np.testing.assert_array_equal(cut[name], value)
