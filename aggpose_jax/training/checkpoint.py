@@ -13,8 +13,8 @@ METRIC = "AP"
 FOLDER = "checkpoints"
 
 
-def _metric(metrics: dict) -> float:
-    return metrics[METRIC]
+def _metric(metrics: dict) -> tuple[float, int]:
+    return metrics[METRIC], -metrics["step"]  # of equals the earliest is the best
 
 
 def open_manager(workdir: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
@@ -41,7 +41,7 @@ def open_manager(workdir: pathlib.Path, *, read_only: bool = False) -> ocp.Check
 def save(manager: ocp.CheckpointManager, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:
     """Starts to write the items of a step; `metrics` are those of an evaluation at this step."""
     args = ocp.args.Composite(**{name: ocp.args.StandardSave(tree) for name, tree in items.items()})
-    manager.save(step, args=args, metrics=metrics, force=True)
+    manager.save(step, args=args, metrics=metrics and metrics | {"step": step}, force=True)
 
 
 def restore(manager: ocp.CheckpointManager, step: int, items: dict[str, Any]) -> dict[str, Any]:
@@ -55,6 +55,12 @@ def best_step(manager: ocp.CheckpointManager) -> int | None:
     """The step of the best evaluation, or the latest if none was evaluated."""
     best = manager.best_step()
     return manager.latest_step() if best is None else best
+
+
+def evaluations_since_best(manager: ocp.CheckpointManager, step: int, interval: int) -> int:
+    """How many evaluations up to a step, one every `interval` steps, came after the best of them."""
+    best = manager.best_step()
+    return 0 if best is None else step // interval - best // interval
 
 
 def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best") -> tuple[int, Any]:

@@ -81,6 +81,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.soft_nms = False  # poses of lower score stay; their scores fall by exp(-OKS² / nms_threshold)
     config.eval_batch_size = 64
     config.eval_epochs = 10.0
+    config.patience = 0  # evaluations without a better AP after which a run stops; 0 never stops it
     config.baselines = False  # at the end also score the mean pose and exchanged crops
     config.log_steps = 50
     config.checkpoint_steps = 1000

@@ -12,6 +12,7 @@ from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.keypoints import read_keypoint_set
 from aggpose_jax.training import checkpoint, corrupt, sharding
 from aggpose_jax.training.config import save_config
+from aggpose_jax.training.finite import FiniteWatch
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.reporting import Progress, Reporter, parameter_table
@@ -104,20 +105,27 @@ def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
     start, result = int(state.step), None
     batches = corrupt.watch(task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir)
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
+    watch = FiniteWatch(trainer.watched, manager)
     for step in range(start + 1, trainer.total_steps + 1):
+        if config.patience and checkpoint.evaluations_since_best(manager, step - 1, eval_steps) >= config.patience:
+            reporter.say(f"stopping: {config.patience} evaluations without a better AP")
+            break
         batch = progress.wait(lambda: next(batches))
         if step == start + 1:
             _show(reporter, step, task.batch_pictures(batch))
-        state, metrics = trainer.step(state, sharding.put_batch(batch, trainer.mesh))
+        state, metrics, finite = trainer.step(state, sharding.put_batch(batch, trainer.mesh))
+        watch.note(step, finite)
         progress.step(step, metrics)
         if step == start + 1:
             jax.block_until_ready(metrics)
             reporter.say("the training step is compiled, the first one taken")
         if step == trainer.total_steps or step % eval_steps == 0:
+            watch.check()
             result = _evaluate(trainer, state, step, reporter)
             checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
             progress.restart()
         elif step % config.checkpoint_steps == 0:
+            watch.check()
             checkpoint.save(manager, step, _items(state))
     progress.close()
     return state, result or _evaluate(trainer, state, start, reporter)

@@ -11,7 +11,8 @@ import optax
 from jax.sharding import Mesh
 
 from aggpose_jax.training import sharding
-from aggpose_jax.training.optimizer import make_optimizer, make_schedule, update_average
+from aggpose_jax.training.finite import are_finite, watched
+from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
 
 
 @functools.partial(
@@ -49,13 +50,19 @@ class Trainer:
         self._key = jax.random.key(config.seed)
         self._optimizer = make_optimizer(config, jax.eval_shape(task.init, self._key), self.schedule)
         self.shapes = jax.eval_shape(self._new_state)
+        self._frozen = paths_matching(self.shapes.params, config.freeze)
         self.shardings = sharding.tree_shardings(self.shapes, mesh)
         self.step = jax.jit(
             self._step,
             in_shardings=(self.shardings, sharding.batch_sharding(mesh)),
-            out_shardings=(self.shardings, sharding.replicated(mesh)),
+            out_shardings=(self.shardings, sharding.replicated(mesh), sharding.replicated(mesh)),
             donate_argnums=0,
         )
+
+    @property
+    def watched(self) -> list[str]:
+        """Names of what a step says to be finite or not."""
+        return list(watched(None, self.shapes.params, self.shapes.params, self._frozen))
 
     def new_state(self, params: Any = None) -> TrainState:
         """The state before the first step, with new parameters or the given ones."""
@@ -74,29 +81,30 @@ class Trainer:
         average = params if self.config.average_decay else None
         return TrainState(jnp.zeros((), jnp.int32), params, self._optimizer.init(params), average)
 
-    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict[str, jax.Array]]:
+    def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict, jax.Array]:
         rng = jax.random.fold_in(self._key, state.step)
-        gradient, metrics = self._gradient(state.params, batch, rng)
+        (loss, metrics), gradient = self._loss_and_gradient(state.params, batch, rng)
         updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
         if average is not None:
             average = update_average(average, params, self.config.average_decay, state.step)
-        return TrainState(state.step + 1, params, optimizer, average), metrics
+        finite = are_finite(watched(loss, gradient, params, self._frozen))
+        return TrainState(state.step + 1, params, optimizer, average), metrics, finite
 
-    def _gradient(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-        """The gradient of the mean loss of a batch, and its metrics, computed in `accumulate` parts."""
-        gradient, count = jax.grad(self.task.loss, has_aux=True), self.config.accumulate
+    def _loss_and_gradient(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[tuple, Any]:
+        """The mean loss of a batch with its metrics, and its gradient, computed in `accumulate` parts."""
+        compute, count = jax.value_and_grad(self.task.loss, has_aux=True), self.config.accumulate
         if count == 1:
-            return gradient(params, batch, rng)
+            return compute(params, batch, rng)
         # Every device has some examples of each part, so none moves.
         parts = jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
 
         def add(total, part):
             number, examples = part
-            return jax.tree.map(jnp.add, total, gradient(params, examples, jax.random.fold_in(rng, number))), None
+            return jax.tree.map(jnp.add, total, compute(params, examples, jax.random.fold_in(rng, number))), None
 
-        shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda a: a[0], parts), rng)
+        shapes = jax.eval_shape(compute, params, jax.tree.map(lambda a: a[0], parts), rng)
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
         total, _ = jax.lax.scan(add, zeros, (jnp.arange(count), parts))
         return jax.tree.map(lambda a: a / count, total)

@@ -37,7 +37,7 @@ def make_trainer(**changes) -> Trainer:
 def steps(trainer: Trainer, count: int, x=X, y=Y):
     state = trainer.new_state()
     for _ in range(count):
-        state, metrics = trainer.step(state, {"x": jnp.array(x), "y": jnp.array(y)})
+        state, metrics, _ = trainer.step(state, {"x": jnp.array(x), "y": jnp.array(y)})
     return state, metrics
 
 

@@ -1,0 +1,153 @@
+"""The loop with a task of two parameters, whose every step and score is known."""
+
+import itertools
+import json
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.training import checkpoint, loop
+from aggpose_jax.training.config import default_config
+
+APS = {2: 0.1, 4: 0.5, 6: 0.5, 8: 0.4, 10: 0.9, 12: 0.2}  # by step; an equal one is not a better one
+
+
+class Clock:
+    """The parameter `clock` falls by the learning rate, 1, in each step; x is 1 but where `x` says otherwise."""
+
+    train_source = eval_source = ()
+    steps_per_epoch = 2.0
+
+    def __init__(self, x: dict[int, float] | None = None, killed_at: int = 0):
+        self._x, self._killed_at = x or {}, killed_at
+
+    def init(self, rng):
+        return {"clock": jnp.zeros(3), "head": {"w": jnp.ones(())}}
+
+    def loss(self, params, batch, rng):
+        chance = jax.random.uniform(rng) * jnp.mean(params["clock"])
+        loss = params["clock"].sum() + jnp.sqrt(jnp.mean(batch["x"]) * (2 + jnp.cos(params["head"]["w"]))) + 0 * chance
+        return loss, {"loss": loss}
+
+    def train_batches(self, start):
+        for step in itertools.count(start + 1):
+            if step == self._killed_at:
+                raise KeyboardInterrupt
+            yield {"x": np.full(4, self._x.get(step, 1.0), np.float32), "id": np.arange(4), "valid": np.ones(4)}
+
+    def evaluate(self, params, mesh):
+        return SimpleNamespace(figures={"AP": APS.get(-round(float(params["clock"][0])), 0.0), "AR": 0.0})
+
+    def describe(self):
+        return "a clock"
+
+    def batch_pictures(self, batch):
+        return {}
+
+    def evaluation_pictures(self, params, mesh, result):
+        return {}
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """A function that trains a task in a folder of its own name and returns the folder."""
+
+    def run(task: Clock, name: str = "run", **changes):
+        config = default_config()
+        config.update({"batch_size": 4, "steps": 12, "learning_rate": 1.0, "weight_decay": 0.0, "eval_epochs": 1.0})
+        config.update({"decay_epochs": (), "log_steps": 1, "checkpoint_steps": 1} | changes)
+        monkeypatch.setattr(loop, "make_task", lambda config: task)
+        loop.train(config, tmp_path / name)
+        return tmp_path / name
+
+    return run
+
+
+def evaluated(workdir) -> list[int]:
+    lines = (json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines())
+    return [line["step"] for line in lines if "eval/AP" in line]
+
+
+def latest(workdir) -> tuple[int, dict[str, np.ndarray]]:
+    """The step of the latest checkpoint and all its arrays."""
+    items = {}
+    with checkpoint.open_manager(workdir, read_only=True) as manager:
+        step = manager.latest_step()
+        for name in ("params", "optimizer"):
+            with checkpoint.ocp.StandardCheckpointer() as checkpointer:
+                items[name] = checkpointer.restore(manager.directory / str(step) / name)
+    return step, {jax.tree_util.keystr(path): np.asarray(a) for path, a in jax.tree_util.tree_leaves_with_path(items)}
+
+
+def test_a_run_goes_on_while_a_better_score_comes_in_time(train):
+    assert evaluated(train(Clock(), patience=3)) == [2, 4, 6, 8, 10, 12]
+    assert evaluated(train(Clock(), "never", patience=0)) == [2, 4, 6, 8, 10, 12]
+
+
+def test_a_run_stops_without_a_better_score_and_stays_stopped(train, capsys):
+    workdir = train(Clock(), patience=2)
+    assert evaluated(workdir) == [2, 4, 6, 8]
+    assert latest(workdir)[0] == 8
+    assert "stopping: 2 evaluations without a better AP" in capsys.readouterr().out
+    train(Clock(), patience=2)
+    assert latest(workdir)[0] == 8
+    with checkpoint.open_manager(workdir, read_only=True) as manager:
+        assert manager.best_step() == 4
+
+
+@pytest.mark.parametrize("killed_at", [7, 8])
+def test_a_killed_run_stops_where_it_would_have(train, killed_at):
+    whole = train(Clock(), "whole", patience=2, accumulate=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(Clock(killed_at=killed_at), "killed", patience=2, accumulate=2)
+    killed = train(Clock(), "killed", patience=2, accumulate=2)
+    (step, ours), (expected_step, expected) = latest(killed), latest(whole)
+    assert step == expected_step == 8
+    assert ours.keys() == expected.keys()
+    assert all(ours[name].tobytes() == expected[name].tobytes() for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("x", "changes", "quantity"),
+    [
+        ({3: np.inf}, {}, "the loss"),
+        ({3: np.nan}, {}, "the loss"),
+        ({3: 0.0}, {}, "the gradient of head/w"),  # the slope of a root at 0
+        ({3: 0.0}, {"accumulate": 2}, "the gradient of head/w"),
+        ({3: np.inf}, {"checkpoint_steps": 2}, "the loss"),  # seen in step 4
+    ],
+)
+def test_a_run_stops_at_the_first_quantity_that_is_not_finite(train, tmp_path, x, changes, quantity):
+    with pytest.raises(UserError) as raised:
+        train(Clock(x), **{"eval_epochs": 100.0} | changes)
+    step, arrays = latest(tmp_path / "run")
+    assert step == 2
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    message = str(raised.value)
+    assert message.startswith(f"step 3: {quantity} is not finite; ")
+    assert f"{tmp_path / 'run'} keeps the checkpoint of step 2" in message
+    assert "\n" not in message
+
+
+def test_the_last_step_is_looked_at_before_it_is_scored_and_saved(train, tmp_path):
+    with pytest.raises(UserError, match="step 12: the loss is not finite"):
+        train(Clock({12: np.nan}))
+    assert evaluated(tmp_path / "run") == [2, 4, 6, 8, 10]
+    assert latest(tmp_path / "run")[0] == 11
+
+
+@pytest.mark.parametrize(
+    ("x", "learning_rate", "quantity"), [({1: np.nan}, 1.0, "the loss"), ({}, 1e20, "the parameter clock")]
+)
+def test_nothing_finite_was_saved_yet(train, x, learning_rate, quantity):
+    with pytest.raises(UserError, match=f"step 1: {quantity} is not finite; no checkpoint was written yet"):
+        train(Clock(x), learning_rate=learning_rate)
+
+
+def test_what_is_frozen_is_not_looked_at(train):
+    workdir = train(Clock({3: 0.0}), steps=4, freeze=("head/.*",))  # its gradient is never computed
+    assert latest(workdir)[0] == 4
