@@ -1,11 +1,13 @@
 """The reference vectors' weights follow from their names, so none are stored."""
 
+import json
 import pathlib
 import zlib
 
 import numpy as np
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
+MANIFESTS = pathlib.Path(__file__).parents[1] / "third_party" / "manifests"
 
 
 def named_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -16,3 +18,9 @@ def named_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
     if len(shape) == 1:
         return 1 + np.float32(0.1) * z
     return z / np.float32(np.sqrt(np.prod(shape[1:])))
+
+
+def manifest(name: str) -> dict[str, tuple[int, ...]]:
+    """The shapes of a published state dict by name."""
+    shapes = json.loads((MANIFESTS / f"state_dict_{name}.json").read_text())
+    return {key: tuple(shape) for key, shape in shapes.items()}

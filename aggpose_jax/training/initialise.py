@@ -32,6 +32,8 @@ def initial_params(
     Raises:
       UserError: if the source cannot be read or is of a network of other sizes.
     """
+    if not source.exists():
+        raise UserError(f"{source}: no such run or weight file to start from")
     parameters = load_run(source, mesh) if source.is_dir() else load_file(source)
     try:
         params, account = transplant(shapes, parameters)
@@ -44,7 +46,7 @@ def load_file(path: pathlib.Path) -> dict:
     """The parameters in a weight file, as our network of that kind has them."""
     tensors = weight_files.read(path)
     try:
-        return read_tensors(tensors).parameters
+        return read_tensors(tensors)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -1,11 +1,9 @@
 """State dicts from elsewhere: what they are taken for, and what is said of those that fit nothing."""
 
-import json
-
 import jax
 import numpy as np
 import pytest
-from reference import REFERENCE
+from reference import manifest
 from trees import blank, numbered
 
 from aggpose_jax import models
@@ -47,21 +45,21 @@ def test_parameters_keep_their_values():
 
 
 @pytest.mark.parametrize(
-    ("manifest", "network", "keypoints", "tensors"),
+    ("published", "network", "keypoints", "tensors"),
     [
         ("aggpose_l_infant21", "aggpose_l", 21, 1568),
         ("aggpose_s_coco17", "aggpose_s", 17, 848),
         ("segformer_b5_pose", "mit_pose_b5", 17, 1084),
     ],
 )
-def test_published_state_dicts_are_read_and_written_with_every_key(manifest, network, keypoints, tensors):
-    shapes = json.loads((REFERENCE / f"state_dict_{manifest}.json").read_text())
+def test_published_state_dicts_are_read_and_written_with_every_key(published, network, keypoints, tensors):
+    shapes = manifest(published)
     assert len(shapes) == tensors
     found = read_tensors({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     assert shape_tree(found) == shape_tree(blank(network, keypoints))
     written = write_tensors(models.build(network, keypoints=keypoints), found)
     used = {name: shape for name, shape in shapes.items() if not name.startswith("recover.")}
-    assert {name: list(tensor.shape) for name, tensor in written.items()} == used
+    assert {name: tensor.shape for name, tensor in written.items()} == used
 
 
 def test_what_it_lacks_and_has_too_much_is_said_at_once():

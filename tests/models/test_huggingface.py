@@ -3,6 +3,8 @@
 import jax
 import numpy as np
 import pytest
+from reference import manifest
+from trees import blank
 
 from aggpose_jax import models
 from aggpose_jax.models import weight_files
@@ -74,6 +76,15 @@ def test_heads_go_and_other_networks_stay_as_they_are():
     }
     others = {"classifier.bias": 0, "block1.0.norm1.bias": 0}
     assert original_tensors(others) == others
+
+
+def test_a_published_state_dict_fills_an_encoder():
+    tensors = {name: np.zeros(shape, np.float32) for name, shape in manifest("huggingface_mit_b0").items()}
+    assert len(tensors) == 194
+    expected = jax.tree.map(np.shape, blank("mit_pose_b0")["encoder"])
+    for prefix in ("", "segformer."):
+        found = {name.replace("segformer.", prefix): tensor for name, tensor in tensors.items()}
+        assert jax.tree.map(np.shape, read_tensors(found)) == {"encoder": expected}
 
 
 @pytest.mark.extras

@@ -1,0 +1,104 @@
+"""What a network starts from: files and runs by the same code."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+from trees import blank, numbered, shapes
+
+from aggpose_jax import models
+from aggpose_jax.errors import UserError
+from aggpose_jax.models import weight_files
+from aggpose_jax.models.foreign import write_tensors
+from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.training.config import default_config, save_config
+from aggpose_jax.training.initialise import initial_params
+
+
+@pytest.fixture(scope="module")
+def mesh():
+    return sharding.make_mesh(-1, 1)
+
+
+def write_file(path: pathlib.Path, name: str, keypoints: int = 17, change=lambda tensors: tensors) -> pathlib.Path:
+    tensors = write_tensors(models.build(name, keypoints=keypoints), numbered(name, keypoints))
+    weight_files.write(path, change(tensors))
+    return path
+
+
+def write_run(workdir: pathlib.Path, name: str) -> pathlib.Path:
+    config = default_config()
+    config.model.name = name
+    workdir.mkdir()
+    save_config(config, workdir / "config.json")
+    with checkpoint.open_manager(workdir) as manager:
+        checkpoint.save(manager, 3, {"params": numbered(name)})
+    return workdir
+
+
+def no_new_parameters():
+    raise AssertionError("none were needed")
+
+
+def test_a_file_and_a_run_are_the_same_start(tmp_path, mesh):
+    for source in (
+        write_file(tmp_path / "tiny.safetensors", "aggpose_tiny"),
+        write_run(tmp_path / "run", "aggpose_tiny"),
+    ):
+        params, account = initial_params(source, shapes("aggpose_tiny"), no_new_parameters, mesh)
+        jax.tree.map(np.testing.assert_array_equal, params, numbered("aggpose_tiny"))
+        assert not account.new
+
+
+def test_what_a_source_lacks_is_made_new(tmp_path, mesh):
+    source = write_run(tmp_path / "run", "mit_pose_tiny")
+    new = numbered("aggpose_tiny", 21, start=10**6)
+    params, account = initial_params(source, shapes("aggpose_tiny", 21), lambda: new, mesh)
+    backbone = numbered("mit_pose_tiny")["encoder"]
+    np.testing.assert_array_equal(params["stage2_4"]["norm"]["scale"], backbone["stage2"]["norm"]["scale"])
+    np.testing.assert_array_equal(params["head"]["fc1"]["kernel"], new["head"]["fc1"]["kernel"])
+    assert "head" in account.new
+    assert "stage2_4" not in account.new
+
+
+def test_a_head_of_other_keypoints_is_made_new_and_said(tmp_path, mesh):
+    source = write_file(tmp_path / "coco.safetensors", "aggpose_tiny", 17)
+    new = numbered("aggpose_tiny", 21)
+    params, account = initial_params(source, shapes("aggpose_tiny", 21), lambda: new, mesh)
+    assert account.new == ["head"]
+    assert account.keypoints == (17, 21)
+    assert params["head"]["fc2"]["bias"].shape == (21,)
+
+
+def lacking(tensors: dict) -> dict:
+    return {name: tensor for name, tensor in tensors.items() if "norm2_1" not in name} | {"more": np.zeros(1, "f4")}
+
+
+def infinite(tensors: dict) -> dict:
+    return tensors | {"final.fc1.bias": np.full(16, np.inf, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lacking, r"missing: norm2_1\.bias, norm2_1\.weight; surplus: more$"),
+        (infinite, r"NaN or infinite: final\.fc1\.bias$"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, message, tmp_path, mesh):
+    source = write_file(tmp_path / "bad.safetensors", "aggpose_tiny", 17, change)
+    with pytest.raises(UserError, match=rf"^{source}: taken for AggPose .*{message}"):
+        initial_params(source, shapes("aggpose_tiny"), no_new_parameters, mesh)
+
+
+def test_another_variant_says_which_fits(tmp_path, mesh):
+    source = tmp_path / "s.safetensors"
+    weight_files.write(source, write_tensors(models.build("aggpose_s", keypoints=17), blank("aggpose_s")))
+    with pytest.raises(UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2, not this network: "):
+        initial_params(source, shapes("aggpose_l"), no_new_parameters, mesh)
+
+
+def test_a_source_that_is_not_there(tmp_path, mesh):
+    with pytest.raises(UserError, match="gone: no such run or weight file"):
+        initial_params(tmp_path / "gone", shapes("aggpose_tiny"), no_new_parameters, mesh)
