@@ -1,17 +1,18 @@
-"""The networks. Every one is images [B, H, W, 3], train → heatmaps [B, H/4, W/4, K]."""
+"""The networks. The pose networks are images [B, H, W, 3], train → heatmaps [B, H/4, W/4, K]."""
 
 from typing import Any
 
 from flax import linen as nn
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import aggpose, mit
+from aggpose_jax.models import aggpose, mae, mit
 
 STRIDE = 32  # the sides of an input divide by it
 
 VARIANTS = {
     **{f"aggpose_{name}": (aggpose.AggPose, *sizes) for name, sizes in aggpose.VARIANTS.items()},
     **{f"mit_pose_{name}": (mit.MitPose, *sizes) for name, sizes in mit.VARIANTS.items()},
+    **{f"mae_{name}": (mae.MaskedAutoencoder, *sizes) for name, sizes in mit.VARIANTS.items()},
 }
 
 

@@ -1,10 +1,12 @@
 """Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021) and the plain pose model on top of it.
 
 Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis.
+A `Grid` says how a token meets its neighbours; the plain one suits all but masked images (`units`).
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -46,6 +48,26 @@ def layer_norm(epsilon: float, dtype: Any, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
+@jax.tree_util.register_static
+class Grid:
+    """The three places where a token meets others, on feature maps of which nothing is missing."""
+
+    def convolve(self, convolution: Callable[..., nn.Module], x: jax.Array, halo: int) -> jax.Array:
+        """Applies the module that `convolution` makes of a padding; its kernel reaches `halo` from its centre."""
+        return convolution(padding=halo)(x)
+
+    def depthwise_gelu(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+        """See `ops.depthwise_gelu`."""
+        return ops.depthwise_gelu(x, kernel, bias)
+
+    def hide(self, scores: jax.Array) -> jax.Array:
+        """Scores [B, heads, N, M] of attention, those of keys that must not be seen at −∞."""
+        return scores
+
+
+FULL = Grid()
+
+
 class PatchEmbed(nn.Module):
     """Overlapped patch embedding (§3.2): [B, H, W, C] → [B, H / stride, W / stride, width]."""
 
@@ -55,16 +77,17 @@ class PatchEmbed(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x):
-        x = nn.Conv(
+    def __call__(self, x, grid: Grid = FULL):
+        convolution = functools.partial(
+            nn.Conv,
             self.width,
             (self.kernel, self.kernel),
             strides=self.stride,
-            padding=self.kernel // 2,
             dtype=self.dtype,
             kernel_init=convolution_init,
             name="proj",
-        )(x)
+        )
+        x = grid.convolve(convolution, x, self.kernel // 2)
         return layer_norm(EMBED_EPSILON, self.dtype, "norm")(x)
 
 
@@ -76,11 +99,11 @@ class MixFFN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, grid: Grid = FULL):
         x = linear(self.hidden, self.dtype, "fc1")(x)
         kernel = self.param("depthwise_kernel", depthwise_init, (3, 3, self.hidden))
         bias = self.param("depthwise_bias", nn.initializers.zeros, (self.hidden,))
-        x = ops.depthwise_gelu(x, kernel.astype(x.dtype), bias.astype(x.dtype))
+        x = grid.depthwise_gelu(x, kernel.astype(x.dtype), bias.astype(x.dtype))
         return linear(self.out, self.dtype, "fc2")(x)
 
 
@@ -107,7 +130,7 @@ class Attention(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, grid: Grid = FULL):
         b, h, w, c = x.shape
         reduced = x
         if self.reduction > 1:
@@ -115,7 +138,8 @@ class Attention(nn.Module):
         q = linear(c, self.dtype, "q")(x).reshape(b, h * w, self.heads, -1)
         kv = linear(2 * c, self.dtype, "kv")(reduced).reshape(b, -1, 2, self.heads, c // self.heads)
         scores = jnp.einsum("bnhd,bmhd->bhnm", q, kv[:, :, 0]) * (c // self.heads) ** -0.5
-        weights = jax.nn.softmax(scores.astype(jnp.float32)).astype(x.dtype)
+        scores = scores.astype(jnp.promote_types(jnp.float32, scores.dtype))
+        weights = jax.nn.softmax(grid.hide(scores)).astype(x.dtype)
         x = jnp.einsum("bhnm,bmhd->bnhd", weights, kv[:, :, 1]).reshape(b, h, w, c)
         return linear(c, self.dtype, "proj")(x)
 
@@ -129,13 +153,13 @@ class Block(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, drop_rate):
+    def __call__(self, x, drop_rate, grid: Grid = FULL):
         c = x.shape[-1]
-        y = Attention(self.heads, self.reduction, self.dtype, name="attention")(
-            layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
-        )
+        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
+        y = Attention(self.heads, self.reduction, self.dtype, name="attention")(y, grid)
         x = x + self.drop_path(y, drop_rate)
-        y = MixFFN(EXPANSION * c, c, self.dtype, name="ffn")(layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x))
+        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x)
+        y = MixFFN(EXPANSION * c, c, self.dtype, name="ffn")(y, grid)
         return x + self.drop_path(y, drop_rate)
 
     def drop_path(self, y, rate):
@@ -166,17 +190,17 @@ class Stage(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x, train: bool = False):
+    def __call__(self, x, train: bool = False, grid: Grid = FULL):
         if self.drop_rates:
-            x = self.blocks(x, train)
+            x = self.blocks(x, train, grid)
         return layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
 
-    def blocks(self, x, train: bool):
+    def blocks(self, x, train: bool, grid: Grid):
         """Runs the blocks as one compiled loop over their stacked parameters."""
         depth = len(self.drop_rates)
         unroll = self.unroll or (depth if jax.default_backend() == "cpu" else 1)
         loop = nn.scan(
-            lambda block, x, rate: (block(x, rate), None),
+            lambda block, x, rate: (block(x, rate, grid), None),
             variable_axes={"params": 0},
             split_rngs={"params": True, "drop_path": True},
             length=depth,
@@ -205,14 +229,14 @@ class MixTransformer(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images, train: bool = False):
+    def __call__(self, images, train: bool = False, grid: Grid = FULL):
         rates = drop_path_rates(self.depths, self.drop_path)
         features, x = [], images
         for i, width in enumerate(self.widths):
             kernel, stride = (7, 4) if i == 0 else (3, 2)
-            x = PatchEmbed(width, kernel, stride, self.dtype, name=f"embed{i + 1}")(x)
+            x = PatchEmbed(width, kernel, stride, self.dtype, name=f"embed{i + 1}")(x, grid)
             x = Stage(HEADS[i], REDUCTIONS[i], rates[i], self.remat, self.unroll, self.dtype, name=f"stage{i + 1}")(
-                x, train
+                x, train, grid
             )
             features.append(x)
         return features

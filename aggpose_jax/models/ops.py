@@ -12,11 +12,23 @@ import numpy as np
 from jax import lax
 
 
-def _depthwise_shifts(x, kernel):
+def _around(x, neighbours):
+    """The 3×3 tokens around each token of [B, H, W, C], as nine arrays like it: zero where there is none.
+
+    Without `neighbours` they are on the grid; with them [B, H, W, 9] they are where these say in [B, H·W, C].
+    """
+    b, h, w, c = x.shape
+    if neighbours is None:
+        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
+    take = jax.vmap(lambda tokens, places: tokens.at[places].get(mode="fill", fill_value=0))
+    tokens = x.reshape(b, h * w, c)
+    return [take(tokens, neighbours[..., i]) for i in range(9)]
+
+
+def _depthwise_shifts(x, kernel, neighbours=None):
     """Nine shifted multiply-adds, which XLA fuses; its grouped convolution is tens of times slower on CPU."""
-    _, h, w, _ = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return sum(padded[:, i : i + h, j : j + w] * kernel[i, j] for i in range(3) for j in range(3))
+    return sum(near * weight for near, weight in zip(_around(x, neighbours), kernel.reshape(9, -1), strict=True))
 
 
 def _depthwise_convolution(x, kernel):
@@ -30,21 +42,27 @@ def _depthwise_convolution(x, kernel):
     )
 
 
-def _depthwise(x, kernel):
+def _depthwise(x, kernel, neighbours):
     """3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
+    if neighbours is not None:
+        return _depthwise_shifts(x, kernel, neighbours)
     return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=_depthwise_convolution)
 
 
-def _kernel_gradient_reduction(x, dz):
+def _kernel_gradient_reduction(x, dz, neighbours=None):
     """One reduction with nine results reads both arrays once; nine reductions would read them nine times.
 
     The sum over the batch comes last, so that a batch on several devices is summed across them once.
     """
-    _, h, w, c = x.shape
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    products = tuple((padded[:, i : i + h, j : j + w] * dz).astype(jnp.float32) for i in range(3) for j in range(3))
+    products = tuple((near * dz).astype(jnp.float32) for near in _around(x, neighbours))
     rows = lax.reduce(products, (np.float32(0),) * 9, lambda a, b: tuple(map(operator.add, a, b)), dimensions=(2,))
-    return jnp.stack(rows).sum((1, 2)).reshape(3, 3, c)
+    return jnp.stack(rows).sum((1, 2)).reshape(3, 3, -1)
+
+
+def _kernel_gradient(x, dz, neighbours):
+    if neighbours is not None:
+        return _kernel_gradient_reduction(x, dz, neighbours)
+    return lax.platform_dependent(x, dz, cpu=_kernel_gradient_reduction, default=_kernel_gradient_convolution)
 
 
 def _kernel_gradient_convolution(x, dz):
@@ -59,33 +77,35 @@ def _gelu(z):
 
 
 @jax.custom_vjp
-def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array, neighbours: jax.Array | None = None) -> jax.Array:
     """GELU(3×3 depthwise convolution + bias) with zero padding and the exact (erf) GELU (AggPose Eq. 3).
 
     Args:
       x: [B, H, W, C].
       kernel: [3, 3, C].
       bias: [C].
+      neighbours: [B, H, W, 9] int, where tokens do not lie on a grid: the places in [B, H·W, C] of the 3×3 around
+        each, beyond the end where there is none. If a is the k-th around b, b is the (8−k)-th around a.
     Returns:
       [B, H, W, C]. Its gradient keeps one array, the sum before the GELU, and is written out for speed on CPU.
     """
-    return _gelu(_depthwise(x, kernel) + bias)
+    return _gelu(_depthwise(x, kernel, neighbours) + bias)
 
 
-def _depthwise_gelu_forward(x, kernel, bias):
+def _depthwise_gelu_forward(x, kernel, bias, neighbours):
     # The barrier makes XLA store z once instead of computing it again for each of its uses.
-    z = lax.optimization_barrier(_depthwise(x, kernel) + bias)
-    return _gelu(z), (x, kernel, z)
+    z = lax.optimization_barrier(_depthwise(x, kernel, neighbours) + bias)
+    return _gelu(z), (x, kernel, neighbours, z)
 
 
 def _depthwise_gelu_backward(residuals, dy):
-    x, kernel, z = residuals
+    x, kernel, neighbours, z = residuals
     _, gelu_vjp = jax.vjp(_gelu, z)
     dz = lax.optimization_barrier(gelu_vjp(dy)[0])
-    dx = _depthwise(dz, kernel[::-1, ::-1])
-    dkernel = lax.platform_dependent(x, dz, cpu=_kernel_gradient_reduction, default=_kernel_gradient_convolution)
+    dx = _depthwise(dz, kernel[::-1, ::-1], neighbours)
+    dkernel = _kernel_gradient(x, dz, neighbours)
     dbias = dz.astype(jnp.float32).sum((0, 1, 2))
-    return dx, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype)
+    return dx, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype), None
 
 
 depthwise_gelu.defvjp(_depthwise_gelu_forward, _depthwise_gelu_backward)

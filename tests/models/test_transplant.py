@@ -74,10 +74,10 @@ def test_an_encoder_alone_leaves_the_rest_of_the_plain_pose_model_new():
 @pytest.mark.parametrize(
     ("source", "target", "fitting"),
     [
-        ("mit_pose_b2", "aggpose_l", "aggpose_s and mit_pose_b2"),
-        ("mit_pose_b5", "aggpose_s", "aggpose_l and mit_pose_b5"),
-        ("aggpose_s", "aggpose_l", "aggpose_s and mit_pose_b2"),
-        ("mit_pose_b0", "mit_pose_b1", "mit_pose_b0,"),
+        ("mit_pose_b2", "aggpose_l", "aggpose_s and mit_pose_b2 and mae_b2"),
+        ("mit_pose_b5", "aggpose_s", "aggpose_l and mit_pose_b5 and mae_b5"),
+        ("aggpose_s", "aggpose_l", "aggpose_s and mit_pose_b2 and mae_b2"),
+        ("mit_pose_b0", "mit_pose_b1", "mit_pose_b0 and mae_b0"),
     ],
 )
 def test_another_size_says_what_it_fits_and_every_difference(source, target, fitting):
@@ -98,7 +98,7 @@ def test_a_few_blocks_do_not_fill_a_backbone_stage_nor_many_a_short_one():
 
 
 def test_networks_that_share_nothing():
-    with pytest.raises(UserError, match=r"fit aggpose_tiny and mit_pose_tiny; none has a place"):
+    with pytest.raises(UserError, match=r"fit aggpose_tiny and mit_pose_tiny and mae_tiny; none has a place"):
         transplant({"decoder": {"bias": np.zeros(3)}}, numbered("aggpose_tiny"))
 
 

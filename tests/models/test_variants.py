@@ -1,5 +1,7 @@
 """The size of every network: parameters, and multiply-adds at 256 × 192."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import macs
@@ -8,6 +10,7 @@ from jax import lax
 
 from aggpose_jax import models
 from aggpose_jax.errors import UserError
+from aggpose_jax.models import mae, mit
 
 SIZES = {  # name: parameters, multiply-adds, those of attention's products; all with 17 keypoints
     "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
@@ -21,15 +24,24 @@ SIZES = {  # name: parameters, multiply-adds, those of attention's products; all
     "mit_pose_b4": (60_945_873, 8_830_295_040, 298_450_944),
     "mit_pose_b5": (81_546_193, 11_569_093_632, 356_253_696),
     "mit_pose_tiny": (538_561, 153_775_104, 9_142_272),
+    # 12 of 48 units kept. Shifted sums over the kept tokens are no convolutions, so depthwise ones do not count.
+    "mae_b0": (19_541_088, 861_560_832, 11_722_752),
+    "mae_b1": (31_404_736, 1_297_268_736, 14_008_320),
+    "mae_b2": (42_449_600, 1_669_791_744, 17_989_632),
+    "mae_b3": (62_325_440, 2_352_513_024, 22_413_312),
+    "mae_b4": (79_096_000, 3_006_898_176, 28_090_368),
+    "mae_b5": (99_696_320, 3_675_340_800, 31_703_040),
+    "mae_tiny": (15_690_416, 731_535_360, 10_008_576),
 }
 
 
 def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
-    model = models.build(name, keypoints=keypoints)
-    image = jnp.zeros((1, 256, 192, 3))
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), image))["params"]
+    masked = name.startswith("mae")
+    model = models.build(name, **({} if masked else {"keypoints": keypoints}))
+    inputs = [jnp.zeros((1, 256, 192, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
     parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return parameters, *macs.count(lambda params: model.apply({"params": params}, image), params)
+    return parameters, *macs.count(lambda params: model.apply({"params": params}, *inputs), params)
 
 
 def test_every_variant_is_listed():
@@ -82,3 +94,21 @@ def test_counter_by_hand():
     layers = jnp.zeros((6, 5, 5))
     assert macs.count(lambda: lax.scan(lambda c, w: (jax.jit(jnp.dot)(c, w), None), x, layers)) == (6 * 12 * 25, 0)
     assert macs.count(lambda: lax.cond(x.sum() > 0, lambda: x @ layers[0], lambda: x)) == (12 * 25, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "visible", "share"), [("b2", 12, 0.295), ("b2", 19, 0.428), ("b5", 12, 0.259), ("b5", 19, 0.400)]
+)
+def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share):
+    images, kept = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible), int)
+    encoder = mit.MixTransformer(*mit.VARIANTS[name])
+    params = jax.eval_shape(lambda: encoder.init(jax.random.key(0), images))
+    full, _ = macs.count(lambda params: encoder.apply(params, images), params)
+
+    def encode(params):
+        return mae.encode_units(functools.partial(encoder.apply, params), images, kept, train=False, dense=False)
+
+    masked, _ = macs.count(encode, params)
+    levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)
+    masked += sum(9 * mit.EXPANSION * c * depth * visible * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
+    assert masked / full == pytest.approx(share, abs=5e-4)

@@ -1,0 +1,153 @@
+"""Masked autoencoder around a Mix Transformer: a few units of an image are seen, the pixels of the others predicted.
+
+After He et al. 2022 (MAE), with the mask in units of 32×32 pixels so that the convolutions of a Mix Transformer keep
+their meaning. The encoder gets no positions: its weights are those of any Mix Transformer, and go into pose networks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from aggpose_jax.models.mit import BLOCK_EPSILON, EXPANSION, Attention, MixTransformer, layer_norm, linear, linear_init
+from aggpose_jax.models.units import (
+    UNIT,
+    DenseMask,
+    KeptUnits,
+    gather,
+    scatter,
+    sine_positions,
+    split_units,
+)
+
+VARIANCE_EPSILON = 1e-6  # of the pixels of a unit
+
+
+class ViTBlock(nn.Module):
+    """Attention and MLP of a Vision Transformer, each normalised before and added: [B, H, W, C] → [B, H, W, C]."""
+
+    heads: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        c = x.shape[-1]
+        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
+        x = x + Attention(self.heads, 1, self.dtype, name="attention")(y)
+        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x)
+        y = nn.gelu(linear(EXPANSION * c, self.dtype, "fc1")(y), approximate=False)
+        return x + linear(c, self.dtype, "fc2")(y)
+
+
+class Decoder(nn.Module):
+    """Units seen by the encoder → pixels of all units: [B, V, C], [B, V] → [B, rows · columns, 32·32·3]."""
+
+    rows: int
+    columns: int
+    depth: int
+    heads: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, seen, kept):
+        b, _, c = seen.shape
+        mask_token = self.param("mask_token", linear_init, (1, c)).astype(seen.dtype)
+        masked = jnp.broadcast_to(mask_token, (self.rows * self.columns, c))
+        x = scatter(seen, kept, masked) + sine_positions(self.rows, self.columns, c).astype(seen.dtype)
+        x = x.reshape(b, self.rows, self.columns, c)
+        for i in range(self.depth):
+            x = ViTBlock(self.heads, self.dtype, name=f"block{i + 1}")(x)
+        x = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+        return linear(UNIT * UNIT * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
+
+
+class MaskedAutoencoder(nn.Module):
+    """Images [B, H, W, 3], kept units [B, V] → predicted pixels of every unit [B, U, 32·32·3], normalised per unit.
+
+    H and W divide by 32. U = H / 32 · W / 32 units are numbered in the order of reading; the kept ones differ.
+
+    Attributes:
+      widths, depths: of the Mix Transformer.
+      decoder_width, decoder_depth, decoder_heads: of the Vision Transformer that predicts.
+      dense: compute the dropped units too, and mask: same numbers, full cost.
+      drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
+    """
+
+    widths: Sequence[int]
+    depths: Sequence[int]
+    decoder_width: int = 512
+    decoder_depth: int = 4
+    decoder_heads: int = 16
+    dense: bool = False
+    drop_path: float = 0.0
+    remat: bool = False
+    unroll: int = 0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, kept, train: bool = False):
+        _, h, w, _ = images.shape
+        encoder = MixTransformer(
+            self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
+        )
+        levels = encode_units(encoder, images.astype(self.dtype), kept, train, self.dense)
+        seen = sum(
+            linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*kept.shape, -1))
+            for i, tokens in enumerate(levels, start=1)
+        )
+        seen = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(seen)
+        pixels = Decoder(h // UNIT, w // UNIT, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
+            seen, kept
+        )
+        return pixels.astype(jnp.promote_types(jnp.float32, pixels.dtype))
+
+
+def encode_units(encoder: Callable, images: jax.Array, kept: jax.Array, train: bool, dense: bool) -> list[jax.Array]:
+    """What a Mix Transformer makes of images of which it sees the kept units only.
+
+    Args:
+      encoder: images, train, grid → feature maps.
+      images: [B, H, W, 3].
+      kept: [B, V] which units, all different.
+      train: see `Block.drop_path`.
+      dense: compute the whole grid.
+
+    Returns:
+      The tokens of the kept units at the four levels, each [B, V, s, s, C].
+    """
+    rows, columns = images.shape[1] // UNIT, images.shape[2] // UNIT
+    if dense:
+        visible = jax.nn.one_hot(kept, rows * columns, dtype=bool).any(1).reshape(-1, rows, columns)
+        features = encoder(images, train, DenseMask(visible))
+        return [gather(split_units(x, x.shape[1] // rows), kept) for x in features]
+    grid = KeptUnits(kept, rows, columns)
+    features = encoder(grid.take(images), train, grid)
+    return [x.reshape(*kept.shape, x.shape[2], x.shape[2], -1) for x in features]
+
+
+def normalise_units(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Pixels [..., 32·32·3] with mean 0 and variance 1 in each unit, the mean and the deviation taken out."""
+    mean, variance = pixels.mean(-1, keepdims=True), pixels.var(-1, keepdims=True)
+    deviation = jnp.sqrt(variance + VARIANCE_EPSILON)
+    return (pixels - mean) / deviation, mean, deviation
+
+
+def masked_loss(predicted: jax.Array, images: jax.Array, kept: jax.Array) -> jax.Array:
+    """Mean squared error over the pixels of masked units, which are normalised in each unit.
+
+    Args:
+      predicted: [B, U, 32·32·3].
+      images: [B, H, W, 3], of any scale.
+      kept: [B, V] the units that were seen.
+    """
+    targets = normalise_units(split_units(images).reshape(predicted.shape))[0]
+    errors = jnp.square(predicted - targets).mean(-1)
+    masked = mask_of(kept, errors.shape[1])
+    return (errors * masked).sum() / masked.sum()
+
+
+def mask_of(kept: jax.Array, units: int) -> jax.Array:
+    """[B, V] kept units → [B, units] float32: 1 for a masked unit, 0 for a kept one."""
+    return 1.0 - jax.nn.one_hot(kept, units).sum(1)
