@@ -5,17 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags, logging
 
+from aggpose_jax import command_line
 from aggpose_jax.data import transforms
 from aggpose_jax.data.images import read_image
-from aggpose_jax.errors import UserError, reports_user_errors
+from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
+from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment: FILE or FILE:ARGUMENT.", lock_config=True)
+CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 RECORDS = flags.DEFINE_integer("records", 512, "Records of each measurement.", lower_bound=64)
 WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to try with the whole pipeline.")
 
@@ -85,15 +86,14 @@ def benchmark_data(config, count: int, workers: list[int]) -> str:
     return table(rows, ["images/s", "ms", "of bound"])
 
 
-@reports_user_errors
 def main(arguments):
     """Measures what the command line names."""
     if arguments[1:] != ["data"]:
         raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured; say data")
     logging.set_verbosity(logging.WARNING)
-    print(benchmark_data(CONFIG.value, RECORDS.value, [int(number) for number in WORKERS.value]))
+    config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+    print(benchmark_data(config, RECORDS.value, [int(number) for number in WORKERS.value]))
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    command_line.run(main, words=True)

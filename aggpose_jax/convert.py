@@ -11,20 +11,20 @@ import pathlib
 
 import jax
 import numpy as np
-from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from absl import flags, logging
 
-from aggpose_jax import models
-from aggpose_jax.errors import UserError, reports_user_errors
+from aggpose_jax import command_line, models
+from aggpose_jax.errors import UserError
 from aggpose_jax.models import export, weight_files
 from aggpose_jax.models.foreign import write_tensors
 from aggpose_jax.models.transplant import Account
 from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import load_config, save_config
+from aggpose_jax.training.config import Config, load_config
+from aggpose_jax.training.experiment import open_workdir, read_experiment
 from aggpose_jax.training.initialise import initial_params, load_run
 from aggpose_jax.training.tasks import PoseTask, make_task
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment that says the network.", lock_config=True)
+CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: of the best AP, or the latest.")
@@ -38,9 +38,9 @@ def from_torch(file: pathlib.Path) -> None:
     workdir = pathlib.Path(WORKDIR.value)
     if (workdir / checkpoint.FOLDER).exists():
         raise UserError(f"{workdir}: holds a run already; give another --workdir")
-    params, account = _parameters(file, make_task(CONFIG.value))
-    workdir.mkdir(parents=True, exist_ok=True)
-    save_config(CONFIG.value, workdir / "config.json")
+    config = _experiment()
+    params, account = _parameters(file, make_task(config))
+    open_workdir(workdir, config)
     with checkpoint.open_manager(workdir) as manager:
         checkpoint.save(manager, 0, {"params": params})
     print(account)
@@ -57,7 +57,7 @@ def to_torch(file: pathlib.Path) -> None:
 
 def check(file: pathlib.Path) -> None:
     """Compares the heatmaps of weights, in a file or a run, with expected ones."""
-    task = _pose_task(CONFIG.value)
+    task = _pose_task(_experiment())
     params, account = _parameters(file, task)
     if account.new:
         raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
@@ -93,7 +93,11 @@ def _export(file: pathlib.Path, exporter) -> None:
     print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, config.input_size))}], normalised")
 
 
-def _run() -> tuple[ConfigDict, dict]:
+def _experiment() -> Config:
+    return read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+
+
+def _run() -> tuple[Config, dict]:
     """The configuration and parameters of --checkpoint."""
     workdir = pathlib.Path(CHECKPOINT.value)
     params = load_run(workdir, sharding.make_mesh(-1, 1), WHICH.value)
@@ -114,7 +118,7 @@ def _parameters(source: pathlib.Path, task) -> tuple[dict, Account]:
     return params, account
 
 
-def _pose_task(config: ConfigDict) -> PoseTask:
+def _pose_task(config: Config) -> PoseTask:
     task = make_task(config)
     if not isinstance(task, PoseTask):
         raise UserError(f"config.task: {config.task} has no heatmaps; give a configuration of a pose network")
@@ -140,7 +144,6 @@ VERBS = {  # verb: (what it does, flags it needs)
 }
 
 
-@reports_user_errors
 def main(arguments):
     """Runs a verb on a file."""
     logging.set_verbosity(logging.ERROR)  # the libraries' own progress
@@ -155,4 +158,4 @@ def main(arguments):
 
 if __name__ == "__main__":
     flags.FLAGS.set_gnu_getopt()  # flags may follow the file
-    app.run(main)
+    command_line.run(main, words=True)

@@ -2,33 +2,33 @@
 
 import json
 import pathlib
+from collections.abc import Sequence
 
 import jax
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags, logging
 
-from aggpose_jax.errors import reports_user_errors
+from aggpose_jax import command_line
+from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import default_config, load_config
+from aggpose_jax.training.config import load_config
+from aggpose_jax.training.experiment import change
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: of the best AP, or the latest.")
 OUT = flags.DEFINE_string("out", None, "Folder for figures.json and results.json (COCO format); the run's by default.")
-CONFIG = config_flags.DEFINE_config_dict("config", default_config(), "Keys that replace those of the run.")
 
 
-def evaluate(workdir: pathlib.Path, overrides: dict, which: str) -> tuple[int, Evaluation]:
-    """Scores a checkpoint of a run, with keys of its configuration replaced.
+def evaluate(workdir: pathlib.Path, overrides: Sequence[str], which: str) -> tuple[int, Evaluation]:
+    """Scores a checkpoint of a run, with keys of its configuration replaced (KEY=VALUE).
 
     Returns:
       The step of the checkpoint and its evaluation.
     """
-    config = load_config(workdir / "config.json")
-    config.update_from_flattened_dict(overrides)
+    config = change(load_config(workdir / "config.json"), overrides)
     task = make_task(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
@@ -41,26 +41,27 @@ def evaluate(workdir: pathlib.Path, overrides: dict, which: str) -> tuple[int, E
 
 def write(evaluation: Evaluation, out: pathlib.Path) -> None:
     """Writes figures.json and results.json."""
-    out.mkdir(parents=True, exist_ok=True)
     figures = {"figures": evaluation.figures, "keypoints": evaluation.keypoints}
-    (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-    (out / "results.json").write_text(json.dumps(evaluation.results) + "\n")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
+        (out / "results.json").write_text(json.dumps(evaluation.results) + "\n")
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
 
 
-@reports_user_errors
 def main(_):
     """Prints the figures of a checkpoint and writes them with its results."""
     logging.set_verbosity(logging.WARNING)  # the libraries' own progress
     workdir = pathlib.Path(CHECKPOINT.value)
-    overrides = config_flags.get_override_values(flags.FLAGS["config"])
-    step, evaluation = evaluate(workdir, overrides, WHICH.value)
-    write(evaluation, pathlib.Path(OUT.value or workdir))
+    step, evaluation = evaluate(workdir, command_line.OVERRIDES.value, WHICH.value)
     print(table({f"step {step}": evaluation.figures}, FIGURES))
     rest = [name for name in evaluation.figures if name not in FIGURES]
     print(table({"": evaluation.figures}, rest))
     print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))
+    write(evaluation, pathlib.Path(OUT.value or workdir))
 
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("checkpoint")
-    app.run(main)
+    command_line.run(main)

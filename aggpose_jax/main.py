@@ -4,15 +4,15 @@ import os
 import pathlib
 import sys
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags, logging
 
-from aggpose_jax.errors import reports_user_errors
+from aggpose_jax import command_line
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import loop
+from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "Experiment: FILE or FILE:ARGUMENT.", lock_config=True)
+CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
 
 
@@ -26,13 +26,12 @@ def restart_with_huge_pages() -> None:
         os.execv(sys.executable, sys.orig_argv)
 
 
-@reports_user_errors
 def main(_):
     """Trains, then prints the figures of the trained network."""
     logging.set_verbosity(logging.WARNING)  # the libraries' own progress; ours is printed
-    experiment = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"]).replace(":", "_"))
-    workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / experiment.stem)
-    evaluations = loop.train(CONFIG.value, workdir)
+    config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+    workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
+    evaluations = loop.train(config, workdir)
     columns = [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]
     print(table({name: evaluation.figures for name, evaluation in evaluations.items()}, columns), flush=True)
     print(f"evaluate: python -m aggpose_jax.evaluate --checkpoint {workdir}")
@@ -40,5 +39,4 @@ def main(_):
 
 if __name__ == "__main__":
     restart_with_huge_pages()
-    flags.mark_flag_as_required("config")
-    app.run(main)
+    command_line.run(main)

@@ -6,7 +6,7 @@ The data directory holds annotations/person_keypoints_{train2017,val2017}.json, 
 detected boxes. The rate falls for the last time at epoch 240; the best checkpoint on val2017 is kept.
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -15,4 +15,4 @@ def get_config(arg: str = ""):
     config.detections = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     config.epochs = 500.0
     config.decay_epochs = (170.0, 200.0, 240.0)
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

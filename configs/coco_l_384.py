@@ -3,7 +3,7 @@
 python -m aggpose_jax.main --config configs/coco_l_384.py --config.data_dir=data/coco
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -15,4 +15,4 @@ def get_config(arg: str = ""):
     config.batch_size = 64
     config.epochs = 400.0
     config.decay_epochs = (210.0, 280.0, 350.0)
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

@@ -5,7 +5,7 @@ python -m aggpose_jax.main --config configs/coco_mit_b5.py --config.data_dir=dat
 The paper starts it from ImageNet-21K weights and trains 300 epochs; the epochs of decay are those of AggPose.
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -15,4 +15,4 @@ def get_config(arg: str = ""):
     config.detections = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     config.epochs = 300.0
     config.decay_epochs = (170.0, 200.0, 240.0)
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

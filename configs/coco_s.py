@@ -3,7 +3,7 @@
 python -m aggpose_jax.main --config configs/coco_s.py --config.data_dir=data/coco
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -13,4 +13,4 @@ def get_config(arg: str = ""):
     config.detections = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     config.epochs = 500.0
     config.decay_epochs = (170.0, 200.0, 240.0)
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

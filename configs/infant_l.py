@@ -8,7 +8,7 @@ The data directory holds annotations/person_keypoints_{train,val}.json, train/ a
 keypoints are others; everything else starts from the COCO run.
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -24,4 +24,4 @@ def get_config(arg: str = ""):
     config.epochs = 100.0
     config.learning_rate = 1e-4
     config.decay_epochs = (50.0, 80.0)
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

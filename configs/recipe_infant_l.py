@@ -14,6 +14,7 @@ The paper names the stages and gives no epochs or rates for those before the las
 of configs/coco_l.py and configs/infant_l.py.
 """
 
+from aggpose_jax.errors import UserError
 from aggpose_jax.training.config import default_config, shrink
 
 # stage: (epochs, learning rate, epochs of ×0.1, frozen parameters)
@@ -31,7 +32,7 @@ def get_config(arg: str = ""):
     words = arg.split(",") if arg else []
     stage = next((word for word in words if word != "debug"), "infant")
     if stage not in STAGES:
-        raise ValueError(f"recipe_infant_l: unknown stage {stage!r}; known are {', '.join(STAGES)}")
+        raise UserError(f":{stage} is unknown; the stages are {', '.join(STAGES)}")
     config = default_config()
     config.model.name = "mit_pose_b5" if stage == "mit" else "aggpose_l"
     config.epochs, config.learning_rate, config.decay_epochs, config.freeze = STAGES[stage]

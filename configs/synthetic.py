@@ -3,7 +3,7 @@
 python -m aggpose_jax.main --config configs/synthetic.py
 """
 
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.config import default_config, sized
 
 
 def get_config(arg: str = ""):
@@ -35,4 +35,4 @@ def get_config(arg: str = ""):
 
     config.eval_epochs = 4.0
     config.log_steps = 100
-    return shrink(config) if arg == "debug" else config
+    return sized(config, arg)

@@ -17,7 +17,7 @@ FLOORS = {  # room: rooms whose modules it may import, besides its own and error
     "inference": {"training", "estimation", "data", "pose", "models"},
     "program": {"inference", "training", "estimation", "data", "pose", "models"},
 }
-FREE = {"aggpose_jax", "aggpose_jax.errors"}
+FREE = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.command_line"}
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_ROOMS = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")

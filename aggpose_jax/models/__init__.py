@@ -1,5 +1,6 @@
 """The networks. The pose networks are images [B, H, W, 3], train → heatmaps [B, H/4, W/4, K]."""
 
+import dataclasses
 from typing import Any
 
 from flax import linen as nn
@@ -17,7 +18,11 @@ VARIANTS = {
 
 
 def build(name: str, **fields: Any) -> nn.Module:
-    """Returns the network `name` of VARIANTS; `fields` are its module's, and may replace widths and depths.
+    """Returns the network `name` of VARIANTS.
+
+    Args:
+      name: of the network.
+      fields: of its module, and may replace widths and depths; those that are of other modules are left out.
 
     Raises:
       UserError: for an unknown name.
@@ -25,4 +30,6 @@ def build(name: str, **fields: Any) -> nn.Module:
     if name not in VARIANTS:
         raise UserError(f"model.name: unknown network {name!r}; known are {', '.join(VARIANTS)}")
     module, widths, depths = VARIANTS[name]
+    own = {field.name for field in dataclasses.fields(module)}
+    fields = {name: value for name, value in fields.items() if name in own}
     return module(**{"widths": widths, "depths": depths, **fields})

@@ -3,17 +3,92 @@
 Values are the recipe of AggPose on COCO at 256×192 unless their comment says otherwise.
 """
 
+import difflib
 import json
 import pathlib
+import re
+import reprlib
+import textwrap
+from typing import Any
 
 import ml_collections
 
 from aggpose_jax.errors import UserError
 
+# What a resumed run may do differently. Every other key makes another experiment, which belongs in another workdir.
+CHANGEABLE = {
+    "how long": ("epochs", "steps", "patience"),
+    "where data lies": ("data_dir", "most_corrupt"),
+    "how it is computed": ("threads", "workers", "mesh.data", "mesh.fsdp", "model.remat", "model.unroll"),
+    "evaluation": (
+        "eval_split", "detections", "synthetic_eval", "eval_batch_size", "eval_epochs", "baselines", "flip_test",
+        "decoder", "blur_kernel", "blur_sigma", "nms_threshold", "soft_nms",
+    ),
+    "logging and checkpoints": ("log_steps", "checkpoint_steps"),
+}  # fmt: skip
 
-def default_config() -> ml_collections.ConfigDict:
+# What values make sense: names of CHOICES; no number is negative but mesh.data.
+CHOICES = {
+    "crop_convention": ("unbiased", "hrnet"),
+    "decoder": ("dark", "quarter", "argmax"),
+    "model.dtype": ("float32", "bfloat16", "float16"),
+    "model.fusion": ("released", "paper"),
+    "data": ("coco", "infant_pose", "coco_keypoints", "synthetic"),
+    "schedule": ("step", "cosine"),
+}
+POSITIVE = (
+    "sigma", "blur_kernel", "blur_sigma", "threads", "synthetic_train", "synthetic_eval", "batch_size", "accumulate",
+    "eval_batch_size", "eval_epochs", "log_steps", "checkpoint_steps", "adam_epsilon",
+)  # fmt: skip
+AT_MOST_ONE = (
+    "color_jitter", "augmentation.half_body", "augmentation.rotation_probability", "augmentation.flip",
+    "augmentation.cutout", "model.drop_path", "average_decay", "betas", "layer_decay", "most_corrupt",
+)  # fmt: skip
+OF_TWO = ("input_size", "betas")
+PATTERNS = ("decay", "freeze")
+_WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
+
+
+class Config(ml_collections.ConfigDict):
+    """A ConfigDict that answers an unknown key and a value of another type with a UserError."""
+
+    def __setitem__(self, key: str, value: Any):
+        if self.is_locked:
+            if key not in self:
+                raise UserError(self.unknown(key))
+            value = _of_type(key, value, self[key])
+        super().__setitem__(key, value)
+
+    def unknown(self, key: str) -> str:
+        """The message that there is no such key."""
+        (nearest,) = difflib.get_close_matches(key, self.keys(), n=1, cutoff=0)
+        return f"{key}: no such key; the nearest is {nearest}"
+
+    def flat(self) -> dict[str, Any]:
+        """Values by dotted key."""
+        flat = {}
+        for key, value in self.items():
+            inner = value.flat() if isinstance(value, Config) else None
+            flat |= {key: value} if inner is None else {f"{key}.{name}": v for name, v in inner.items()}
+        return flat
+
+
+def _of_type(key: str, value: Any, old: Any) -> Any:
+    """The value, if it can replace the old one."""
+    if isinstance(old, Config):
+        raise UserError(f"{key}: has keys of its own; set one of them, such as {key}.{next(iter(old))}")
+    if isinstance(old, float) and type(value) is int:
+        return float(value)
+    if isinstance(old, tuple) and isinstance(value, list | tuple):
+        return tuple(_of_type(key, one, old[0]) for one in value) if old else tuple(value)
+    if type(value) is not type(old):
+        raise UserError(f"{key}: {value!r} is not {_WORDS[type(old)]}; give one, such as {old!r}")
+    return value
+
+
+def default_config() -> Config:
     """A new configuration; its keys are locked, so an experiment cannot invent one."""
-    config = ml_collections.ConfigDict()
+    config = Config()
     config.task = "pose"
     config.seed = 0
 
@@ -27,7 +102,8 @@ def default_config() -> ml_collections.ConfigDict:
     config.blur_sigma = 2.0
 
     # The network: `name` of models.VARIANTS, the rest are fields of its module.
-    config.model = ml_collections.ConfigDict({"name": "aggpose_l", "drop_path": 0.1, "dtype": "float32"})
+    config.model = Config({"name": "aggpose_l", "drop_path": 0.1, "dtype": "float32"})
+    config.model.fusion = "released"  # or "paper"; of AggPose
     config.model.remat = False
     config.model.unroll = 0  # blocks in one iteration of a stage's loop; 0 is what suits the platform
     config.init_from = ""  # run or weight file whose parameters are the start; a head of another K stays new
@@ -45,7 +121,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.most_corrupt = 0.01  # share of the training images that may be unreadable; above it a run stops
     config.workers = 0  # processes with so many threads each; 0 is none beside the training one
 
-    config.augmentation = ml_collections.ConfigDict()  # fields of transforms.Augmentation, and
+    config.augmentation = Config()  # fields of transforms.Augmentation, and
     config.augmentation.half_body = 0.3
     config.augmentation.half_body_min_labelled = 8
     config.augmentation.scale = 0.35
@@ -73,7 +149,7 @@ def default_config() -> ml_collections.ConfigDict:
     config.hardest_keypoints = 0  # so many of each crop count in the loss (OHKM); 0 counts all
     config.clip_norm = 0.0  # of the whole gradient; 0 does not clip
     config.average_decay = 0.0  # of the moving average of parameters that is evaluated; 0 keeps none
-    config.mesh = ml_collections.ConfigDict({"data": -1, "fsdp": 1})  # devices; -1 takes the rest
+    config.mesh = Config({"data": -1, "fsdp": 1})  # devices; -1 takes the rest
 
     # Evaluation, logging, checkpoints.
     config.flip_test = True
@@ -88,10 +164,9 @@ def default_config() -> ml_collections.ConfigDict:
     return config.lock()
 
 
-def shrink(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def shrink(config: Config) -> Config:
     """The `:debug` form of an experiment: a tiny network and a few steps, the rest as it is."""
-    with config.unlocked():
-        config.model.name = config.model.name.rsplit("_", 1)[0] + "_tiny"
+    config.model.name = config.model.name.rsplit("_", 1)[0] + "_tiny"
     config.input_size = (128, 96)
     config.batch_size, config.eval_batch_size = 8, 8
     config.steps, config.log_steps, config.checkpoint_steps = 20, 5, 10
@@ -99,20 +174,68 @@ def shrink(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     return config
 
 
-def save_config(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+def sized(config: Config, argument: str) -> Config:
+    """The form of an experiment that the argument of its get_config names: "" as it is, "debug" shrunk."""
+    if argument not in ("", "debug"):
+        raise UserError(f":{argument} is unknown; an experiment has no argument but :debug")
+    return shrink(config) if argument else config
+
+
+def describe(config: Config) -> str:
+    """Every key and its value as text, those first that differ from the defaults."""
+    default, mine = default_config().flat(), config.flat()
+    own = [key for key, value in mine.items() if value != default.get(key)]
+    rest = [key for key in mine if key not in own]
+    return "\n".join(
+        textwrap.fill(", ".join(f"{key}={reprlib.repr(mine[key])}" for key in keys), 120, initial_indent=f"{title}: ")
+        for title, keys in (("configuration", own), ("by default", rest))
+    )
+
+
+def check(config: Config) -> None:
+    """Raises a UserError for a value that makes no sense by itself."""
+    for key, value in config.flat().items():
+        if key in CHOICES and value not in CHOICES[key]:
+            raise UserError(f"{key}: {value!r} is unknown; known are {', '.join(CHOICES[key])}")
+        if key in OF_TWO and len(value) != 2:
+            raise UserError(f"{key}: {value} are not two numbers; give two")
+        for one in value if isinstance(value, tuple) else (value,):
+            _check_one(key, one)
+
+
+def _check_one(key: str, value: Any) -> None:
+    if key in PATTERNS:
+        try:
+            re.compile(value)
+        except (re.error, TypeError) as error:
+            raise UserError(f"{key}: {value!r} is no regular expression ({error}); mend it") from None
+    elif isinstance(value, int | float):
+        if value < 0 and key != "mesh.data":
+            raise UserError(f"{key}: {value} is negative; give 0 or more")
+        if value == 0 and key in POSITIVE:
+            raise UserError(f"{key}: is 0; give more")
+        if value > 1 and key in AT_MOST_ONE:
+            raise UserError(f"{key}: {value} is more than 1; give a share of 1")
+
+
+def save_config(config: Config, path: pathlib.Path) -> None:
     """Writes a configuration as JSON."""
     path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
 
 
-def load_config(path: pathlib.Path) -> ml_collections.ConfigDict:
-    """Reads what `save_config` wrote.
+def load_config(path: pathlib.Path) -> Config:
+    """Reads what `save_config` wrote; a key that was not known then has its default.
 
     Raises:
-      UserError: if there is no such file.
+      UserError: there is no such file, or it is no configuration.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; a run's folder holds config.json and checkpoints/")
-    config = ml_collections.ConfigDict(default_config(), convert_dict=True)
+    try:
+        stored = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a run's folder holds config.json and checkpoints/") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a configuration ({error})") from None
+    config = default_config()
     with config.unlocked():
-        config.update(json.loads(path.read_text()))
+        config.update(stored)
     return config

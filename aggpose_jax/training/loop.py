@@ -11,7 +11,8 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.keypoints import read_keypoint_set
 from aggpose_jax.training import checkpoint, corrupt, sharding
-from aggpose_jax.training.config import save_config
+from aggpose_jax.training.config import describe
+from aggpose_jax.training.experiment import open_workdir
 from aggpose_jax.training.finite import FiniteWatch
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
@@ -37,8 +38,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
         )
     task = make_task(config)
     trainer = Trainer(task, config, mesh)
-    workdir.mkdir(parents=True, exist_ok=True)
-    save_config(config, workdir / "config.json")
+    task.describe()  # reads the data, which may be wrong, before anything is written
+    open_workdir(workdir, config)
     reporter = Reporter(workdir)
     _describe(trainer, workdir, reporter)
     with checkpoint.open_manager(workdir) as manager:
@@ -57,6 +58,7 @@ def _describe(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> No
     """Says what is about to happen."""
     config, params = trainer.config, trainer.shapes.params
     reporter.text("config", f"```\n{config}\n```")
+    reporter.say(describe(config))
     reporter.say(f"{jax.device_count()} {jax.devices()[0].device_kind} devices as {dict(trainer.mesh.shape)}")
     reporter.say(trainer.task.describe())
     decayed, frozen = paths_matching(params, config.decay), paths_matching(params, config.freeze)

@@ -196,5 +196,11 @@ TASKS = {"pose": PoseTask}
 
 
 def make_task(config: ml_collections.ConfigDict) -> PoseTask:
-    """The task that a configuration names."""
+    """The task that a configuration names.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    if config.task not in TASKS:
+        raise UserError(f"task: {config.task!r} is unknown; known are {', '.join(TASKS)}")
     return TASKS[config.task](config)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 
 import ml_collections
 import pytest
@@ -10,8 +11,22 @@ from flax.traverse_util import flatten_dict
 from trees import blank
 
 from aggpose_jax import models
+from aggpose_jax.data.tfds import BUILDERS
 from aggpose_jax.errors import UserError
-from aggpose_jax.training.config import default_config, load_config, save_config
+from aggpose_jax.pose import geometry
+from aggpose_jax.training.config import (
+    AT_MOST_ONE,
+    CHANGEABLE,
+    CHOICES,
+    OF_TWO,
+    PATTERNS,
+    POSITIVE,
+    check,
+    default_config,
+    describe,
+    load_config,
+    save_config,
+)
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.tasks import make_task
 
@@ -76,7 +91,7 @@ def test_stages_of_the_recipe():
         "coco": set(),
         "infant": set(),
     }
-    with pytest.raises(ValueError, match="unknown stage 'levels'; known are mit, join"):
+    with pytest.raises(UserError, match=":levels is unknown; the stages are mit, join"):
         experiment("recipe_infant_l", "levels")
 
 
@@ -88,10 +103,95 @@ def frozen_modules(config: ml_collections.ConfigDict) -> set[str]:
 
 def test_an_experiment_cannot_invent_a_key():
     config = default_config()
-    with pytest.raises(AttributeError):
+    with pytest.raises(UserError, match="learning_rat: no such key; the nearest is learning_rate"):
         config.learning_rat = 1.0
-    with pytest.raises(AttributeError):
-        config.model.widths_ = ()
+    with pytest.raises(UserError, match="nam: no such key; the nearest is name"):
+        config.model.nam = "aggpose_s"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("batch_size", "8", "batch_size: '8' is not a whole number; give one, such as 128"),
+        ("batch_size", 8.0, "batch_size: 8.0 is not a whole number"),
+        ("batch_size", True, "batch_size: True is not a whole number"),
+        ("learning_rate", "fast", "learning_rate: 'fast' is not a number; give one, such as 0.001"),
+        ("flip_test", 1, "flip_test: 1 is not True or False"),
+        ("data_dir", None, "data_dir: None is not text; give one, such as 'data/coco'"),
+        ("freeze", "head/.*", "freeze: 'head/.*' is not a tuple"),
+        ("input_size", (64, "48"), "input_size: '48' is not a whole number; give one, such as 256"),
+        ("model", {"name": "aggpose_s"}, "model: has keys of its own; set one of them, such as model."),
+    ],
+)
+def test_a_value_of_another_type_is_told_the_right_one(key, value, message):
+    config = default_config()
+    with pytest.raises(UserError, match=re.escape(message)):
+        config[key] = value
+    assert config.to_dict() == default_config().to_dict()
+
+
+def test_whole_numbers_and_lists_become_what_the_key_holds():
+    config = default_config()
+    config.sigma, config.decay_epochs, config.input_size = 3, [1, 2], [64, 32]
+    assert (config.sigma, config.decay_epochs, config.input_size) == (3.0, (1.0, 2.0), (64, 32))
+    assert [type(x) for x in (config.sigma, config.decay_epochs[0])] == [float, float]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("decoder", "dork", "decoder: 'dork' is unknown; known are dark, quarter, argmax"),
+        ("crop_convention", "biased", "known are unbiased, hrnet"),
+        ("data", "imagenet", "known are coco, infant_pose, coco_keypoints, synthetic"),
+        ("schedule", "", "schedule: '' is unknown; known are step, cosine"),
+        ("model.dtype", "float", "model.dtype: 'float' is unknown; known are float32, bfloat16"),
+        ("model.fusion", "none", "known are released, paper"),
+        ("batch_size", -8, "batch_size: -8 is negative"),
+        ("batch_size", 0, "batch_size: is 0; give more"),
+        ("decay_epochs", (1.0, -2.0), "decay_epochs: -2.0 is negative"),
+        ("color_jitter", 1.5, "color_jitter: 1.5 is more than 1"),
+        ("betas", (0.9,), "betas: (0.9,) are not two numbers"),
+        ("freeze", ("head/(",), "freeze: 'head/(' is no regular expression"),
+    ],
+)
+def test_a_value_without_sense(key, value, message):
+    config = default_config()
+    *group, last = key.split(".")
+    (config[group[0]] if group else config)[last] = value
+    with pytest.raises(UserError, match=re.escape(message)):
+        check(config)
+
+
+def test_what_is_known_is_what_there_is():
+    assert CHOICES["crop_convention"] == geometry.CONVENTIONS
+    assert set(CHOICES["data"]) == {"coco", "synthetic", *BUILDERS}
+    assert set(default_config().flat()) > {key for keys in CHANGEABLE.values() for key in keys}
+    assert set(default_config().flat()) > {*CHOICES, *POSITIVE, *AT_MOST_ONE, *OF_TWO, *PATTERNS}
+
+
+def test_no_task_or_network_of_a_name():
+    config = default_config()
+    config.task = "poses"
+    with pytest.raises(UserError, match="task: 'poses' is unknown; known are pose"):
+        make_task(config)
+    config.task, config.model.name = "pose", "aggpose_xl"
+    with pytest.raises(UserError, match=r"model\.name: unknown network 'aggpose_xl'; known are aggpose_l"):
+        make_task(config)
+
+
+def test_the_fusion_of_the_paper():
+    config = experiment("infant_s", "debug")
+    config.model.fusion = "paper"
+    assert make_task(config).model.fusion == "paper"
+
+
+def test_the_description_has_every_key_and_begins_with_what_is_set():
+    config = default_config()
+    config.seed, config.model.drop_path = 7, 0.25
+    own, rest = describe(config).split("\nby default: ")
+    assert own == "configuration: model.drop_path=0.25, seed=7"
+    assert "betas=(0.9, 0.999), " in rest.replace("\n", " ")
+    assert all(re.search(rf"\b{re.escape(key)}=", own + " " + rest) for key in config.flat())
 
 
 def test_each_default_is_its_own():
@@ -109,7 +209,7 @@ def test_a_loaded_configuration_has_the_types_of_the_default(tmp_path):
     assert loaded.freeze == ("stage1_.*", "head/.*")
     assert loaded.model.drop_path == 0.3
     assert loaded.is_locked
-    with pytest.raises(AttributeError):
+    with pytest.raises(UserError, match="nonsense: no such key"):
         loaded.nonsense = 1
 
 
@@ -123,6 +223,9 @@ def test_a_key_that_a_run_did_not_know_has_its_default(tmp_path):
 
 def test_no_configuration_to_load(tmp_path):
     with pytest.raises(UserError, match=r"config\.json: no such file"):
+        load_config(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config\.json: cannot be read as a configuration"):
         load_config(tmp_path / "config.json")
 
 
