@@ -6,7 +6,7 @@ import pathlib
 
 from tqdm import tqdm
 
-from aggpose_jax.data import export
+from aggpose_jax.data import files
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
 from aggpose_jax.data.tfds import BUILDERS, build
@@ -18,12 +18,12 @@ FPS = 30
 
 def synthetic(arguments: argparse.Namespace) -> None:
     """Synthetic infants as a COCO directory of 21 keypoints, and as videos with the truth of every frame."""
-    out = export.new_folder(arguments.out)
+    out = files.new_folder(arguments.out)
     counts = {name: round(share * arguments.images) for name, share in SHARES.items()}
     # Val and test are infants of which training sees no sheet, skin, cloth or proportion, each with its own seed.
     for seed, (name, count) in enumerate(counts.items()):
         source = SyntheticInfants(count, split="train" if name == "train" else "test", seed=seed)
-        export.write_coco(source, out, name, threads=os.cpu_count() or 1)
+        files.write_coco(source, out, name, threads=os.cpu_count() or 1)
     if arguments.videos:
         _write_videos(SyntheticMovement(arguments.videos, arguments.frames, fps=FPS), arguments, out)
     print(f"{out}: {counts} images, {arguments.videos} videos")
@@ -35,8 +35,8 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
     for video in tqdm(range(arguments.videos), unit="video"):
         first = video * arguments.frames
         frames = (source[first + frame]["image"] for frame in range(arguments.frames))
-        export.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
-    export.write_json(source.ground_truth(), out / "annotations" / "person_keypoints_videos.json")
+        files.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
+    files.write_json(source.ground_truth(), out / "annotations" / "person_keypoints_videos.json")
 
 
 def split(arguments: argparse.Namespace) -> None:

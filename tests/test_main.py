@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from programs import ROOT, SMALL, run, start
 
-from aggpose_jax.data import export
+from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 
@@ -135,7 +135,7 @@ def test_a_users_own_keypoint_set_is_learned(tmp_path):
     file = ROOT / "configs" / "keypoints" / "lsp_14.json"
     keypoint_set = find_keypoint_set(str(file))
     for seed, (split, count) in enumerate({"train": 1000, "val": 100}.items()):
-        export.write_coco(PartOfInfants(count, seed, keypoint_set), tmp_path / "data", split)
+        files.write_coco(PartOfInfants(count, seed, keypoint_set), tmp_path / "data", split)
     ended = run(
         "main",
         *("--config=configs/synthetic.py", "--config.data=coco", f"--config.data_dir={tmp_path / 'data'}"),

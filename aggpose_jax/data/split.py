@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aggpose_jax.data.coco import read_annotations
-from aggpose_jax.data.export import new_folder, write_json
+from aggpose_jax.data.files import new_folder, write_json
 from aggpose_jax.errors import UserError
 
 

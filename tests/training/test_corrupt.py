@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from aggpose_jax.data import export
+from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import corrupt
@@ -28,7 +28,7 @@ def task_of(directory: pathlib.Path) -> PoseTask:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     directory = tmp_path_factory.mktemp("clean")
-    export.write_coco(SyntheticInfants(RECORDS), directory, "train")
+    files.write_coco(SyntheticInfants(RECORDS), directory, "train")
     return directory
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from aggpose_jax.data.coco import read_annotations
-from aggpose_jax.data.export import write_json
+from aggpose_jax.data.files import write_json
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
 ANNOTATIONS = "person_keypoints_{split}.json"
