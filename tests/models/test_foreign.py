@@ -28,7 +28,7 @@ def shape_tree(parameters: dict) -> dict:
     return jax.tree.map(np.shape, parameters)
 
 
-@pytest.mark.parametrize("name", models.VARIANTS)
+@pytest.mark.parametrize("name", [name for name in models.VARIANTS if not name.startswith("mae_")])
 def test_every_network_is_recognised_with_its_keypoints(name):
     assert shape_tree(read_tensors(tensors_of(name, 14))) == shape_tree(blank(name, 14))
 

@@ -67,7 +67,7 @@ def test_what_is_written_is_read_bit_for_bit(suffix, tmp_path):
 
 @pytest.mark.extras
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models.VARIANTS)
+@pytest.mark.parametrize("name", [name for name in models.VARIANTS if not name.startswith("mae_")])
 def test_every_network_survives_a_file_of_pytorch(name, torch, tmp_path):
     """jax → torch → jax and torch → jax → torch, of random finite bits."""
     model, rng = models.build(name, keypoints=17), np.random.default_rng(0)
