@@ -11,9 +11,11 @@ from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import loop
 from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
+from aggpose_jax.training.seeds import parse_seeds, train_seeds
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
+SEEDS = flags.DEFINE_list("seeds", None, "Such as 0,1,2: trains each in WORKDIR/seed_N, prints mean and deviation.")
 
 
 def restart_with_huge_pages() -> None:
@@ -31,9 +33,13 @@ def main(_):
     logging.set_verbosity(logging.WARNING)  # the libraries' own progress; ours is printed
     config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
     workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
-    evaluations = loop.train(config, workdir)
-    columns = [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]
-    print(table({name: evaluation.figures for name, evaluation in evaluations.items()}, columns), flush=True)
+    if SEEDS.value is None:
+        rows = {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}
+    else:
+        seeds = parse_seeds(SEEDS.value)
+        rows = train_seeds(config, workdir, seeds)
+        workdir = workdir / f"seed_{seeds[0]}"
+    print(table(rows, [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]), flush=True)
     print(f"evaluate: python -m aggpose_jax.evaluate --checkpoint {workdir}")
 
 

@@ -90,7 +90,7 @@ def default_config() -> Config:
     """A new configuration; its keys are locked, so an experiment cannot invent one."""
     config = Config()
     config.task = "pose"
-    config.seed = 0
+    config.seed = 0  # of new parameters and of everything drawn in training; the data stays the same
 
     # The pose: which keypoints, and how they are written as heatmaps and read back.
     config.keypoint_set = "coco_17"  # or "infant_21", or a file such as configs/keypoints/lsp_14.json

@@ -68,7 +68,7 @@ class PoseTask:
         """Records to train on."""
         c = self.config
         if c.data == "synthetic":
-            return pipeline.Remembered(SyntheticInfants(c.synthetic_train, split="train", seed=c.seed))
+            return pipeline.Remembered(SyntheticInfants(c.synthetic_train, split="train"))
         return self._read_source(c.train_split)
 
     @functools.cached_property
@@ -76,7 +76,7 @@ class PoseTask:
         """Records to evaluate, with the ground truth of their split."""
         c = self.config
         if c.data == "synthetic":
-            return pipeline.Remembered(SyntheticInfants(c.synthetic_eval, split="test", seed=c.seed))
+            return pipeline.Remembered(SyntheticInfants(c.synthetic_eval, split="test"))
         return self._read_source(c.eval_split, pathlib.Path(c.data_dir) / c.detections if c.detections else None)
 
     def _read_source(self, split: str, detections: pathlib.Path | None = None) -> CocoKeypoints:
