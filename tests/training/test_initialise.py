@@ -95,7 +95,9 @@ def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, messag
 def test_another_variant_says_which_fits(tmp_path, mesh):
     source = tmp_path / "s.safetensors"
     weight_files.write(source, write_tensors(models.build("aggpose_s", keypoints=17), blank("aggpose_s")))
-    with pytest.raises(UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2, not this network: "):
+    with pytest.raises(
+        UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2 and mae_b2, not this network: "
+    ):
         initial_params(source, shapes("aggpose_l"), no_new_parameters, mesh)
 
 
