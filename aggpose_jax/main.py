@@ -30,7 +30,7 @@ def restart_with_huge_pages() -> None:
 
 def main(_):
     """Trains, then prints the figures of the trained network."""
-    logging.set_verbosity(logging.WARNING)  # the libraries' own progress; ours is printed
+    logging.set_verbosity(logging.ERROR)  # the libraries' own progress; ours is printed
     config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
     workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
     if SEEDS.value is None:
@@ -40,7 +40,11 @@ def main(_):
         rows = train_seeds(config, workdir, seeds)
         workdir = workdir / f"seed_{seeds[0]}"
     print(table(rows, [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]), flush=True)
-    print(f"evaluate: python -m aggpose_jax.evaluate --checkpoint {workdir}")
+    print(
+        f"go on     the same command; with --config.steps=N until step N\n"
+        f"evaluate  python -m aggpose_jax.evaluate --checkpoint {workdir}\n"
+        f"export    python -m aggpose_jax.convert to-torch weights.safetensors --checkpoint {workdir}"
+    )
 
 
 if __name__ == "__main__":
