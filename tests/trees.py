@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
 from aggpose_jax import models
 
@@ -12,7 +13,11 @@ from aggpose_jax import models
 @functools.cache
 def shapes(name: str, keypoints: int = 17) -> dict:
     """The shapes of a network's parameters."""
-    model = models.build(name, keypoints=keypoints)
+    return shapes_of(models.build(name, keypoints=keypoints))
+
+
+def shapes_of(model: nn.Module) -> dict:
+    """The shapes of a module's parameters."""
     return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
 
 
@@ -26,4 +31,9 @@ def numbered(name: str, keypoints: int = 17, start: int = 0) -> dict:
 
 def blank(name: str, keypoints: int = 17) -> dict:
     """Zeros that take no memory."""
-    return jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), shapes(name, keypoints))
+    return zeros(shapes(name, keypoints))
+
+
+def zeros(like: dict) -> dict:
+    """Zeros of these shapes that take no memory."""
+    return jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), like)

@@ -106,9 +106,9 @@ def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch raises many types for damaged files, and names none of them
         raise UserError(f"{path}: {_why_not_loaded(str(error))}") from None
-    state = content.get(WRAPPER, content) if isinstance(content, Mapping) else {}
-    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors or len(tensors) < len(state):
+    state = content.get(WRAPPER, content) if isinstance(content, Mapping) else None
+    tensors = state if isinstance(state, Mapping) else {}
+    if not tensors or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in tensors.items()):
         raise UserError(
             f"{path}: not a state dict, nor one below {WRAPPER!r}; save model.state_dict() and nothing else"
         )

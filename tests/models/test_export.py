@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from trees import shapes
+from trees import shapes, shapes_of
 
 from aggpose_jax import models
 from aggpose_jax.errors import UserError
@@ -22,9 +22,8 @@ def network():
     """A network with two blocks in a stage, whose parameters all matter; and its heatmaps by number of images."""
     depths = ((2, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
     model = models.build("aggpose_tiny", keypoints=3, depths=depths)
-    like = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))["params"]
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda a: (rng.standard_normal(a.shape) / 4).astype(np.float32), like)
+    params = jax.tree.map(lambda a: (rng.standard_normal(a.shape) / 4).astype(np.float32), shapes_of(model))
     heatmaps = jax.jit(lambda images: model.apply({"params": params}, images.transpose(0, 2, 3, 1)))
     images = {n: rng.standard_normal((n, 3, *SIZE)).astype(np.float32) for n in (1, 3)}
     return model, params, {n: (image, np.asarray(heatmaps(image)).transpose(0, 3, 1, 2)) for n, image in images.items()}

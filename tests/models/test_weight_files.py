@@ -146,7 +146,9 @@ def test_a_pickle_that_would_run_code_does_not(torch, tmp_path):
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("content", [{}, {"epoch": 3}, {"a": "text"}, [1, 2], {"state_dict": {"a": 1}}])
+@pytest.mark.parametrize(
+    "content", [{}, {"epoch": 3}, {"a": "text"}, [1, 2], {"state_dict": {"a": 1}}, {"state_dict": 3}]
+)
 def test_pytorch_files_without_a_state_dict(content, torch, tmp_path):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(UserError, match="not a state dict, nor one below 'state_dict'"):

@@ -1,0 +1,125 @@
+"""The program convert from outside: weights in, out, and compared with reference vectors."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from programs import SMALL, run
+from reference import REFERENCE, named_weight
+from trees import blank, shapes_of, zeros
+
+from aggpose_jax import models
+from aggpose_jax.models import weight_files
+from aggpose_jax.models.foreign import write_tensors
+from aggpose_jax.training.config import load_config
+
+TINY = """
+from aggpose_jax.training.config import default_config
+
+def get_config():
+    config = default_config()
+    config.keypoint_set = "infant_21"
+    with config.unlocked():
+        config.model.update(name="aggpose_tiny", depths=((2, 2, 2, 2), (2, 2, 2), (3, 2), (2,)))
+    return config
+"""
+DEBUG = "--config=configs/synthetic.py:debug"  # AggPose tiny, 21 keypoints
+
+
+def named_tensors(model, parameters) -> dict[str, np.ndarray]:
+    return {name: named_weight(name, tensor.shape) for name, tensor in write_tensors(model, parameters).items()}
+
+
+def tiny_tensors(keypoints: int) -> dict[str, np.ndarray]:
+    name = "aggpose_tiny"
+    return named_tensors(models.build(name, keypoints=keypoints), blank(name, keypoints))
+
+
+def error(ended) -> str:
+    """The one line of a program that ended with a mistake of the user."""
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    *_, last = ended.stderr.strip().splitlines()
+    assert last.startswith("error: ")
+    return last
+
+
+def test_weights_come_in_and_go_out_bit_for_bit(tmp_path):
+    tensors = tiny_tensors(21)
+    given, workdir, back = tmp_path / "given.safetensors", tmp_path / "run", tmp_path / "back.safetensors"
+    weight_files.write(given, tensors)
+    came_in = run("convert", "from-torch", str(given), DEBUG, f"--workdir={workdir}")
+    assert came_in.returncode == 0, came_in.stderr
+    assert "40 modules those of their names 1,015,557" in " ".join(came_in.stdout.split())
+    assert load_config(workdir / "config.json").model.name == "aggpose_tiny"
+    went_out = run("convert", "to-torch", f"--checkpoint={workdir}", str(back))
+    assert went_out.returncode == 0, went_out.stderr
+    again = weight_files.read(back)
+    assert again.keys() == tensors.keys()
+    assert all(again[name].tobytes() == tensor.tobytes() for name, tensor in tensors.items())
+
+    assert f"{workdir}: holds a run already" in error(
+        run("convert", "from-torch", str(given), DEBUG, f"--workdir={workdir}")
+    )
+
+
+def test_mistakes_are_one_line(tmp_path):
+    weight_files.write(tmp_path / "coco.safetensors", tiny_tensors(17))
+    arguments = ("convert", "from-torch", str(tmp_path / "coco.safetensors"), DEBUG)
+    assert "from-torch needs --workdir" in error(run(*arguments))
+    other_head = error(run(*arguments, f"--workdir={tmp_path / 'run'}"))
+    assert "coco.safetensors: finds 17 keypoints where keypoint_set has 21" in other_head
+    assert not (tmp_path / "run").exists()
+
+
+def write_case(folder: pathlib.Path, name: str) -> tuple[dict[str, np.ndarray], str]:
+    """Images and heatmaps of a reference file as .npy; its weights, and the configuration of its network."""
+    with np.load(REFERENCE / f"aggpose_{name}.npz") as reference:
+        images = (
+            reference["image_nchw"] if name == "tiny" else np.random.default_rng(7).standard_normal((1, 3, 256, 192))
+        )
+        np.save(folder / "images.npy", images.astype(np.float32))
+        np.save(folder / "heatmaps.npy", reference["heatmaps_nchw"])
+        keypoints, first = int(reference["num_joints"]), [int(depth) for depth in reference["depths"]]
+    depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
+    model = models.build(f"aggpose_{name}", keypoints=keypoints, depths=depths)
+    config = {"s": "configs/coco_s.py", "l": "configs/infant_l.py", "tiny": str(folder / "tiny.py")}[name]
+    (folder / "tiny.py").write_text(TINY)
+    return named_tensors(model, zeros(shapes_of(model))), config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tiny", "s", "l"])
+def test_reference_weights_pass_the_check_and_one_weight_one_percent_off_does_not(name, tmp_path):
+    tensors, config = write_case(tmp_path, name)
+    case = (f"--config={config}", f"--input={tmp_path / 'images.npy'}", f"--expect={tmp_path / 'heatmaps.npy'}")
+    weight_files.write(tmp_path / "right.safetensors", tensors)
+    passed = run("convert", "check", str(tmp_path / "right.safetensors"), *case)
+    assert passed.returncode == 0, passed.stderr
+    assert float(passed.stdout.split()[1].rstrip(",")) <= 1e-5
+
+    bias = tensors["final_layer.fc2.bias"]
+    bias[np.abs(bias).argmax()] *= 1.01
+    weight_files.write(tmp_path / "wrong.safetensors", tensors)
+    assert "more than the tolerance 1e-05" in error(run("convert", "check", str(tmp_path / "wrong.safetensors"), *case))
+
+
+@pytest.mark.slow
+def test_a_trained_network_scores_the_same_after_a_way_out_and_in(tmp_path):
+    first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "weights.safetensors"
+    for arguments in (
+        ("main", DEBUG, *SMALL, "--config.baselines=False", f"--workdir={first}"),
+        ("convert", "to-torch", str(file), f"--checkpoint={first}"),
+        ("convert", "from-torch", str(file), DEBUG, *SMALL, f"--workdir={second}"),
+        ("evaluate", f"--checkpoint={first}"),
+        ("evaluate", f"--checkpoint={second}"),
+    ):
+        ended = run(*arguments)
+        assert ended.returncode == 0, ended.stderr
+    figures = [json.loads((workdir / "figures.json").read_text()) for workdir in (first, second)]
+    assert figures[0] == figures[1]
+    assert figures[0]["figures"]["OKS_p50"] > 0
+
+    resumed = error(run("main", DEBUG, *SMALL, f"--workdir={second}"))
+    assert "holds converted weights, no training to go on with" in resumed

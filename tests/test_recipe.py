@@ -1,0 +1,68 @@
+"""The staged recipe from start to end, killed in its third stage and started again."""
+
+import os
+import signal
+import subprocess
+import time
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from programs import ROOT, SMALL, environment
+
+from aggpose_jax.models.transplant import transplant
+from aggpose_jax.training import sharding
+from aggpose_jax.training.config import load_config
+from aggpose_jax.training.initialise import load_run
+from aggpose_jax.training.optimizer import paths_matching
+
+STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")
+OPTIONS = (*SMALL, "--config.checkpoint_steps=2", "--config.steps=12")
+
+
+def start_recipe(workdir) -> subprocess.Popen:
+    command = ["launch/recipe_infant_l.sh", str(workdir), ":debug", *OPTIONS]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def parameters(workdir) -> dict:
+    return jax.tree.map(np.asarray, load_run(workdir, sharding.make_mesh(-1, 1)))
+
+
+def flat(tree: dict) -> dict:
+    return flatten_dict(tree, sep="/")
+
+
+@pytest.mark.slow
+def test_every_stage_trains_what_it_says_and_a_killed_recipe_goes_on(tmp_path):
+    recipe = start_recipe(tmp_path)
+    third = tmp_path / "level1"
+    while not any(path.name.isdigit() for path in third.glob("checkpoints/*")):
+        assert recipe.poll() is None, recipe.communicate()[0]
+        time.sleep(0.1)  # leaves the processors to the recipe
+    os.killpg(recipe.pid, signal.SIGKILL)
+    recipe.communicate()
+    finished = [stage for stage in STAGES if (tmp_path / stage / "finished").exists()]
+    assert finished == ["mit", "join"]
+
+    recipe = start_recipe(tmp_path)
+    said, _ = recipe.communicate()
+    assert recipe.returncode == 0, said
+    assert [line.split()[1].rstrip(",") for line in said.splitlines() if line.startswith("== ")] == list(STAGES[2:])
+    assert said.count("going on from the checkpoint of step") == 1
+
+    before = parameters(tmp_path / "mit")
+    for stage in STAGES[1:]:
+        after, config = parameters(tmp_path / stage), load_config(tmp_path / stage / "config.json")
+        assert config.init_from == str(tmp_path / STAGES[STAGES.index(stage) - 1])
+        start, account = transplant(after, before)  # what is new in a stage is compared with itself, and left out
+        frozen = flat(paths_matching(after, config.freeze))
+        assert any(frozen.values()) == (stage == "join" or stage.startswith("level"))
+        for path, leaf in flat(after).items():
+            if account.origins[path]:
+                assert (leaf.tobytes() == flat(start)[path].tobytes()) == frozen[path], (stage, path)
+        before = after
