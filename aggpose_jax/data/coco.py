@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aggpose_jax.data.images import ImageError, read_image
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
@@ -89,8 +90,18 @@ class CocoKeypoints:
 
     def file_name(self, number: int) -> str:
         """Where the image of the record with this id lies, below the directory."""
-        (row,) = np.flatnonzero(self._persons.id == number)
-        return f"{self._split}/{self._images[self._persons.image[row]]['file_name']}"
+        return f"{self._split}/{self._images[self._persons.image[self._row(number)]]['file_name']}"
+
+    def fault(self, number: int) -> str:
+        """What keeps the image of the record with this id from being read."""
+        try:
+            read_image(self[self._row(number)]["image"])
+        except ImageError as error:
+            return str(error)
+        return f"{self.file_name(number)} could be read at the second attempt"
+
+    def _row(self, number: int) -> int:
+        return int(np.flatnonzero(self._persons.id == number)[0])
 
     def _image(self, index: int) -> str:
         """Where the image of this place in the file is."""

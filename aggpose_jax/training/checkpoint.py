@@ -45,7 +45,13 @@ def save(manager: ocp.CheckpointManager, step: int, items: dict[str, Any], metri
 
 
 def restore(manager: ocp.CheckpointManager, step: int, items: dict[str, Any]) -> dict[str, Any]:
-    """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to."""
+    """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to.
+
+    Raises:
+      UserError: the parameters are of another network.
+    """
+    for name in set(items) & {"params", "average"}:
+        _check_same_network(manager, step, name, items[name])
     args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in items.items()})
     restored = manager.restore(step, args=args)
     return {name: restored[name] for name in items}
@@ -84,19 +90,18 @@ def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best"
         if step is None:
             raise UserError(f"{workdir / FOLDER}: no finished checkpoint in it")
         item = "average" if (manager.directory / str(step) / "average").exists() else "params"
-        with ocp.StandardCheckpointer() as checkpointer:
-            saved = checkpointer.metadata(manager.directory / str(step) / item).item_metadata.tree
-        _check_same_network(workdir, abstract_params, saved)
         return step, restore(manager, step, {item: abstract_params})[item]
 
 
-def _check_same_network(workdir: pathlib.Path, expected: Any, saved: Any) -> None:
+def _check_same_network(manager: ocp.CheckpointManager, step: int, item: str, expected: Any) -> None:
+    with ocp.StandardCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(manager.directory / str(step) / item).item_metadata.tree
     ours, theirs = _shapes(expected), _shapes(saved)
     if ours != theirs:
         different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
         raise UserError(
-            f"{workdir}: its checkpoint is of another network: {len(different)} parameters differ, the first is "
-            f"{different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
+            f"{manager.directory.parent}: its checkpoint is of another network: {len(different)} parameters differ, "
+            f"the first is {different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
         )
 
 

@@ -1,7 +1,7 @@
 """Images that cannot be read: training goes on without them, and says which they are."""
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,15 +11,20 @@ FILE = "corrupt_images.txt"
 
 
 def watch(
-    batches: Iterator[dict[str, np.ndarray]], source, most: float, workdir: pathlib.Path
+    batches: Iterator[dict[str, np.ndarray]],
+    source,
+    most: float,
+    workdir: pathlib.Path,
+    say: Callable[[str], None] = print,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Passes batches on, and names the images of examples that are not valid in WORKDIR/corrupt_images.txt.
 
     Args:
       batches: with `valid` and `id` [B].
-      source: whose `file_name(id)` says where the image of a record lies.
+      source: whose `file_name(id)` says where the image of a record lies, and `fault(id)` what is wrong with it.
       most: share of the records of the source that may be corrupt.
       workdir: of the run; what an earlier start of it found counts too.
+      say: takes a line whenever there are new ones.
 
     Raises:
       UserError: there are more.
@@ -27,13 +32,16 @@ def watch(
     file = workdir / FILE
     found = set(file.read_text().splitlines()) if file.exists() else set()
     for batch in batches:
-        new = {source.file_name(int(number)) for number in batch["id"][batch["valid"] == 0]} - found
+        blank = batch["id"][batch["valid"] == 0].tolist()
+        new = {source.file_name(number) for number in blank} - found
         if new:
             found |= new
             file.write_text("".join(f"{name}\n" for name in sorted(found)))
+            count, fault = f"{len(found)} of {len(source)} training images cannot be read", source.fault(blank[-1])
             if len(found) > most * len(source):
                 raise UserError(
-                    f"{len(found)} images cannot be read, more than the share most_corrupt = {most:g} of "
-                    f"{len(source)}; they are named in {file}"
+                    f"{count}, more than the share most_corrupt = {most:g}: {fault}; all are named in {file}, which "
+                    "counts until you delete it"
                 )
+            say(f"{count}, training goes on without: {fault}")
         yield batch

@@ -105,7 +105,9 @@ def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
     config, task = trainer.config, trainer.task
     eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
     start, result = int(state.step), None
-    batches = corrupt.watch(task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir)
+    batches = corrupt.watch(
+        task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir, reporter.say
+    )
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
     watch = FiniteWatch(trainer.watched, manager)
     for step in range(start + 1, trainer.total_steps + 1):

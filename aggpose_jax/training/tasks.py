@@ -22,7 +22,7 @@ from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
 from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.draw import heatmap_sheet
-from aggpose_jax.pose.keypoints import find_keypoint_set
+from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 from aggpose_jax.training import color, sharding
 from aggpose_jax.training.losses import heatmap_mse
 
@@ -42,6 +42,11 @@ class PoseTask:
             raise UserError(f"input_size: {tuple(config.input_size)} must divide by {models.STRIDE}")
         self.config = config
         self.keypoint_set = find_keypoint_set(config.keypoint_set)
+        if config.data == "synthetic" and self.keypoint_set != INFANT_21:
+            raise UserError(
+                f"keypoint_set: {self.keypoint_set.name}, but synthetic infants have {INFANT_21.name}; "
+                "name that, or other data"
+            )
         self.codec = Codec(
             tuple(config.input_size),
             config.sigma,

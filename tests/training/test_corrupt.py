@@ -2,6 +2,7 @@
 
 import itertools
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import corrupt
 from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.sharding import make_mesh
 from aggpose_jax.training.tasks import PoseTask
 
 RECORDS = 50
@@ -20,7 +22,8 @@ BATCHES = 2 * RECORDS // 5  # two epochs
 
 def task_of(directory: pathlib.Path) -> PoseTask:
     config = shrink(default_config())
-    config.keypoint_set, config.data_dir, config.train_split = "infant_21", str(directory), "train"
+    config.keypoint_set, config.data_dir = "infant_21", str(directory)
+    config.train_split = config.eval_split = "train"
     config.batch_size, config.input_size = 5, (64, 64)
     return PoseTask(config)
 
@@ -73,13 +76,48 @@ def test_they_are_named_and_the_same_on_a_repeated_and_a_resumed_run(planted, tm
     assert (tmp_path / corrupt.FILE).read_text().splitlines() == names
 
 
+def test_a_line_tells_of_each_once(planted, tmp_path):
+    task, lines = task_of(planted), []
+    batches = corrupt.watch(task.train_batches(0), task.train_source, 0.02, tmp_path, lines.append)
+    list(itertools.islice(batches, BATCHES))
+    (line,) = lines
+    assert line.startswith("1 of 50 training images cannot be read, training goes on without: ")
+    assert "synthetic_000007.jpg is cut short" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read (No such file or directory); check the path"),
+        (b"", "is no JPEG or PNG image; replace it, or leave it out"),
+        (b"<html>not found</html>", "is no JPEG or PNG image"),
+        ("short", "is cut short; replace it, or leave it out"),
+    ],
+)
+def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_none(tmp_path, content, fault):
+    export.write_coco(SyntheticInfants(5), tmp_path, "train")
+    image = tmp_path / "train" / "synthetic_000003.jpg"
+    if content is None:
+        image.unlink()
+    else:
+        image.write_bytes(content if isinstance(content, bytes) else image.read_bytes()[:-100])
+    message = re.escape(f"{image} {fault}")
+    with pytest.raises(UserError, match=f"^1 of 5 training images cannot be read, .*{message}"):
+        batches_of(tmp_path, tmp_path, most=0, count=1)
+    task = task_of(tmp_path)
+    with pytest.raises(UserError, match=f"^{message}") as raised:
+        task.evaluate({}, make_mesh(-1, 1))
+    assert "\n" not in str(raised.value)
+
+
 def test_no_file_where_all_is_well(clean, tmp_path):
     batches_of(clean, tmp_path, count=10)
     assert not (tmp_path / corrupt.FILE).exists()
 
 
 def test_above_the_share_the_run_stops(planted, tmp_path):
-    with pytest.raises(UserError, match=r"1 images cannot be read, .* most_corrupt = 0.019 of 50; .*corrupt_images"):
+    message = r"^1 of 50 training images cannot be read, .* most_corrupt = 0\.019: .*7\.jpg is cut short.*corrupt_im"
+    with pytest.raises(UserError, match=message):
         batches_of(planted, tmp_path, most=0.019)
     assert (tmp_path / corrupt.FILE).exists()
 
