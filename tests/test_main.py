@@ -63,6 +63,19 @@ def test_missing_data_is_one_line_that_says_what_is_expected(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.batch_size=12", "batch_size: 12 does not divide by 8 devices × accumulate 1"),
+        ("--config.learning_rat=1", "--config.learning_rat: no such key; the nearest is learning_rate"),
+    ],
+)
+def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, argument, message):
+    ended = run("main", *SYNTHETIC, argument, f"--workdir={tmp_path / 'run'}", devices=8)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"error: {message}\n")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
     options = (*SYNTHETIC, "--config.steps=20", "--config.checkpoint_steps=10")

@@ -95,7 +95,7 @@ def test_a_line_tells_of_each_once(planted, tmp_path):
     ],
 )
 def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_none(tmp_path, content, fault):
-    export.write_coco(SyntheticInfants(5), tmp_path, "train")
+    files.write_coco(SyntheticInfants(5), tmp_path, "train")
     image = tmp_path / "train" / "synthetic_000003.jpg"
     if content is None:
         image.unlink()

@@ -151,3 +151,42 @@ def test_nothing_finite_was_saved_yet(train, x, learning_rate, quantity):
 def test_what_is_frozen_is_not_looked_at(train):
     workdir = train(Clock({3: 0.0}), steps=4, freeze=("head/.*",))  # its gradient is never computed
     assert latest(workdir)[0] == 4
+
+
+def contents(folder) -> dict:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_resumed_run_may_be_longer_and_no_other_experiment(train, tmp_path):
+    train(Clock(), steps=2)
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"run: holds another experiment \(seed 0 there, 1 here\); give another"):
+        train(Clock(), steps=4, seed=1)
+    assert contents(tmp_path) == before
+    assert latest(train(Clock(), steps=4, log_steps=2))[0] == 4
+
+
+def test_a_checkpoint_of_another_network_is_not_gone_on_from(train, tmp_path):
+    class Wider(Clock):
+        def init(self, rng):
+            return {"clock": jnp.zeros(4), "head": {"w": jnp.ones(())}}
+
+    workdir = train(Clock(), steps=2)
+    (workdir / "config.json").unlink()
+    with pytest.raises(UserError, match=r"of another network: 1 parameters differ, the first is clock \(\(3,\), expec"):
+        train(Wider(), steps=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("run", {"accumulate": 3}, "batch_size: 4 does not divide by 1 devices × accumulate 3"),
+        ("file/run", {}, r"file/run: cannot be written \(.*\); give another --workdir"),
+        ("file", {}, r"file: cannot be written \(.*\); give another --workdir"),
+    ],
+)
+def test_nothing_is_written_for_a_run_that_cannot_start(train, tmp_path, name, changes, message):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match=message):
+        train(Clock(), name, **changes)
+    assert contents(tmp_path) == {tmp_path / "file": b"in the way"}
