@@ -6,10 +6,10 @@ import pathlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import av
 import cv2
 import numpy as np
 
+from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 
 JPEG_QUALITY = 95
@@ -40,17 +40,8 @@ def write_coco(source, directory: pathlib.Path, split: str, threads: int = 2) ->
 
 
 def write_video(frames: Iterable[np.ndarray], path: pathlib.Path, fps: int) -> None:
-    """Writes frames uint8 [H, W, 3] RGB, of even sides, as H.264 in MP4. The file appears when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            if not stream.codec_context.is_open:
-                stream.height, stream.width = frame.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
-        container.mux(stream.encode())
-    os.replace(partial, path)
+    """Writes frames uint8 [H, W, 3] RGB as H.264 in MP4, see `videos.write_frames`."""
+    videos.write_frames(((number / fps, frame) for number, frame in enumerate(frames)), path)
 
 
 def write_json(content: object, path: pathlib.Path) -> None:
