@@ -1,6 +1,16 @@
-"""Checkpoints of a run: written in the background, committed atomically, the latest and the best kept."""
+"""Checkpoints of a run: written in the background, committed atomically, sealed by the SHA-256 of every file.
 
+A step that has no seal does not count: its save, or its removal, was cut off. The best and the two latest are kept, so
+that there is one to go back to when the latest is damaged.
+"""
+
+import json
+import os
 import pathlib
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -8,99 +18,168 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.training import distributed, integrity
 
 METRIC = "AP"
 FOLDER = "checkpoints"
+DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
+REMOVED = "removed"  # below FOLDER: where steps go in one move before their files are deleted
 
 
 def _metric(metrics: dict) -> tuple[float, int]:
     return metrics[METRIC], -metrics["step"]  # of equals the earliest is the best
 
 
-def open_manager(workdir: pathlib.Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    """The manager of WORKDIR/checkpoints.
+class Checkpoints(ocp.CheckpointManager):
+    """The manager of WORKDIR/checkpoints; seals each step as soon as it is committed.
 
     Items of a step: `params`, `average` where a run keeps one, and `optimizer`.
     """
-    policy = checkpoint_managers.AnyPreservationPolicy(
-        [
-            checkpoint_managers.LatestN(1),
-            checkpoint_managers.BestN(get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False),
-        ]
-    )
-    options = ocp.CheckpointManagerOptions(
-        best_fn=_metric,
-        preservation_policy=None if read_only else policy,
-        cleanup_tmp_directories=not read_only,
-        read_only=read_only,
-        create=not read_only,
-    )
-    return ocp.CheckpointManager(workdir.absolute() / FOLDER, options=options)
+
+    def __init__(self, folder: pathlib.Path):
+        self._sealing: Future | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        policy = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(2),
+                checkpoint_managers.BestN(get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(best_fn=_metric, preservation_policy=policy, todelete_subdir=REMOVED)
+        super().__init__(folder, options=options)
+
+    def save(self, step: int, *args, **kwargs) -> bool:
+        """Starts to write a step, when the one before is sealed."""
+        saved = super().save(step, *args, **kwargs)
+        self._sealing = self._thread.submit(self._seal, step)
+        return saved
+
+    def wait_until_finished(self) -> None:
+        """Waits until the last step is committed and sealed."""
+        sealing, self._sealing = self._sealing, None
+        if sealing is not None:
+            sealing.result()
+        super().wait_until_finished()
+
+    def _seal(self, step: int) -> None:
+        super().wait_until_finished()
+        if distributed.is_first():
+            integrity.seal(pathlib.Path(self.directory) / str(step))
+            shutil.rmtree(pathlib.Path(self.directory) / REMOVED, ignore_errors=True)
 
 
-def save(manager: ocp.CheckpointManager, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:
+def open_manager(workdir: pathlib.Path, say: Callable[[str], None] = print) -> Checkpoints:
+    """The checkpoints of a run, to write and to resume from; only whole ones are left when it returns.
+
+    Args:
+      workdir: of the run.
+      say: takes a line for every step that does not count.
+
+    Raises:
+      UserError: there are checkpoints and every one is damaged.
+    """
+    folder = workdir.absolute() / FOLDER
+    if distributed.is_first():
+        _sweep(folder, say)
+    distributed.wait_for_all("checkpoints are swept")
+    return Checkpoints(folder)
+
+
+def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
+    """Deletes what a killed process left half written or half deleted, and sets aside what does not count."""
+    for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
+        shutil.rmtree(left, ignore_errors=True)
+    whole, unfinished, damaged = _look_at(folder)
+    if damaged and not whole:
+        raise UserError(f"no checkpoint is whole: {'; '.join(damaged.values())}; give another --workdir")
+    for step in unfinished:
+        say(f"the checkpoint of step {step} was not finished and does not count")
+    for step, fault in damaged.items():
+        say(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and moved to {folder.parent / DAMAGED}: {fault}")
+    for step in (*unfinished, *damaged):
+        place = folder.parent / DAMAGED / str(step)
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(exist_ok=True)
+        os.replace(folder / str(step), place)
+
+
+def _look_at(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
+    """The ascending steps that are whole, those that are not sealed, and the faults of the damaged ones."""
+    steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+    unfinished = [step for step in steps if not integrity.is_sealed(folder / str(step))]
+    faults = {step: integrity.fault(folder / str(step)) for step in steps if step not in unfinished}
+    return [step for step in faults if not faults[step]], unfinished, {step: f for step, f in faults.items() if f}
+
+
+def save(manager: Checkpoints, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:
     """Starts to write the items of a step; `metrics` are those of an evaluation at this step."""
     args = ocp.args.Composite(**{name: ocp.args.StandardSave(tree) for name, tree in items.items()})
     manager.save(step, args=args, metrics=metrics and metrics | {"step": step}, force=True)
 
 
-def restore(manager: ocp.CheckpointManager, step: int, items: dict[str, Any]) -> dict[str, Any]:
+def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str, Any]:
     """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to.
 
     Raises:
       UserError: the parameters are of another network.
     """
     for name in set(items) & {"params", "average"}:
-        _check_same_network(manager, step, name, items[name])
+        _check_same_network(pathlib.Path(manager.directory) / str(step) / name, items[name])
     args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in items.items()})
     restored = manager.restore(step, args=args)
     return {name: restored[name] for name in items}
 
 
-def best_step(manager: ocp.CheckpointManager) -> int | None:
-    """The step of the best evaluation, or the latest if none was evaluated."""
-    best = manager.best_step()
-    return manager.latest_step() if best is None else best
-
-
-def evaluations_since_best(manager: ocp.CheckpointManager, step: int, interval: int) -> int:
+def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> int:
     """How many evaluations up to a step, one every `interval` steps, came after the best of them."""
     best = manager.best_step()
     return 0 if best is None else step // interval - best // interval
 
 
 def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best") -> tuple[int, Any]:
-    """The parameters to use a run by: their average where it kept one.
+    """The parameters to use a run by: their average where it kept one. Nothing is written.
 
     Args:
       workdir: of the run.
       abstract_params: tree of ShapeDtypeStruct with shardings.
-      which: "best" or "latest".
+      which: "best" or "latest", of the whole checkpoints; damaged ones are named on standard error.
 
     Returns:
       The step and the parameters.
 
     Raises:
-      UserError: if there is no checkpoint or it is of another network.
+      UserError: if there is no whole checkpoint or it is of another network.
     """
-    if not (workdir / FOLDER).is_dir():
+    folder = workdir.absolute() / FOLDER
+    if not folder.is_dir():
         raise UserError(f"{workdir}: no {FOLDER} folder in it; give the workdir of a run")
-    with open_manager(workdir, read_only=True) as manager:
-        step = best_step(manager) if which == "best" else manager.latest_step()
-        if step is None:
-            raise UserError(f"{workdir / FOLDER}: no finished checkpoint in it")
-        item = "average" if (manager.directory / str(step) / "average").exists() else "params"
-        return step, restore(manager, step, {item: abstract_params})[item]
-
-
-def _check_same_network(manager: ocp.CheckpointManager, step: int, item: str, expected: Any) -> None:
+    whole, _, damaged = _look_at(folder)
+    for step, fault in damaged.items():
+        print(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and not used: {fault}", file=sys.stderr, flush=True)
+    if not whole:
+        raise UserError(f"{folder}: no finished checkpoint in it that is whole")
+    step = whole[-1] if which == "latest" else _best(folder, whole)
+    item = "average" if (folder / str(step) / "average").exists() else "params"
+    _check_same_network(folder / str(step) / item, abstract_params)
     with ocp.StandardCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(manager.directory / str(step) / item).item_metadata.tree
+        return step, checkpointer.restore(folder / str(step) / item, abstract_params)
+
+
+def _best(folder: pathlib.Path, steps: list[int]) -> int:
+    """Of ascending steps that of the best evaluation, or the latest if none was evaluated."""
+    metrics = [folder / str(step) / "metrics" / "metrics" for step in steps]
+    evaluated = [json.loads(file.read_text()) for file in metrics if file.exists()]
+    return max(evaluated, key=_metric)["step"] if evaluated else steps[-1]
+
+
+def _check_same_network(saved_item: pathlib.Path, expected: Any) -> None:
+    with ocp.StandardCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(saved_item).item_metadata.tree
     ours, theirs = _shapes(expected), _shapes(saved)
     if ours != theirs:
         different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
         raise UserError(
-            f"{manager.directory.parent}: its checkpoint is of another network: {len(different)} parameters differ, "
+            f"{saved_item.parents[2]}: its checkpoint is of another network: {len(different)} parameters differ, "
             f"the first is {different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
         )
 

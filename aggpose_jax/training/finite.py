@@ -51,6 +51,7 @@ class FiniteWatch:
         finite = np.asarray(self._finite)
         if finite.all():
             return
+        self._manager.wait_until_finished()
         saved, workdir = self._manager.latest_step(), self._manager.directory.parent
         advice = "take a lower learning_rate or a clip_norm"
         if saved is None:

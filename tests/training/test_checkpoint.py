@@ -1,12 +1,14 @@
 """Checkpoints of a tree of three arrays."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.training import checkpoint, integrity, sharding
 
 
 def tree(value: float) -> dict:
@@ -63,9 +65,10 @@ def test_saving_takes_what_is_there_though_it_writes_later(tmp_path, abstract):
         assert_same(checkpoint.restore(manager, 1, {"params": shapes})["params"], tree(3))
 
 
-def test_the_best_and_the_latest_are_kept(tmp_path, abstract):
+def test_the_best_and_the_two_latest_are_kept(tmp_path, abstract):
     write(tmp_path, {1: 0.5, 2: 0.9, 3: None, 4: 0.7, 5: None})
-    assert kept(tmp_path) == [2, 5]
+    assert kept(tmp_path) == [2, 4, 5]
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "4", "5"]
     shapes = abstract(tree(0))
     for which, step in (("best", 2), ("latest", 5)):
         loaded_step, params = checkpoint.load_params(tmp_path, shapes, which)
@@ -75,13 +78,12 @@ def test_the_best_and_the_latest_are_kept(tmp_path, abstract):
 
 def test_a_later_run_keeps_the_best_of_the_earlier(tmp_path):
     write(tmp_path, {1: 0.9})
-    write(tmp_path, {2: 0.5, 3: 0.6})
-    assert kept(tmp_path) == [1, 3]
+    write(tmp_path, {2: 0.5, 3: 0.6, 4: 0.7})
+    assert kept(tmp_path) == [1, 3, 4]
 
 
 def test_the_latest_is_the_best_where_none_was_evaluated(tmp_path, abstract):
     write(tmp_path, {1: None, 2: None})
-    assert kept(tmp_path) == [2]
     assert checkpoint.load_params(tmp_path, abstract(tree(0)))[0] == 2
 
 
@@ -131,5 +133,85 @@ def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
     assert left.exists()  # a reader leaves it: a run may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
-    write(tmp_path, {3: 0.6})  # a save waits for the cleaning, which runs in the background
+        assert not left.parent.exists()
+
+
+def test_every_step_is_sealed_when_the_save_is_over(tmp_path):
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 1, {"params": tree(1)})
+        manager.wait_until_finished()
+        assert integrity.fault(tmp_path / "checkpoints" / "1") is None
+    write(tmp_path, {2: 0.5, 3: 0.6})
+    for step in kept(tmp_path):
+        assert integrity.fault(tmp_path / "checkpoints" / str(step)) is None
+
+
+def flip_a_bit(file) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def cut(file) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [flip_a_bit, cut])
+def test_damage_to_any_file_is_named_and_the_step_before_is_used(tmp_path, abstract, capsys, damage):
+    """For each file of the latest step, which is the best: to read it, and to go on from it."""
+    write(tmp_path / "run", {1: 0.5, 2: 0.9}, average=True)
+    whole = tmp_path / "run" / "checkpoints" / "2"
+    files = [path.relative_to(whole) for path in sorted(whole.rglob("*")) if path.is_file() and path.stat().st_size]
+    assert len(files) > 10
+    for file in files:
+        workdir = tmp_path / "damaged"
+        shutil.copytree(tmp_path / "run", workdir)
+        damage(workdir / "checkpoints" / "2" / file)
+        for which in ("best", "latest"):
+            step, params = checkpoint.load_params(workdir, abstract(tree(0)), which)
+            assert step == 1
+            assert_same(params, tree(100))
+        warned = capsys.readouterr().err
+        assert warned.count("STEP 2 IS DAMAGED and not used") == 2
+        assert str(file) in warned or file.name == integrity.MANIFEST
+        said = []
+        with checkpoint.open_manager(workdir, said.append) as manager:
+            assert (manager.latest_step(), manager.best_step()) == (1, 1)
+        (line,) = said
+        assert "STEP 2 IS DAMAGED and moved to" in line
+        assert (workdir / "damaged" / "2" / file).exists()
+        shutil.rmtree(workdir)
+
+
+def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew(tmp_path, abstract):
+    write(tmp_path, {1: 0.5, 2: 0.9})
+    for step in kept(tmp_path):
+        cut(tmp_path / "checkpoints" / str(step) / "_CHECKPOINT_METADATA")
+    with pytest.raises(
+        UserError, match=r"no checkpoint is whole: \S+/1: _CHECKPOINT_METADATA is not as written; \S+/2"
+    ):
+        checkpoint.open_manager(tmp_path)
+    with pytest.raises(UserError, match="no finished checkpoint in it that is whole"):
+        checkpoint.load_params(tmp_path, abstract(tree(0)))
+    assert kept(tmp_path) == [1, 2]
+
+
+def test_a_step_without_its_seal_does_not_count(tmp_path, abstract, capsys):
+    write(tmp_path, {1: 0.5, 2: 0.9})
+    (tmp_path / "checkpoints" / "2" / integrity.MANIFEST).unlink()
+    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 1
+    assert not capsys.readouterr().err  # another process may be writing it
+    with checkpoint.open_manager(tmp_path) as manager:
+        assert manager.latest_step() == 1
+        checkpoint.save(manager, 2, {"params": tree(2)})
+    assert "step 2 was not finished and does not count" in capsys.readouterr().out
+    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 2
+
+
+def test_what_a_cut_off_removal_left_goes(tmp_path):
+    write(tmp_path, {1: 0.5})
+    left = tmp_path / "checkpoints" / "removed" / "0"
+    left.mkdir(parents=True)
+    write(tmp_path, {})
     assert not left.exists()
+    assert kept(tmp_path) == [1]

@@ -75,7 +75,7 @@ def evaluated(workdir) -> list[int]:
 def latest(workdir) -> tuple[int, dict[str, np.ndarray]]:
     """The step of the latest checkpoint and all its arrays."""
     items = {}
-    with checkpoint.open_manager(workdir, read_only=True) as manager:
+    with checkpoint.open_manager(workdir) as manager:
         step = manager.latest_step()
         for name in ("params", "optimizer"):
             with checkpoint.ocp.StandardCheckpointer() as checkpointer:
@@ -95,7 +95,7 @@ def test_a_run_stops_without_a_better_score_and_stays_stopped(train, capsys):
     assert "stopping: 2 evaluations without a better AP" in capsys.readouterr().out
     train(Clock(), patience=2)
     assert latest(workdir)[0] == 8
-    with checkpoint.open_manager(workdir, read_only=True) as manager:
+    with checkpoint.open_manager(workdir) as manager:
         assert manager.best_step() == 4
 
 
