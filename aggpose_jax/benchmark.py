@@ -1,17 +1,19 @@
 """How fast the parts run on this machine: python -m aggpose_jax.benchmark data --config FILE [--config.key=value …]."""
 
 import os
+import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
+import numpy as np
 from absl import flags, logging
 
 from aggpose_jax import command_line
-from aggpose_jax.data import transforms
-from aggpose_jax.data.images import read_image
+from aggpose_jax.data import images, transforms
 from aggpose_jax.errors import UserError
-from aggpose_jax.pose import geometry
 from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
@@ -19,71 +21,112 @@ from aggpose_jax.training.tasks import make_task
 CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 RECORDS = flags.DEFINE_integer("records", 512, "Records of each measurement.", lower_bound=64)
 WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to try with the whole pipeline.")
+ROUNDS = 5  # of all measurements, of which the median counts: a machine with other users changes from second to second
+IN_MEMORY = 32  # decoded images
+BOUND = "decode, warp"
 
 
-def rate(function: Callable, items: Sequence, threads: int) -> float:
-    """Calls a second of a function over items, in a pool of threads that has made some calls already."""
+class Speed(NamedTuple):
+    """Samples a second, and the time of processors that each took in this process, in seconds."""
+
+    rate: float
+    cpu: float
+
+
+def measure(work: Callable[[], None], samples: int) -> Speed:
+    """The speed of something that makes so many samples."""
+    started, cpu = time.perf_counter(), time.process_time()
+    work()
+    return Speed(samples / (time.perf_counter() - started), (time.process_time() - cpu) / samples)
+
+
+def loop_speed(part: Callable[[int], object], count: int, threads: int) -> Speed:
+    """The speed of a part of a sample: each thread calls it on its share of the numbers below count."""
+
+    def loop(first: int) -> None:
+        for number in range(first, count, threads):
+            part(number)
+
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(function, items[:threads]))
-        started = time.perf_counter()
-        for _ in pool.map(function, items):
-            pass
-        return len(items) / (time.perf_counter() - started)
+        return measure(lambda: list(pool.map(loop, range(threads))), count)
 
 
 def parts(task, count: int) -> dict[str, Callable[[int], object]]:
-    """The steps of a sample by name, each a function of the number of a record; a later one does the former's work."""
-    source = task.train_source
-    input_size = tuple(task.config.input_size)
+    """The parts of a sample by name, each a function of the number of a record, with what it needs in memory.
 
-    def record(number: int) -> dict:
-        return source[number % len(source)]
+    The last is the bare loop of decoding and warping: what bounds the pipeline.
+    """
+    source, config = task.train_source, task.config
+    input_size = tuple(config.input_size)
+    rng = np.random.default_rng(config.seed)
+    chosen = np.resize(rng.permutation(len(source)), count).tolist()
 
-    records = [record(number) for number in range(min(count, len(source)))]
-    views = [transforms.View(*geometry.crop_region(r["box"], input_size[1] / input_size[0])) for r in records]
+    def read(number: int):
+        image = source[chosen[number]]["image"]
+        return pathlib.Path(image).read_bytes() if isinstance(image, str) else image
 
-    def decode(number: int):
-        return read_image(records[number % len(records)]["image"])
+    def decode(number: int) -> np.ndarray:
+        return encoded[number] if isinstance(encoded[number], np.ndarray) else images.decode(encoded[number])
+
+    def view(number: int) -> np.ndarray:
+        record = source[chosen[number]]
+        drawn = transforms.draw_view(record, task.keypoint_set, input_size[1] / input_size[0], augmentation, rng)
+        return transforms.view_transform(drawn, decode(number).shape[1], input_size, config.crop_convention)
 
     def warp(number: int):
-        image = decode(number)
-        transform = transforms.view_transform(views[number % len(views)], image.shape[1], input_size, "unbiased")
-        return transforms.warp(image, transform, input_size)
+        return transforms.warp(decoded[number % len(decoded)], views[number], input_size)
 
-    return {"record": record, "record, decode": lambda n: (record(n), decode(n)), "decode, warp": warp}
+    def decode_and_warp(number: int):
+        return transforms.warp(decode(number), views[number], input_size)
+
+    augmentation = transforms.Augmentation(**config.augmentation.to_dict())
+    encoded = [read(number) for number in range(count)]
+    decoded = [decode(number) for number in range(min(count, IN_MEMORY))]
+    views = [view(number) for number in range(count)]
+    return {"read": read, "decode": decode, "warp": warp, BOUND: decode_and_warp}
 
 
-def pipeline_rate(task, count: int, threads: int, workers: int) -> float:
-    """Samples a second of the training pipeline, after its first batches."""
+def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
+    """The speed of the training pipeline, after its first batches."""
     task.config.threads, task.config.workers = threads, workers
-    size = task.config.batch_size
     batches = task.train_batches(0)
-    for _ in range(2 + 2 * threads):  # what is made ahead of time
-        next(batches)
-    number = max(count // size, 4)
-    started = time.perf_counter()
-    for _ in range(number):
-        next(batches)
-    seconds = time.perf_counter() - started
+
+    def take(number: int) -> None:
+        for _ in range(number):
+            next(batches)
+
+    take(2 + 2 * threads * max(workers, 1))  # what is made ahead of time
+    number = max(count // task.config.batch_size, 4)
+    speed = measure(lambda: take(number), number * task.config.batch_size)
     batches.close()
-    return number * size / seconds
+    return speed
 
 
 def benchmark_data(config, count: int, workers: list[int]) -> str:
-    """A table of samples a second by threads: parts of a sample, the bare loop of decoding and warping that bounds the
-    pipeline, and the pipeline with its share of that bound."""
+    """A table by threads of the parts of a sample and of the whole pipeline, with its share of the bound.
+
+    Its columns: samples a second, milliseconds of a processor a sample, and the share of the bound with the same
+    threads, a median of the shares in each round.
+    """
     task = make_task(config)
+    functions = parts(task, count)
+    found = defaultdict(list)
+    for _ in range(ROUNDS):
+        for threads in sorted({1, os.cpu_count() or 1}):
+            for name, part in functions.items():
+                found[f"{name}, {threads} threads"].append(loop_speed(part, count, threads))
+            for processes in workers:
+                name = f"pipeline, {threads} threads, {processes} workers"
+                found[name].append(pipeline_speed(task, count, threads, processes))
     rows = {}
-    for threads in sorted({1, os.cpu_count() or 1}):
-        rates = {name: rate(part, range(count), threads) for name, part in parts(task, count).items()}
-        bound = rates["decode, warp"]
-        for name, value in rates.items():
-            rows[f"{name}, {threads} threads"] = {"images/s": value, "ms": 1e3 * threads / value}
-        for processes in workers:
-            value = pipeline_rate(task, count, threads, processes)
-            name = f"pipeline, {threads} threads, {processes} workers"
-            rows[name] = {"images/s": value, "ms": 1e3 * threads * max(processes, 1) / value, "of bound": value / bound}
-    return table(rows, ["images/s", "ms", "of bound"])
+    for name, speeds in found.items():
+        rows[name] = {"images/s": np.median([speed.rate for speed in speeds])}
+        if not name.endswith(" workers") or name.endswith(" 0 workers"):
+            rows[name]["CPU ms"] = 1e3 * np.median([speed.cpu for speed in speeds])
+        if name.startswith("pipeline"):
+            bounds = found[f"{BOUND}, {name.split(', ')[1]}"]
+            rows[name]["of bound"] = np.median([s.rate / b.rate for s, b in zip(speeds, bounds, strict=True)])
+    return table(rows, ["images/s", "CPU ms", "of bound"])
 
 
 def main(arguments):

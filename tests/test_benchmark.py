@@ -2,30 +2,58 @@
 
 import re
 
+import numpy as np
+
 from aggpose_jax import benchmark
+from aggpose_jax.data import files
+from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.training.tasks import make_task
+
+
+def small_config():
+    config = shrink(default_config())
+    config.data, config.keypoint_set, config.synthetic_train = "synthetic", "infant_21", 4
+    return config
 
 
 def test_a_row_for_each_part_and_for_the_pipeline_with_its_share(monkeypatch):
     monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 2)
-    config = shrink(default_config())
-    config.data, config.keypoint_set, config.synthetic_train = "synthetic", "infant_21", 4
-    lines = benchmark.benchmark_data(config, count=8, workers=[0]).splitlines()[1:]
-    names = [re.match(r"(.*?) {2,}", line)[1] for line in lines]
+    monkeypatch.setattr(benchmark, "ROUNDS", 1)
+    lines = benchmark.benchmark_data(small_config(), count=8, workers=[0]).splitlines()[1:]
+    names = [re.match(r".* (threads|workers)", line)[0] for line in lines]
     assert names == [
         f"{part}, {threads} threads{workers}"
         for threads in (1, 2)
-        for part, workers in (("record", ""), ("record, decode", ""), ("decode, warp", ""), ("pipeline", ", 0 workers"))
+        for part, workers in (
+            ("read", ""),
+            ("decode", ""),
+            ("warp", ""),
+            ("decode, warp", ""),
+            ("pipeline", ", 0 workers"),
+        )
     ]
     figures = [[float(number) for number in line[len(max(names, key=len)) :].split()] for line in lines]
-    assert [len(row) for row in figures] == [2, 2, 2, 3] * 2
+    assert [len(row) for row in figures] == [2, 2, 2, 2, 3] * 2
     assert all(row[0] > 0 for row in figures)
-    for rows in (figures[:4], figures[4:]):
-        bound, pipeline = rows[2][0], rows[3]
+    for rows in (figures[:5], figures[5:]):
+        bound, pipeline = rows[3][0], rows[4]
         assert abs(pipeline[2] - pipeline[0] / bound) < 2e-3
 
 
-def test_a_rate_counts_calls():
+def test_the_bound_decodes_and_warps_what_the_pipeline_does(tmp_path):
+    files.write_coco(SyntheticInfants(3), tmp_path, "train")
+    config = small_config()
+    config.data, config.data_dir, config.train_split, config.batch_size = "coco", str(tmp_path), "train", 3
+    config.augmentation.half_body = config.augmentation.flip = config.augmentation.scale = 0.0
+    config.augmentation.rotation_probability = 0.0
+    task = make_task(config)
+    bound = benchmark.parts(task, count=3)[benchmark.BOUND]
+    crops = next(task.train_batches(0))["image"]
+    np.testing.assert_array_equal(sorted(bound(i).tolist() for i in range(3)), sorted(crops.tolist()))
+
+
+def test_a_loop_calls_each_number_once():
     seen = []
-    assert benchmark.rate(seen.append, range(20), threads=2) > 0
-    assert set(seen) == set(range(20))
+    assert benchmark.loop_speed(seen.append, 20, threads=3).rate > 0
+    assert sorted(seen) == list(range(20))

@@ -1,6 +1,10 @@
 """A source and a transform become batches. The n-th batch is a function of (seed, n) alone."""
 
+import dataclasses
+import functools
+import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grain
 import numpy as np
@@ -32,6 +36,38 @@ class Remembered:
         return self._source.ground_truth()
 
 
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of so many records in an epoch."""
+    return np.random.default_rng((seed, epoch)).permutation(count)
+
+
+@dataclasses.dataclass(frozen=True)
+class _TrainingBatches:
+    """All batches by number. Whole batches are what grain hands to threads: a record by itself costs too much there."""
+
+    source: Any
+    make_example: Callable[[dict, np.random.Generator], Batch]
+    size: int
+    seed: int
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, number: int) -> Batch:
+        # One thing after the other for all records: after decoding an image, whatever comes next is slow to begin.
+        places = [self._place(position) for position in range(number * self.size, (number + 1) * self.size)]
+        generators = [np.random.default_rng((self.seed, epoch, 1 + index)) for epoch, index in places]
+        records = [self.source[index] for _, index in places]
+        examples = list(map(self.make_example, records, generators))
+        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """Epoch and record of a position in the endless order."""
+        epoch, place = divmod(position, len(self.source))
+        return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[place])
+
+
 def training_batches(
     source,
     make_example: Callable[[dict, np.random.Generator], Batch],
@@ -47,7 +83,7 @@ def training_batches(
 
     Args:
       source: indexable records.
-      make_example: (record, generator) → example; the generator depends on (seed, position) only.
+      make_example: (record, generator) → example; the generator depends on (seed, epoch, record) only.
       batch_size: examples in a batch of all processes together.
       seed: of the order and of the augmentation.
       start: number of the first batch, where a resumed run goes on.
@@ -57,8 +93,8 @@ def training_batches(
         batch, so that the parts in order are the batch of a single process.
     """
     index, count = shard
-    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(make_example)
-    batches = examples.batch(batch_size // count, drop_remainder=True)[start * count + index :: count]
+    batches = grain.MapDataset.source(_TrainingBatches(source, make_example, batch_size // count, seed))
+    batches = batches[start * count + index :: count]
     ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
     return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
 

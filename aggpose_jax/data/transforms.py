@@ -75,14 +75,14 @@ def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, r
 
 def draw_scale(deviation: float, rng: np.random.Generator) -> float:
     """A factor from N(1, deviation), clipped to 1 ± deviation."""
-    return float(np.clip(1 + deviation * rng.standard_normal(), 1 - deviation, 1 + deviation))
+    return min(max(1 + deviation * rng.standard_normal(), 1 - deviation), 1 + deviation)
 
 
 def draw_rotation(deviation: float, probability: float, rng: np.random.Generator) -> float:
     """With a probability an angle from N(0, deviation), clipped to ± 2 deviation, otherwise 0; in degrees."""
     if rng.random() >= probability:
         return 0.0
-    return float(np.clip(deviation * rng.standard_normal(), -2 * deviation, 2 * deviation))
+    return min(max(deviation * rng.standard_normal(), -2 * deviation), 2 * deviation)
 
 
 def draw_view(
@@ -172,7 +172,7 @@ def make_example(
         "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
         "weight": weight,
         "to_image": geometry.invert(transform).astype(np.float32),
-        "crop_area": np.float32(np.prod(view.size)),
+        "crop_area": np.float32(view.size[0] * view.size[1]),
         "image_id": np.int64(record["image_id"]),
         "id": np.int64(record["id"]),
         "score": np.float32(record.get("score", 1)),

@@ -4,6 +4,8 @@ Points are (x, y) with pixel centres at whole numbers, boxes are (x, y, width, h
 (height, width). A transform is a [2, 3] float64 matrix that acts on column vectors (x, y, 1).
 """
 
+import math
+
 import numpy as np
 
 CONVENTIONS = ("unbiased", "hrnet")
@@ -56,8 +58,8 @@ def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[
     """
     box = np.asarray(box, np.float64)
     center = box[..., :2] + box[..., 2:] / 2
-    width, height = np.moveaxis(np.maximum(box[..., 2:], 2), -1, 0)
-    grown = np.stack([np.maximum(width, height * aspect), np.maximum(height, width / aspect)], axis=-1)
+    sides = np.maximum(box[..., 2:], 2)
+    grown = np.maximum(sides, sides[..., ::-1] * (aspect, 1) / (1, aspect))
     return center, grown * padding
 
 
@@ -81,17 +83,20 @@ def crop_transform(
     Returns:
       [2, 3] float64 transform.
     """
+    # Numbers, not arrays: for each crop, an array this small costs more than what is done with it.
     height, width = output_size
     if convention == "unbiased":
-        target, factor = np.array([width - 1, height - 1]) / 2, (width - 1) / (float(size[0]) - 1)
+        x, y, factor = (width - 1) / 2, (height - 1) / 2, (width - 1) / (float(size[0]) - 1)
     elif convention == "hrnet":
-        target, factor = np.array([width, height]) / 2, width / float(size[0])
+        x, y, factor = width / 2, height / 2, width / float(size[0])
     else:
         raise ValueError(f"convention {convention!r} is none of {CONVENTIONS}")
-    sine, cosine = np.sin(np.deg2rad(rotation)), np.cos(np.deg2rad(rotation))
-    linear = factor * np.array([[cosine, sine], [-sine, cosine]])
-    shift = target - linear @ np.asarray(center, np.float64)
-    return np.column_stack([linear, shift])
+    center_x, center_y = float(center[0]), float(center[1])
+    sine, cosine = factor * math.sin(math.radians(rotation)), factor * math.cos(math.radians(rotation))
+    return np.array([
+        [cosine, sine, x - cosine * center_x - sine * center_y],
+        [-sine, cosine, y + sine * center_x - cosine * center_y],
+    ])  # fmt: skip
 
 
 def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -101,14 +106,16 @@ def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def invert(transform: np.ndarray) -> np.ndarray:
     """The [2, 3] transform that undoes a transform [2, 3]."""
-    inverse = np.linalg.inv(transform[:, :2])
-    return np.column_stack([inverse, -inverse @ transform[:, 2]])
+    (a, b, x), (c, d, y) = transform.tolist()
+    det = a * d - b * c
+    return np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / det
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The [2, 3] transform that applies first and then second: apply(second, apply(first, points))."""
-    linear = second[:, :2] @ first[:, :2]
-    return np.column_stack([linear, apply(second, first[:, 2])])
+    both = second[:, :2] @ first
+    both[:, 2] += second[:, 2]
+    return both
 
 
 def mirror(width: int) -> np.ndarray:

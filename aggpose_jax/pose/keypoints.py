@@ -1,6 +1,7 @@
 """Keypoint sets: what the K points of a pose are called and how they belong together."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 
@@ -32,7 +33,7 @@ class KeypointSet:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
+    @functools.cached_property
     def flip_permutation(self) -> np.ndarray:
         """[K] index of the point that takes each point's place in the mirror."""
         permutation = np.arange(len(self))
@@ -40,7 +41,7 @@ class KeypointSet:
             permutation[[a, b]] = b, a
         return permutation
 
-    @property
+    @functools.cached_property
     def is_upper(self) -> np.ndarray:
         """[K] bool: the point belongs to the upper body."""
         return np.isin(np.arange(len(self)), self.upper_body)

@@ -1,6 +1,7 @@
 """Reading images, good and bad."""
 
 import io
+import os
 import resource
 import struct
 import zlib
@@ -32,12 +33,12 @@ def test_read_image_ignores_the_orientation():
     assert images.read_image(turned).shape == (4, 9, 3)
 
 
-def photograph(kind: str, mode: str = "RGB", size=(24, 16)) -> bytes:
+def photograph(kind: str, mode: str = "RGB", size=(24, 16), **options) -> bytes:
     """A file of smooth colours in a mode of Pillow."""
     x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     pixels = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels).convert(mode).save(buffer, kind, quality=95)
+    Image.fromarray(pixels).convert(mode).save(buffer, kind, quality=95, **options)
     return buffer.getvalue()
 
 
@@ -58,8 +59,25 @@ def header_of_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + row + chunk(b"IEND", b"")
 
 
+def with_fill_and_rubbish(jpeg: bytes) -> bytes:
+    """A JPEG with what decoders skip between two segments: fill bytes, and bytes that belong nowhere."""
+    length = int.from_bytes(jpeg[4:6], "big")
+    return jpeg[: 4 + length] + b"\0\xff\0rubbish\xff\xff" + jpeg[4 + length :]
+
+
+def stereo() -> bytes:
+    """Two JPEGs in one file, as telephones write them."""
+    left, right = (Image.open(io.BytesIO(photograph("JPEG"))) for _ in range(2))
+    buffer = io.BytesIO()
+    left.save(buffer, "MPO", save_all=True, append_images=[right], quality=95)
+    return buffer.getvalue()
+
+
 WHOLE = {
     "jpeg": photograph("JPEG"),
+    "progressive": photograph("JPEG", progressive=True),
+    "stereo": stereo(),
+    "fill": with_fill_and_rubbish(photograph("JPEG")),
     "png": photograph("PNG"),
     "thumbnail": with_thumbnail(photograph("JPEG")),
     "padded": photograph("JPEG") + bytes(100),
@@ -83,6 +101,9 @@ def test_whole_files_are_read(kind):
         (photograph("GIF"), "is no JPEG or PNG image"),
         (WHOLE["jpeg"][:-100], "is cut short"),
         (WHOLE["thumbnail"][:-100], "is cut short"),
+        (WHOLE["progressive"][:-100], "is cut short"),
+        (WHOLE["jpeg"][:300], "is cut short"),
+        (WHOLE["png"][:20], "is no JPEG or PNG image"),
         (WHOLE["png"][:-30], "is cut short"),
         (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
         (header_of_png(12_000, 9_000), "is larger than 100,000,000 pixels"),
@@ -98,13 +119,30 @@ def test_what_cannot_be_read_is_named(tmp_path, content, fault):
         images.read_image(path)
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_huge_image_is_refused_before_it_takes_memory():
     content = header_of_png(30_000, 3_400)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(images.ImageError):
         images.read_image(content)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; decoded it has 306,000
+
+
+@pytest.mark.parametrize("start", [header_of_png(30_000, 30_000), b"no image"])
+def test_no_more_is_read_of_a_huge_file_than_its_header(tmp_path, start):
+    path = tmp_path / "huge.png"
+    path.write_bytes(start)
+    os.truncate(path, 2**31)  # takes no room on the disk
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(images.ImageError, match=r"huge\.png is"):
+        images.read_image(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
+
+
+def test_a_header_may_be_long(tmp_path):
+    path = tmp_path / "long.jpg"
+    comment = b"\xff\xfe\xff\xff" + bytes(65533)
+    path.write_bytes(WHOLE["jpeg"][:2] + 20 * comment + WHOLE["jpeg"][2:])
+    np.testing.assert_array_equal(images.read_image(path), images.read_image(WHOLE["jpeg"]))
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("JPEG", "CMYK")])
