@@ -11,7 +11,7 @@ from aggpose_jax import command_line
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.metrics import FIGURES
-from aggpose_jax.training import checkpoint, sharding
+from aggpose_jax.training import checkpoint, compilation, sharding
 from aggpose_jax.training.config import load_config
 from aggpose_jax.training.experiment import change
 from aggpose_jax.training.reporting import table
@@ -53,6 +53,7 @@ def write(evaluation: Evaluation, out: pathlib.Path) -> None:
 def main(_):
     """Prints the figures of a checkpoint and writes them with its results."""
     logging.set_verbosity(logging.WARNING)  # the libraries' own progress
+    compilation.keep_programs()
     workdir = pathlib.Path(CHECKPOINT.value)
     step, evaluation = evaluate(workdir, command_line.OVERRIDES.value, WHICH.value)
     print(table({f"step {step}": evaluation.figures}, FIGURES))

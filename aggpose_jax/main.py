@@ -8,7 +8,7 @@ from absl import flags, logging
 
 from aggpose_jax import command_line
 from aggpose_jax.pose.metrics import FIGURES
-from aggpose_jax.training import loop
+from aggpose_jax.training import compilation, distributed, loop
 from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
@@ -16,6 +16,9 @@ from aggpose_jax.training.seeds import parse_seeds, train_seeds
 CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
 SEEDS = flags.DEFINE_list("seeds", None, "Such as 0,1,2: trains each in WORKDIR/seed_N, prints mean and deviation.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several that train together.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together; 1 looks for no others.")
+PROCESS = flags.DEFINE_integer("process", None, "Index of this process, from 0.")
 
 
 def restart_with_huge_pages() -> None:
@@ -30,16 +33,28 @@ def restart_with_huge_pages() -> None:
 
 def main(_):
     """Trains, then prints the figures of the trained network."""
-    logging.set_verbosity(logging.ERROR)  # the libraries' own progress; ours is printed
+    logging.set_verbosity(logging.FATAL)  # what the libraries say of themselves; errors are raised, and ours is printed
+    compilation.keep_programs()
+    distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
+    with distributed.leaving_at_once():
+        figures, workdir = train()
+    if distributed.is_first():
+        print_end(figures, workdir)
+
+
+def train() -> tuple[dict[str, dict[str, float]], pathlib.Path]:
+    """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
     config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
     workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
     if SEEDS.value is None:
-        rows = {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}
-    else:
-        seeds = parse_seeds(SEEDS.value)
-        rows = train_seeds(config, workdir, seeds)
-        workdir = workdir / f"seed_{seeds[0]}"
-    print(table(rows, [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]), flush=True)
+        return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir
+    seeds = parse_seeds(SEEDS.value)
+    return train_seeds(config, workdir, seeds), workdir / f"seed_{seeds[0]}"
+
+
+def print_end(figures: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
+    """Prints the figures and what can be done next."""
+    print(table(figures, [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]), flush=True)
     print(
         f"go on     the same command; with --config.steps=N until step N\n"
         f"evaluate  python -m aggpose_jax.evaluate --checkpoint {workdir}\n"

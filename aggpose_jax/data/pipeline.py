@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -96,22 +99,39 @@ def training_batches(
     batches = grain.MapDataset.source(_TrainingBatches(source, make_example, batch_size // count, seed))
     batches = batches[start * count + index :: count]
     ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
-    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers)))
+    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _leave_with_parent))
 
 
 def evaluation_batches(
-    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 2
+    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 2, shard: tuple[int, int] = (0, 1)
 ) -> Iterator[Batch]:
-    """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0."""
-    batches = grain.MapDataset.source(source).map(make_example).batch(batch_size)
-    for batch in batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)):
-        yield _fill(batch, batch_size)
+    """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0.
+
+    Args:
+      source: indexable records.
+      make_example: record → example.
+      batch_size: examples in a batch of all processes together.
+      threads: that make batches ahead of time.
+      shard: (index, count) of this process among those that evaluate together, as of `training_batches`.
+    """
+    index, count = shard
+    size, whole = len(source), -(-len(source) // batch_size) * batch_size
+
+    def example(position: int) -> Batch:
+        made = make_example(source[min(position, size - 1)])
+        return made if position < size else made | {"valid": 0 * made["valid"]}
+
+    batches = grain.MapDataset.range(whole).map(example).batch(batch_size // count)[index::count]
+    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
 
 
-def _fill(batch: Batch, batch_size: int) -> Batch:
-    missing = batch_size - len(batch["valid"])
-    if not missing:
-        return batch
-    filled = {name: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for name, a in batch.items()}
-    filled["valid"][-missing:] = 0
-    return filled
+def _leave_with_parent(*_) -> None:
+    """Ends a worker process when the one that started it is gone, however that ended."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -35,6 +35,7 @@ def evaluate(
     keypoint_set: KeypointSet,
     nms_threshold: float | None,
     soft_nms: bool = False,
+    join: Callable[[dict], dict] = lambda shares: shares,
 ) -> Evaluation:
     """Estimates every crop and scores the poses.
 
@@ -45,8 +46,9 @@ def evaluate(
       keypoint_set: of K keypoints.
       nms_threshold: of OKS-NMS among the poses of an image; None leaves all.
       soft_nms: lower the scores of poses that resemble better ones, instead of leaving the poses out.
+      join: puts the shares [n, b, ...] of batches together where several processes have a share each.
     """
-    poses = _collect(estimate, batches)
+    poses = _collect(estimate, batches, join)
     if nms_threshold is not None:
         poses = (_rescore if soft_nms else _suppress)(poses, keypoint_set, nms_threshold)
     results = metrics.coco_results(poses["image_id"], poses["keypoints"], poses["score"])
@@ -69,14 +71,14 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
     return Evaluation(figures, keypoints, results, matches)
 
 
-def _collect(estimate, batches) -> dict[str, np.ndarray]:
+def _collect(estimate, batches, join) -> dict[str, np.ndarray]:
     """Poses of all valid crops, with their instance scores."""
     collected = []
     for batch in batches:
-        valid = batch["valid"] > 0
-        pose = {name: batch[name][valid] for name in ("image_id", "crop_area", "score")}
-        collected.append(pose | {"keypoints": np.asarray(estimate(batch))[valid]})
-    poses = {name: np.concatenate([c[name] for c in collected]) for name in collected[0]}
+        pose = {name: batch[name] for name in ("image_id", "crop_area", "score", "valid")}
+        collected.append(pose | {"keypoints": np.asarray(estimate(batch))})
+    whole = join({name: np.stack([c[name] for c in collected]) for name in collected[0]})
+    poses = {name: values[whole["valid"] > 0] for name, values in whole.items()}
     poses["score"] = metrics.instance_scores(poses["keypoints"][..., 2], poses["score"])
     return poses
 

@@ -49,7 +49,9 @@ class Checkpoints(ocp.CheckpointManager):
         super().__init__(folder, options=options)
 
     def save(self, step: int, *args, **kwargs) -> bool:
-        """Starts to write a step, when the one before is sealed."""
+        """Starts to write a step, when the one before is sealed, over one that was saved without its evaluation."""
+        if step in self.all_steps():
+            self.delete(step)
         saved = super().save(step, *args, **kwargs)
         self._sealing = self._thread.submit(self._seal, step)
         return saved
@@ -109,6 +111,12 @@ def _look_at(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]
     unfinished = [step for step in steps if not integrity.is_sealed(folder / str(step))]
     faults = {step: integrity.fault(folder / str(step)) for step in steps if step not in unfinished}
     return [step for step in faults if not faults[step]], unfinished, {step: f for step, f in faults.items() if f}
+
+
+def last_finished(workdir: pathlib.Path) -> int | None:
+    """The latest step that is sealed, without a look at what is in it."""
+    finished = [int(path.parent.name) for path in (workdir / FOLDER).glob(f"*/{integrity.MANIFEST}")]
+    return max(finished, default=None)
 
 
 def save(manager: Checkpoints, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:

@@ -5,6 +5,7 @@ Values are the recipe of AggPose on COCO at 256×192 unless their comment says o
 
 import difflib
 import json
+import os
 import pathlib
 import re
 import reprlib
@@ -24,7 +25,7 @@ CHANGEABLE = {
         "eval_split", "detections", "synthetic_eval", "eval_batch_size", "eval_epochs", "baselines", "flip_test",
         "decoder", "blur_kernel", "blur_sigma", "nms_threshold", "soft_nms",
     ),
-    "logging and checkpoints": ("log_steps", "checkpoint_steps"),
+    "logging and checkpoints": ("log_steps", "checkpoint_steps", "profile_steps"),
 }  # fmt: skip
 
 # What values make sense: names of CHOICES; no number is negative but mesh.data.
@@ -35,6 +36,7 @@ CHOICES = {
     "model.fusion": ("released", "paper"),
     "data": ("coco", "infant_pose", "coco_keypoints", "synthetic"),
     "schedule": ("step", "cosine"),
+    "nonfinite": ("stop", "skip"),
 }
 POSITIVE = (
     "sigma", "blur_kernel", "blur_sigma", "threads", "synthetic_train", "synthetic_eval", "batch_size", "accumulate",
@@ -44,7 +46,7 @@ AT_MOST_ONE = (
     "color_jitter", "augmentation.half_body", "augmentation.rotation_probability", "augmentation.flip",
     "augmentation.cutout", "model.drop_path", "average_decay", "betas", "layer_decay", "most_corrupt",
 )  # fmt: skip
-OF_TWO = ("input_size", "betas")
+OF_TWO = ("input_size", "betas", "profile_steps")
 PATTERNS = ("decay", "freeze")
 _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", tuple: "a tuple"}
 
@@ -148,6 +150,7 @@ def default_config() -> Config:
     config.freeze = ()  # regular expressions: parameter paths that stay as they are
     config.hardest_keypoints = 0  # so many of each crop count in the loss (OHKM); 0 counts all
     config.clip_norm = 0.0  # of the whole gradient; 0 does not clip
+    config.nonfinite = "stop"  # the run at a loss, gradient or parameter that is not finite; or "skip" the step
     config.average_decay = 0.0  # of the moving average of parameters that is evaluated; 0 keeps none
     config.mesh = Config({"data": -1, "fsdp": 1})  # devices; -1 takes the rest
 
@@ -161,6 +164,7 @@ def default_config() -> Config:
     config.baselines = False  # at the end also score the mean pose and exchanged crops
     config.log_steps = 50
     config.checkpoint_steps = 1000
+    config.profile_steps = (0, 0)  # first and last step of a trace in WORKDIR/profile; 0 for none
     return config.lock()
 
 
@@ -219,8 +223,10 @@ def _check_one(key: str, value: Any) -> None:
 
 
 def save_config(config: Config, path: pathlib.Path) -> None:
-    """Writes a configuration as JSON."""
-    path.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    """Writes a configuration as JSON. The file appears when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    os.replace(partial, path)
 
 
 def load_config(path: pathlib.Path) -> Config:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.training import distributed
 
-FILE = "corrupt_images.txt"
+FILE = "corrupt_images.txt"  # of the first process; others number theirs
 
 
 def watch(
@@ -19,6 +20,8 @@ def watch(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Passes batches on, and names the images of examples that are not valid in WORKDIR/corrupt_images.txt.
 
+    Of several processes each names those of its share, in a file of its own.
+
     Args:
       batches: with `valid` and `id` [B].
       source: whose `file_name(id)` says where the image of a record lies, and `fault(id)` what is wrong with it.
@@ -29,8 +32,9 @@ def watch(
     Raises:
       UserError: there are more.
     """
-    file = workdir / FILE
-    found = set(file.read_text().splitlines()) if file.exists() else set()
+    process, _ = distributed.share()
+    file = workdir / (FILE if process == 0 else f"corrupt_images_{process}.txt")
+    found = {name for one in workdir.glob("corrupt_images*.txt") for name in one.read_text().splitlines()}
     for batch in batches:
         blank = batch["id"][batch["valid"] == 0].tolist()
         new = {source.file_name(number) for number in blank} - found

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.training import distributed
 from aggpose_jax.training.config import CHANGEABLE, Config, check, load_config, save_config
 
 
@@ -93,6 +94,8 @@ def _place(path: str, error: Exception) -> str:
 def open_workdir(workdir: pathlib.Path, config: Config) -> None:
     """Makes the folder of a run and writes config.json, unless it holds another experiment.
 
+    Of several processes the first writes; the others look and wait for it.
+
     Raises:
       UserError: it holds another experiment, or cannot be written.
     """
@@ -101,9 +104,11 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
         _refuse_another(workdir, load_config(file).flat(), config.flat())
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        save_config(config, file)
+        if distributed.is_first():
+            save_config(config, file)
     except OSError as error:
         raise UserError(f"{workdir}: cannot be written ({error.strerror}); give another --workdir") from None
+    distributed.wait_for_all("the workdir is open")
 
 
 def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Stops a run at its first loss, gradient or parameter that is not finite, before a checkpoint takes it."""
+"""A loss, gradient or parameter that is not finite stops a run, or is skipped with its step, before it is saved."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.training.reporting import Reporter
 
 
 def watched(loss: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
@@ -31,11 +32,12 @@ class FiniteWatch:
     Args:
       names: of the quantities of `are_finite`.
       manager: of the checkpoints of the run.
+      reporter: is told of skipped steps; without it a step that is not finite stops the run.
     """
 
-    def __init__(self, names: list[str], manager: ocp.CheckpointManager):
-        self._names, self._manager = names, manager
-        self._step, self._finite = 0, np.ones(len(names), bool)
+    def __init__(self, names: list[str], manager: ocp.CheckpointManager, reporter: Reporter | None = None):
+        self._names, self._manager, self._reporter = names, manager, reporter
+        self._step, self._finite, self._skipped = 0, np.ones(len(names), bool), 0
 
     def note(self, step: int, finite: jax.Array) -> None:
         """Checks the step before and keeps this one."""
@@ -48,17 +50,23 @@ class FiniteWatch:
         Raises:
           UserError: something of it is not finite; names the step, the first such quantity and the last checkpoint.
         """
-        finite = np.asarray(self._finite)
+        finite, self._finite = np.asarray(self._finite), np.ones(len(self._names), bool)
         if finite.all():
             return
+        what = f"step {self._step}: {self._names[finite.argmin()]} is not finite"
+        if self._reporter is None:
+            raise UserError(f"{what}; {self._kept()}")
+        self._skipped += 1
+        self._reporter.say(f"WARNING: {what}; the step is skipped, {self._skipped} since the start")
+        self._reporter.figures(self._step, {"train/skipped": self._skipped})
+
+    def _kept(self) -> str:
         self._manager.wait_until_finished()
         saved, workdir = self._manager.latest_step(), self._manager.directory.parent
         advice = "take a lower learning_rate or a clip_norm"
         if saved is None:
-            kept = f"no checkpoint was written yet; {advice}"
-        else:
-            kept = (
-                f"{workdir} keeps the checkpoint of step {saved}; {advice}, and go on from it in another workdir "
-                f"with --config.init_from={workdir}"
-            )
-        raise UserError(f"step {self._step}: {self._names[finite.argmin()]} is not finite; {kept}")
+            return f"no checkpoint was written yet; {advice}"
+        return (
+            f"{workdir} keeps the checkpoint of step {saved}; {advice}, and go on from it in another workdir "
+            f"with --config.init_from={workdir}"
+        )

@@ -1,22 +1,24 @@
 """The training loop: batches → a trained network, whatever the task."""
 
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import ml_collections
-import orbax.checkpoint as ocp
+import numpy as np
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.keypoints import read_keypoint_set
-from aggpose_jax.training import checkpoint, corrupt, sharding
+from aggpose_jax.training import checkpoint, compilation, corrupt, preemption, sharding, storage, watchdog
 from aggpose_jax.training.config import describe
 from aggpose_jax.training.experiment import open_workdir
 from aggpose_jax.training.finite import FiniteWatch
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
-from aggpose_jax.training.reporting import Progress, Reporter, parameter_table
+from aggpose_jax.training.profiling import Profiler
+from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
 
@@ -29,6 +31,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
 
     Raises:
       UserError: for a configuration, data or workdir that cannot be used.
+      Preempted: SIGTERM came, and the last step is saved.
     """
     config.keypoint_set = read_keypoint_set(config.keypoint_set)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
@@ -40,17 +43,24 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     trainer = Trainer(task, config, mesh)
     task.describe()  # reads the data, which may be wrong, before anything is written
     open_workdir(workdir, config)
-    reporter = Reporter(workdir)
-    _describe(trainer, workdir, reporter)
-    with checkpoint.open_manager(workdir) as manager:
-        state = _first_state(trainer, manager, reporter)
-        state, result = _run(trainer, state, manager, reporter)
-        manager.wait_until_finished()
-    evaluations = {"network": result}
-    if config.baselines:
-        evaluations |= task.baselines(state.evaluated, mesh)
-    reporter.say("finished")
-    reporter.close()
+    with storage.faults_named(workdir), preemption.watching() as notice:
+        reporter = open_reporter(workdir)
+        _describe(trainer, workdir, reporter)
+        with checkpoint.open_manager(workdir, reporter.say) as manager:
+            state = _first_state(trainer, manager, reporter)
+            try:
+                state, result = _run(trainer, state, manager, reporter, notice)
+                manager.wait_until_finished()
+                evaluations = {"network": result}
+                if config.baselines:
+                    evaluations |= task.baselines(state.evaluated, mesh, notice.check)
+            except preemption.Preempted:
+                manager.wait_until_finished()
+                reporter.say(f"told to stop: step {manager.latest_step()} is saved; the same command goes on from it")
+                raise
+            finally:
+                reporter.close()
+        reporter.say("finished")
     return evaluations
 
 
@@ -59,7 +69,8 @@ def _describe(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> No
     config, params = trainer.config, trainer.shapes.params
     reporter.text("config", f"```\n{config}\n```")
     reporter.say(describe(config))
-    reporter.say(f"{jax.device_count()} {jax.devices()[0].device_kind} devices as {dict(trainer.mesh.shape)}")
+    devices = f"{jax.device_count()} {jax.devices()[0].device_kind} devices of {jax.process_count()} processes"
+    reporter.say(f"{devices} as {dict(trainer.mesh.shape)}")
     reporter.say(trainer.task.describe())
     decayed, frozen = paths_matching(params, config.decay), paths_matching(params, config.freeze)
     reporter.say(f"{config.model.name}\n{parameter_table(params, decayed, frozen)}")
@@ -67,7 +78,7 @@ def _describe(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> No
     reporter.say(f"{trainer.total_steps} steps of {config.batch_size} images, {epochs:.1f} epochs, in {workdir}")
 
 
-def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Reporter) -> TrainState:
+def _first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Reporter) -> TrainState:
     """The latest checkpoint of the run, or new parameters, or those of `init_from`."""
     abstract = trainer.abstract()
     step = manager.latest_step()
@@ -85,7 +96,7 @@ def _first_state(trainer: Trainer, manager: ocp.CheckpointManager, reporter: Rep
     return trainer.new_state(params)
 
 
-def _check_resumable(manager: ocp.CheckpointManager, step: int) -> None:
+def _check_resumable(manager: checkpoint.Checkpoints, step: int) -> None:
     if not (manager.directory / str(step) / "optimizer").exists():
         workdir = manager.directory.parent
         raise UserError(
@@ -100,43 +111,71 @@ def _items(state: TrainState) -> dict[str, Any]:
     return items if state.average is None else items | {"average": state.average}
 
 
-def _run(trainer, state, manager, reporter) -> tuple[TrainState, Evaluation]:
+def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Evaluation]:
     """Steps up to the last, with evaluations and checkpoints on the way."""
     config, task = trainer.config, trainer.task
     eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
     start, result = int(state.step), None
-    batches = corrupt.watch(
-        task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir, reporter.say
-    )
+    if start and _is_due(start, trainer, eval_steps) and manager.metrics(start) is None:  # its evaluation was cut off
+        result = _score(trainer, state, start, manager, reporter, notice)
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
-    watch = FiniteWatch(trainer.watched, manager)
+    watch = FiniteWatch(trainer.watched, manager, reporter if config.nonfinite == "skip" else None)
+    profiler = Profiler(reporter.workdir / "profile", *config.profile_steps)
+    batches = _batches(trainer, start, reporter)
     for step in range(start + 1, trainer.total_steps + 1):
         if config.patience and checkpoint.evaluations_since_best(manager, step - 1, eval_steps) >= config.patience:
             reporter.say(f"stopping: {config.patience} evaluations without a better AP")
             break
         batch = progress.wait(lambda: next(batches))
+        inputs = sharding.put_batch(batch, trainer.mesh)
         if step == start + 1:
             _show(reporter, step, task.batch_pictures(batch))
-        state, metrics, finite = trainer.step(state, sharding.put_batch(batch, trainer.mesh))
+            reporter.say(f"the training step is compiled: {compilation.needs(trainer.compile(state, inputs))}")
+        profiler.before(step)
+        state, metrics, finite = trainer.step(state, inputs)
         watch.note(step, finite)
         progress.step(step, metrics)
-        if step == start + 1:
-            jax.block_until_ready(metrics)
-            reporter.say("the training step is compiled, the first one taken")
-        if step == trainer.total_steps or step % eval_steps == 0:
+        profiler.after(step, metrics)
+        told, due = notice.given(), _is_due(step, trainer, eval_steps)
+        if due and not told:
             watch.check()
-            result = _evaluate(trainer, state, step, reporter)
-            checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
+            result = _score(trainer, state, step, manager, reporter, notice)
             progress.restart()
-        elif step % config.checkpoint_steps == 0:
+        elif told or step % config.checkpoint_steps == 0:
             watch.check()
             checkpoint.save(manager, step, _items(state))
+        if told:
+            raise preemption.Preempted
+    profiler.close()
     progress.close()
-    return state, result or _evaluate(trainer, state, start, reporter)
+    return state, result or _evaluate(trainer, state, start, reporter, notice)
 
 
-def _evaluate(trainer, state, step, reporter) -> Evaluation:
-    result = trainer.task.evaluate(state.evaluated, trainer.mesh)
+def _batches(trainer, start, reporter) -> Iterator[dict[str, np.ndarray]]:
+    """The batches after a step, looked after: images that cannot be read, and data that does not come."""
+    task, most = trainer.task, trainer.config.most_corrupt
+    readable = corrupt.watch(task.train_batches(start), task.train_source, most, reporter.workdir, reporter.say)
+    return watchdog.watched(readable, reporter.say)
+
+
+def _is_due(step, trainer, eval_steps) -> bool:
+    return step == trainer.total_steps or step % eval_steps == 0
+
+
+def _score(trainer, state, step, manager, reporter, notice) -> Evaluation:
+    """Evaluates and saves; told to stop in the middle it only saves, and the next start evaluates."""
+    try:
+        result = _evaluate(trainer, state, step, reporter, notice)
+    except preemption.Preempted:
+        if step not in manager.all_steps():
+            checkpoint.save(manager, step, _items(state))
+        raise
+    checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
+    return result
+
+
+def _evaluate(trainer, state, step, reporter, notice) -> Evaluation:
+    result = trainer.task.evaluate(state.evaluated, trainer.mesh, notice.check)
     reporter.figures(step, {f"eval/{name}": value for name, value in result.figures.items()})
     reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f}")
     _show(reporter, step, trainer.task.evaluation_pictures(state.evaluated, trainer.mesh, result))

@@ -16,6 +16,8 @@ from tqdm import tqdm
 matplotlib.use("Agg")  # pictures are files; no screen is needed
 from matplotlib import pyplot
 
+from aggpose_jax.training import distributed
+
 
 class Reporter:
     """Writes lines, figures and pictures of a run, and knows how long it has been running.
@@ -57,7 +59,10 @@ class Reporter:
         """Draws loss and AP over all steps of metrics.jsonl, those of former starts too, as curves.png."""
         curves = defaultdict(dict)
         for line in self._metrics.read_text().splitlines():
-            figures = json.loads(line)
+            try:
+                figures = json.loads(line)
+            except ValueError:  # a full disk cut it
+                continue
             for name in ("train/loss", "eval/AP"):
                 if name in figures:
                     curves[name][figures["step"]] = figures[name]
@@ -72,6 +77,36 @@ class Reporter:
     def close(self) -> None:
         """Finishes the event file."""
         self._events.close()
+
+
+class Silent(Reporter):
+    """Says and writes nothing: of several processes the first does."""
+
+    def __init__(self, workdir: pathlib.Path):
+        self.workdir = workdir
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def figures(self, step: int, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def text(self, name: str, text: str) -> None:
+        """Nothing."""
+
+    def picture(self, step: int, name: str, image: np.ndarray) -> None:
+        """Nothing."""
+
+    def curves(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+def open_reporter(workdir: pathlib.Path) -> Reporter:
+    """The reporter of this process."""
+    return Reporter(workdir) if distributed.is_first() else Silent(workdir)
 
 
 class Progress:
@@ -96,7 +131,8 @@ class Progress:
     ):
         self._reporter, self._total, self._schedule = reporter, total, schedule
         self._batch_size, self._log_steps = batch_size, log_steps
-        self._bar = tqdm(initial=start, total=total, unit="step", disable=not sys.stdout.isatty(), file=sys.stdout)
+        bar = sys.stdout.isatty() and distributed.is_first()
+        self._bar = tqdm(initial=start, total=total, unit="step", disable=not bar, file=sys.stdout)
         self.restart()
 
     def restart(self) -> None:

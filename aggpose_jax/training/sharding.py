@@ -26,7 +26,10 @@ def make_mesh(data: int, fsdp: int) -> Mesh:
         data = devices // fsdp
     if data * fsdp != devices:
         raise UserError(f"mesh: data × fsdp = {data} × {fsdp} does not cover {devices} devices")
-    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
+    # In the order of the processes, so that the parts of a batch, in order, are the batch of a single process.
+    order = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    grid = np.array(order).reshape(data, fsdp)
+    return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -58,8 +61,9 @@ def _leaf_spec(shape: tuple[int, ...], fsdp: int, stacked: bool) -> PartitionSpe
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Host arrays onto the devices of the mesh, split along the batch."""
-    return jax.device_put(batch, batch_sharding(mesh))
+    """Host arrays onto the devices of the mesh, split along the batch; of several processes each gives its share."""
+    split = batch_sharding(mesh)
+    return {name: jax.make_array_from_process_local_data(split, array) for name, array in batch.items()}
 
 
 def list_collectives(program: str) -> list[tuple[str, tuple[int, ...]]]:

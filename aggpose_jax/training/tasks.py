@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
 from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.draw import heatmap_sheet
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
-from aggpose_jax.training import color, sharding
+from aggpose_jax.training import color, distributed, sharding
 from aggpose_jax.training.losses import heatmap_mse
 
 
@@ -120,6 +120,7 @@ class PoseTask:
             start=start,
             threads=self.config.threads,
             workers=self.config.workers,
+            shard=distributed.share(),
         )
 
     def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -155,46 +156,65 @@ class PoseTask:
     def evaluation_pictures(self, params: Any, mesh: Mesh, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
         """Pictures of predictions, by name: of the worst and the middling persons, and all heatmaps of the first."""
         batch = next(self._eval_batches(mesh))
-        _, heatmaps = self._estimate(params, batch["image"], batch["to_image"], mesh)
+        _, heatmaps = self._estimate(params, self._put(batch, mesh), mesh)
         return {
             "predictions": pictures.prediction_sheet(self.eval_source, result, self.keypoint_set),
-            "heatmaps": heatmap_sheet(batch["image"][0], np.asarray(heatmaps[0]), self.keypoint_set.names),
+            "heatmaps": heatmap_sheet(batch["image"][0], distributed.own_rows(heatmaps)[0], self.keypoint_set.names),
         }
 
-    def evaluate(self, params: Any, mesh: Mesh) -> evaluation.Evaluation:
-        """Scores the parameters on the evaluation records."""
-        return self._evaluate(lambda batch: self._estimate(params, batch["image"], batch["to_image"], mesh)[0], mesh)
+    def evaluate(
+        self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
+    ) -> evaluation.Evaluation:
+        """Scores the parameters on the evaluation records; `before_batch` may raise to end it."""
+        return self._evaluate(lambda batch: self._estimate(params, self._put(batch, mesh), mesh)[0], mesh, before_batch)
 
-    def baselines(self, params: Any, mesh: Mesh) -> dict[str, evaluation.Evaluation]:
+    def baselines(
+        self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
+    ) -> dict[str, evaluation.Evaluation]:
         """What anything must beat: the mean pose in every box, and the network when it sees another person's crop."""
 
         def estimate_exchanged(batch):
-            return self._estimate(params, np.roll(batch["image"], 1, axis=0), batch["to_image"], mesh)[0]
+            crops = self._put(batch, mesh)  # of all processes: the share of one may be a single crop
+            return self._estimate(params, crops | {"image": jnp.roll(crops["image"], 1, axis=0)}, mesh)[0]
 
         mean_pose = evaluation.mean_pose_results(self.train_source.ground_truth(), self.eval_source.ground_truth())
         return {
             "mean pose": evaluation.score(mean_pose, self.eval_source.ground_truth(), self.keypoint_set),
-            "exchanged crops": self._evaluate(estimate_exchanged, mesh),
+            "exchanged crops": self._evaluate(estimate_exchanged, mesh, before_batch),
         }
 
-    def _evaluate(self, estimate, mesh) -> evaluation.Evaluation:
+    def _evaluate(self, estimate, mesh, before_batch) -> evaluation.Evaluation:
+        def estimate_share(batch):
+            before_batch()
+            return distributed.own_rows(estimate(batch))
+
         truth, nms_threshold = self.eval_source.ground_truth(), self.config.nms_threshold or None
         batches, soft_nms = self._eval_batches(mesh), self.config.soft_nms
-        return evaluation.evaluate(estimate, batches, truth, self.keypoint_set, nms_threshold, soft_nms)
+        return evaluation.evaluate(
+            estimate_share,
+            *(batches, truth, self.keypoint_set, nms_threshold, soft_nms, distributed.join_batches),
+        )
 
     def _eval_batches(self, mesh) -> Iterator[dict[str, np.ndarray]]:
         devices = mesh.size
         batch_size = -(-self.config.eval_batch_size // devices) * devices
         return pipeline.evaluation_batches(
-            self.eval_source, self._make_example, batch_size=batch_size, threads=self.config.threads
+            self.eval_source,
+            self._make_example,
+            batch_size=batch_size,
+            threads=self.config.threads,
+            shard=distributed.share(),
         )
 
     def _apply(self, params, images):
         return self.model.apply({"params": params}, images)
 
-    def _estimate(self, params, image, to_image, mesh) -> tuple[jax.Array, jax.Array]:
-        crops = sharding.put_batch({"image": image, "to_image": to_image}, mesh)
-        return self._estimator(params, crops["image"], crops["to_image"])
+    def _put(self, batch, mesh) -> dict[str, jax.Array]:
+        return sharding.put_batch({name: batch[name] for name in ("image", "to_image")}, mesh)
+
+    def _estimate(self, params, crops, mesh) -> tuple[jax.Array, jax.Array]:
+        estimates = self._estimator(params, crops["image"], crops["to_image"])
+        return jax.device_put(estimates, sharding.batch_sharding(mesh))
 
 
 TASKS = {"pose": PoseTask}

@@ -59,6 +59,12 @@ class Trainer:
             donate_argnums=0,
         )
 
+    def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> jax.stages.Compiled:
+        """Compiles the step for such batches, and takes it from now on; it is compiled once."""
+        program = self.step.lower(state, batch).compile()
+        self.step = program
+        return program
+
     @property
     def watched(self) -> list[str]:
         """Names of what a step says to be finite or not."""
@@ -90,7 +96,11 @@ class Trainer:
         if average is not None:
             average = update_average(average, params, self.config.average_decay, state.step)
         finite = are_finite(watched(loss, gradient, params, self._frozen))
-        return TrainState(state.step + 1, params, optimizer, average), metrics, finite
+        new = TrainState(state.step + 1, params, optimizer, average)
+        if self.config.nonfinite == "skip":
+            kept = dataclasses.replace(state, step=new.step)
+            new = jax.tree.map(lambda ours, old: jnp.where(finite.all(), ours, old), new, kept)
+        return new, metrics, finite
 
     def _loss_and_gradient(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[tuple, Any]:
         """The mean loss of a batch with its metrics, and its gradient, computed in `accumulate` parts."""

@@ -39,7 +39,8 @@ class Clock:
                 raise KeyboardInterrupt
             yield {"x": np.full(4, self._x.get(step, 1.0), np.float32), "id": np.arange(4), "valid": np.ones(4)}
 
-    def evaluate(self, params, mesh):
+    def evaluate(self, params, mesh, before_batch):
+        before_batch()
         return SimpleNamespace(figures={"AP": APS.get(-round(float(params["clock"][0])), 0.0), "AR": 0.0})
 
     def describe(self):
