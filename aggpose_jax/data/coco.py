@@ -1,11 +1,11 @@
 """Persons of a data set in the format of COCO keypoints: annotated ones, or those that a detector found."""
 
-import json
 import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from aggpose_jax.data.annotations import read_annotations, read_detections
 from aggpose_jax.data.images import ImageError, read_image
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
@@ -127,66 +127,15 @@ class CocoKeypoints:
         Masks are left out. An annotation without an area gets an estimated one (geometry.estimate_area).
         """
         self._check_layout()
-        coco = read_annotations(self._file)
-        known = {image["id"] for image in coco["images"]}
-        annotations = [_complete(self._file, a, known, len(self._keypoint_set)) for a in coco["annotations"]]
-        return {**coco, "annotations": annotations}
+        coco = read_annotations(self._file, len(self._keypoint_set))
+        return {**coco, "annotations": [_complete(annotation) for annotation in coco["annotations"]]}
 
 
-def read_annotations(file: pathlib.Path) -> dict:
-    """Reads a file of COCO keypoint annotations.
-
-    Raises:
-      UserError: it is missing, no JSON, or an entry lacks a field.
-    """
-    coco = _read_json(file)
-    if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
-        raise UserError(f"{file}: lacks the lists images and annotations; give COCO keypoint annotations")
-    _check_entries(file, "image", coco["images"], ("id", "file_name", "height", "width"))
-    _check_entries(file, "annotation", coco["annotations"], ("id", "image_id", "bbox", "keypoints"))
-    for image in coco["images"]:
-        name = pathlib.PurePath(image["file_name"])
-        if name.is_absolute() or ".." in name.parts:
-            raise UserError(
-                f"{file}: image {image['id']} has the file_name {name}; name a file below the split's folder"
-            )
-    return coco
-
-
-def _read_json(path: pathlib.Path) -> object:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); get the file again") from error
-
-
-def _check_entries(path: pathlib.Path, kind: str, entries: list, keys: tuple[str, ...]) -> None:
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise UserError(f"{path}: {kind} number {number} is no object with fields; check the format")
-        where = f"{path}: {kind} " + (f"{entry['id']}" if "id" in entry else f"number {number}")
-        missing = [key for key in keys if entry.get(key) is None]
-        if missing:
-            raise UserError(f"{where} lacks {', '.join(missing)}; add what is missing or remove it")
-        if "bbox" in keys and np.shape(entry["bbox"]) != (4,):
-            raise UserError(f"{where} has the bbox {entry['bbox']}; it must be x, y, width, height")
-
-
-def _complete(path: pathlib.Path, annotation: dict, images: set, count: int) -> dict:
-    """The annotation without its mask and with an area, checked to have count keypoints and an image."""
-    where = f"{path}: annotation {annotation['id']}"
-    if annotation["image_id"] not in images:
-        raise UserError(f"{where} is of image {annotation['image_id']}, which the file does not list; add the image")
-    keypoints = annotation["keypoints"]
-    if len(keypoints) != 3 * count:
-        raise UserError(
-            f"{where} has {len(keypoints) / 3:g} keypoints, the keypoint set has {count}; choose the set of the data"
-        )
+def _complete(annotation: dict) -> dict:
+    """The annotation without its mask and with an area."""
     complete = {key: value for key, value in annotation.items() if key != "segmentation"}
     if "area" not in complete:
-        complete["area"] = geometry.estimate_area(np.reshape(keypoints, (count, 3)))
+        complete["area"] = geometry.estimate_area(np.reshape(annotation["keypoints"], (-1, 3)))
     return complete
 
 
@@ -204,10 +153,7 @@ def _annotated(coco: dict, keypoint_set: KeypointSet) -> _Persons:
 
 
 def _detected(path: pathlib.Path, images: list[dict], keypoint_set: KeypointSet) -> _Persons:
-    detections = _read_json(path)
-    if not isinstance(detections, list):
-        raise UserError(f"{path} is not a list of detections; give COCO detection results")
-    _check_entries(path, "detection", detections, ("image_id", "category_id", "bbox", "score"))
+    detections = read_detections(path)
     index = {image["id"]: i for i, image in enumerate(images)}
     nothing = np.zeros((len(keypoint_set), 3))
     rows = [

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aggpose_jax.data.coco import read_annotations
+from aggpose_jax.data.annotations import read_annotations
 from aggpose_jax.data.files import new_folder, write_json
 from aggpose_jax.errors import UserError
 

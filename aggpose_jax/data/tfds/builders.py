@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
-from aggpose_jax.data.coco import read_annotations
+from aggpose_jax.data.annotations import read_annotations
 from aggpose_jax.data.files import write_json
+from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
 ANNOTATIONS = "person_keypoints_{split}.json"
@@ -43,7 +44,7 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         return {split: self._generate_examples(file, directory / split) for split, file in splits.items()}
 
     def _generate_examples(self, file: pathlib.Path, folder: pathlib.Path) -> Iterator[tuple[int, dict]]:
-        coco = read_annotations(file)
+        coco = read_annotations(file, len(self.KEYPOINTS))
         persons = {image["id"]: [] for image in coco["images"]}
         for annotation in coco["annotations"]:
             annotation.pop("segmentation", None)
@@ -55,8 +56,8 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
                 {
                     "image": (folder / image["file_name"]).read_bytes(),
                     "image_id": image["id"],
-                    "video_id": image.get("video_id", NONE),
-                    "frame": image.get("frame", NONE),
+                    "video_id": _whole(file, image, "video_id"),
+                    "frame": _whole(file, image, "frame"),
                     "boxes": np.array([a["bbox"] for a in found], np.float32).reshape(-1, 4),
                     "keypoints": np.array([a["keypoints"] for a in found], np.float32).reshape(
                         -1, len(self.KEYPOINTS), 3
@@ -64,6 +65,14 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
                 },
             )
         write_json(coco, pathlib.Path(self.data_dir) / file.name)
+
+
+def _whole(file: pathlib.Path, image: dict, key: str) -> int:
+    """The number of a video or a frame, NONE where there is none."""
+    number = image.get(key, NONE)
+    if type(number) is not int or not -(2**63) <= number < 2**63:
+        raise UserError(f"{file}: image {image['id']} has the {key} {number!r:.80}; give a whole number of 64 bits")
+    return number
 
 
 class InfantPoseBuilder(_KeypointsBuilder):

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,29 @@ def test_a_directory_without_annotations_builds_nothing(tmp_path):
     with pytest.raises(UserError, match=r"holds no annotations/person_keypoints_\*\.json"):
         tfds.build("infant_pose", tmp_path / "nothing", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("annotations", {"bbox": [float("nan"), 0, 4, 4]}, "annotation 1 has the bbox"),
+        ("annotations", {"keypoints": [1, 2, 2] * 17}, "annotation 1 has 17 keypoints, the keypoint set has 21"),
+        ("annotations", {"id": 2}, "annotation 2 is there twice"),
+        ("images", {"file_name": "../secret.jpg"}, "image 1 has the file_name"),
+        ("images", {"video_id": "first"}, "image 1 has the video_id 'first'"),
+        ("images", {"frame": 1.5}, r"image 1 has the frame 1\.5"),
+    ],
+)
+def test_a_hostile_file_builds_nothing(directory, tmp_path, kind, fields, message):
+    hostile = tmp_path / "hostile"
+    shutil.copytree(directory, hostile)
+    file = hostile / "annotations" / "person_keypoints_train.json"
+    coco = json.loads(file.read_text())
+    coco[kind][0] |= fields
+    file.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=rf"person_keypoints_train\.json: {message}"):
+        tfds.build("infant_pose", hostile, tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
 def test_nothing_imports_tensorflow(built):

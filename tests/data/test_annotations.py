@@ -1,0 +1,161 @@
+"""Hostile files of annotations and detections."""
+
+import json
+import re
+
+import pytest
+
+from aggpose_jax.data.annotations import read_annotations, read_detections
+from aggpose_jax.errors import UserError
+
+IMAGE = {"id": 5, "file_name": "five.jpg", "height": 50, "width": 100}
+ANNOTATION = {"id": 7, "image_id": 5, "bbox": [10, 20.5, 31, 41], "keypoints": [1, 2, 2, 3.5, 4, 1], "area": 100.5}
+DETECTION = {"image_id": 5, "category_id": 1, "bbox": [-4.5, 3, 200, 10], "score": 0.25}
+NAN, INFINITE = float("nan"), float("inf")
+
+
+def refusal(read, content, path) -> str:
+    """The one line that refuses a file."""
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=re.escape(str(path))) as raised:
+        read(path)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert len(message) < 300 + len(str(path))
+    return message
+
+
+def annotated(image=(), annotation=(), more_images=(), more_annotations=()) -> dict:
+    """A file of one image and one annotation with fields of the caller's, and further entries."""
+    images = [IMAGE | dict(image), *more_images]
+    return {"images": images, "annotations": [ANNOTATION | dict(annotation), *more_annotations]}
+
+
+def test_good_files_are_read_as_they_are(tmp_path):
+    path = tmp_path / "good.json"
+    content = annotated(
+        {"file_name": "folder/..five.jpg"},
+        {"iscrowd": 0, "bbox": [0, 0, 0, 0]},
+        [IMAGE | {"id": -1}],
+        [ANNOTATION | {"id": 8}],
+    )
+    path.write_text(json.dumps(content))
+    assert read_annotations(path) == read_annotations(path, keypoints=2) == content
+    path.write_text(json.dumps([DETECTION, DETECTION]))
+    assert read_detections(path) == [DETECTION, DETECTION]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "../secret.jpg",
+        "a/../../secret.jpg",
+        "..",
+        ".",
+        "",
+        "a\0.jpg",
+        "/a\nb",
+        5,
+        ["a.jpg"],
+        "/" * 10**6,
+    ],
+)
+def test_a_file_name_stays_below_the_folder(tmp_path, name):
+    assert "image 5 has the file_name" in refusal(read_annotations, annotated({"file_name": name}), tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("number", [NAN, INFINITE, -INFINITE, 1e39, 10**400, "1", None, [1], {}, True])
+@pytest.mark.parametrize("key", ["bbox", "keypoints"])
+def test_coordinates_are_finite_numbers(tmp_path, key, number):
+    values = [*ANNOTATION[key][:-1], number]
+    if number is True:  # among numbers it is 1, alone it is none
+        values = [True] * len(values)
+    message = refusal(read_annotations, annotated(annotation={key: values}), tmp_path / "a.json")
+    assert f"annotation 7 has the {key} " in message
+
+
+def test_a_number_beyond_all_floats(tmp_path):
+    content = json.dumps(annotated()).replace("100.5", "1e400")
+    assert "annotation 7 has the area inf" in refusal(read_annotations, content, tmp_path / "a.json")
+    assert "is not JSON" in refusal(read_annotations, "1" * 5000, tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bbox": [1, 2, -3, 4]}, "annotation 7 has the bbox [1, 2, -3, 4]"),
+        ({"bbox": "1234"}, "annotation 7 has the bbox '1234'"),
+        ({"bbox": [[1, 2], [3]]}, "annotation 7 has the bbox"),
+        ({"keypoints": [1, 2, 2, 3]}, "annotation 7 has the keypoints"),
+        ({"keypoints": [[1, 2, 2]]}, "annotation 7 has the keypoints"),
+        ({"keypoints": {"a": 1}}, "annotation 7 has the keypoints"),
+        ({"area": NAN}, "annotation 7 has the area nan"),
+        ({"area": -1}, "annotation 7 has the area -1"),
+        ({"area": "large"}, "annotation 7 has the area 'large'"),
+        ({"iscrowd": "0"}, "annotation 7 has iscrowd '0'"),
+        ({"id": "7"}, "annotation '7' has the id '7'"),
+        ({"id": 7.0}, "annotation 7.0 has the id 7.0"),
+        ({"id": 2**63}, "has the id"),
+        ({"id": [7]}, "annotation [7] has the id [7]"),
+        ({"id": None}, "annotation number 0 lacks id"),
+        ({"image_id": "5"}, "annotation 7 has the image_id '5'"),
+        ({"image_id": {}}, "annotation 7 has the image_id {}"),
+        ({"image_id": 6}, "annotation 7 is of image 6"),
+        ({"bbox": None, "keypoints": None}, "annotation 7 lacks bbox, keypoints"),
+    ],
+)
+def test_an_annotation_that_cannot_be(tmp_path, fields, message):
+    assert message in refusal(read_annotations, annotated(annotation=fields), tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id": "5"}, "image '5' has the id '5'"),
+        ({"id": True}, "image True has the id True"),
+        ({"height": 0}, "image 5 has the height 0"),
+        ({"width": -4}, "image 5 has the width -4"),
+        ({"width": NAN}, "image 5 has the width nan"),
+        ({"height": "50"}, "image 5 has the height '50'"),
+        ({"file_name": None}, "image 5 lacks file_name"),
+    ],
+)
+def test_an_image_that_cannot_be(tmp_path, fields, message):
+    assert message in refusal(read_annotations, annotated(fields), tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("more", ["more_images", "more_annotations"])
+def test_an_id_is_there_once(tmp_path, more):
+    again = IMAGE if more == "more_images" else ANNOTATION
+    kind = f"{more.removeprefix('more_').rstrip('s')} {again['id']} is there twice"
+    assert kind in refusal(read_annotations, annotated(**{more: [again]}), tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bbox": [0, 0, NAN, 1]}, "detection number 1 has the bbox"),
+        ({"bbox": [0, 0, -1, 1]}, "detection number 1 has the bbox"),
+        ({"score": INFINITE}, "detection number 1 has the score inf"),
+        ({"score": "high"}, "detection number 1 has the score 'high'"),
+        ({"image_id": [5]}, "detection number 1 has the image_id [5]"),
+        ({"category_id": None}, "detection number 1 lacks category_id"),
+    ],
+)
+def test_a_detection_that_cannot_be(tmp_path, fields, message):
+    assert message in refusal(read_detections, [DETECTION, DETECTION | fields], tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("read", [read_annotations, read_detections])
+@pytest.mark.parametrize("content", ["[" * 10**5, '{"images": ' * 10**5, "", "{", "\udcff", "[1]", "3"])
+def test_what_is_no_such_file(tmp_path, read, content):
+    path = tmp_path / "a.json"
+    path.write_text(content, errors="surrogateescape")
+    with pytest.raises(UserError, match=r"a\.json"):
+        read(path)
+
+
+def test_a_folder_in_place_of_a_file(tmp_path):
+    with pytest.raises(UserError, match="cannot be read"):
+        read_annotations(tmp_path)
