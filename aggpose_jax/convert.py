@@ -27,7 +27,7 @@ from aggpose_jax.training.tasks import PoseTask, make_task
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
-WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: of the best AP, or the latest.")
+WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
 INPUT = flags.DEFINE_string("input", None, "Normalised images [N, 3, H, W] as .npy.")
 EXPECT = flags.DEFINE_string("expect", None, "The heatmaps [N, K, H/4, W/4] of these images as .npy.")
 TOLERANCE = flags.DEFINE_float("tolerance", 1e-5, "Largest ‖Δ‖/‖expected‖ that passes.")

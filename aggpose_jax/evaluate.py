@@ -18,7 +18,7 @@ from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
-WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: of the best AP, or the latest.")
+WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
 OUT = flags.DEFINE_string("out", None, "Folder for figures.json and results.json (COCO format); the run's by default.")
 
 

@@ -7,11 +7,12 @@ import sys
 from absl import flags, logging
 
 from aggpose_jax import command_line
-from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import compilation, distributed, loop
+from aggpose_jax.training.config import Config
 from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
+from aggpose_jax.training.tasks import task_class
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
@@ -37,14 +38,14 @@ def main(_):
     compilation.keep_programs()
     distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     with distributed.leaving_at_once():
-        figures, workdir = train()
+        config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+        figures, workdir = train(config)
     if distributed.is_first():
-        print_end(figures, workdir)
+        print_end(task_class(config), figures, workdir)
 
 
-def train() -> tuple[dict[str, dict[str, float]], pathlib.Path]:
+def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
     """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
-    config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
     workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
     if SEEDS.value is None:
         return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir
@@ -52,14 +53,12 @@ def train() -> tuple[dict[str, dict[str, float]], pathlib.Path]:
     return train_seeds(config, workdir, seeds), workdir / f"seed_{seeds[0]}"
 
 
-def print_end(figures: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
+def print_end(task: type, figures: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
     """Prints the figures and what can be done next."""
-    print(table(figures, [*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1"]), flush=True)
-    print(
-        f"go on     the same command; with --config.steps=N until step N\n"
-        f"evaluate  python -m aggpose_jax.evaluate --checkpoint {workdir}\n"
-        f"export    python -m aggpose_jax.convert to-torch weights.safetensors --checkpoint {workdir}"
-    )
+    print(table(figures, task.columns), flush=True)
+    go_on = ("go on", "the same command; with --config.steps=N until step N")
+    for purpose, command in (go_on, *task.afterwards):
+        print(f"{purpose:<10}{command.format(workdir=workdir)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,13 @@ from orbax.checkpoint import checkpoint_managers
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import distributed, integrity
 
-METRIC = "AP"
 FOLDER = "checkpoints"
 DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
 REMOVED = "removed"  # below FOLDER: where steps go in one move before their files are deleted
 
 
-def _metric(metrics: dict) -> tuple[float, int]:
-    return metrics[METRIC], -metrics["step"]  # of equals the earliest is the best
+def _rank(metrics: dict) -> tuple[float, int]:
+    return metrics["score"], -metrics["step"]  # of equals the earliest is the best
 
 
 class Checkpoints(ocp.CheckpointManager):
@@ -42,10 +41,10 @@ class Checkpoints(ocp.CheckpointManager):
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(2),
-                checkpoint_managers.BestN(get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False),
+                checkpoint_managers.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
-        options = ocp.CheckpointManagerOptions(best_fn=_metric, preservation_policy=policy, todelete_subdir=REMOVED)
+        options = ocp.CheckpointManagerOptions(best_fn=_rank, preservation_policy=policy, todelete_subdir=REMOVED)
         super().__init__(folder, options=options)
 
     def save(self, step: int, *args, **kwargs) -> bool:
@@ -119,10 +118,11 @@ def last_finished(workdir: pathlib.Path) -> int | None:
     return max(finished, default=None)
 
 
-def save(manager: Checkpoints, step: int, items: dict[str, Any], metrics: dict | None = None) -> None:
-    """Starts to write the items of a step; `metrics` are those of an evaluation at this step."""
+def save(manager: Checkpoints, step: int, items: dict[str, Any], score: float | None = None) -> None:
+    """Starts to write the items of a step; `score` is that of an evaluation at this step, the greater the better."""
     args = ocp.args.Composite(**{name: ocp.args.StandardSave(tree) for name, tree in items.items()})
-    manager.save(step, args=args, metrics=metrics and metrics | {"step": step}, force=True)
+    metrics = None if score is None else {"score": score, "step": step}
+    manager.save(step, args=args, metrics=metrics, force=True)
 
 
 def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _best(folder: pathlib.Path, steps: list[int]) -> int:
     """Of ascending steps that of the best evaluation, or the latest if none was evaluated."""
     metrics = [folder / str(step) / "metrics" / "metrics" for step in steps]
     evaluated = [json.loads(file.read_text()) for file in metrics if file.exists()]
-    return max(evaluated, key=_metric)["step"] if evaluated else steps[-1]
+    return max(evaluated, key=_rank)["step"] if evaluated else steps[-1]
 
 
 def _check_same_network(saved_item: pathlib.Path, expected: Any) -> None:

@@ -9,7 +9,6 @@ import ml_collections
 import numpy as np
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.keypoints import read_keypoint_set
 from aggpose_jax.training import checkpoint, compilation, corrupt, preemption, sharding, storage, watchdog
 from aggpose_jax.training.config import describe
@@ -23,7 +22,7 @@ from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
 
 
-def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Evaluation]:
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any]:
     """Trains what `config` says, from the latest checkpoint in `workdir` if it holds one.
 
     Returns:
@@ -44,7 +43,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     task.describe()  # reads the data, which may be wrong, before anything is written
     open_workdir(workdir, config)
     with storage.faults_named(workdir), preemption.watching() as notice:
-        reporter = open_reporter(workdir)
+        reporter = open_reporter(workdir, task.metric)
         _describe(trainer, workdir, reporter)
         with checkpoint.open_manager(workdir, reporter.say) as manager:
             state = _first_state(trainer, manager, reporter)
@@ -111,7 +110,7 @@ def _items(state: TrainState) -> dict[str, Any]:
     return items if state.average is None else items | {"average": state.average}
 
 
-def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Evaluation]:
+def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
     """Steps up to the last, with evaluations and checkpoints on the way."""
     config, task = trainer.config, trainer.task
     eval_steps = max(round(config.eval_epochs * task.steps_per_epoch), 1)
@@ -124,7 +123,7 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Evaluat
     batches = _batches(trainer, start, reporter)
     for step in range(start + 1, trainer.total_steps + 1):
         if config.patience and checkpoint.evaluations_since_best(manager, step - 1, eval_steps) >= config.patience:
-            reporter.say(f"stopping: {config.patience} evaluations without a better AP")
+            reporter.say(f"stopping: {config.patience} evaluations without a better {task.metric}")
             break
         batch = progress.wait(lambda: next(batches))
         inputs = sharding.put_batch(batch, trainer.mesh)
@@ -162,7 +161,7 @@ def _is_due(step, trainer, eval_steps) -> bool:
     return step == trainer.total_steps or step % eval_steps == 0
 
 
-def _score(trainer, state, step, manager, reporter, notice) -> Evaluation:
+def _score(trainer, state, step, manager, reporter, notice) -> Any:
     """Evaluates and saves; told to stop in the middle it only saves, and the next start evaluates."""
     try:
         result = _evaluate(trainer, state, step, reporter, notice)
@@ -170,14 +169,16 @@ def _score(trainer, state, step, manager, reporter, notice) -> Evaluation:
         if step not in manager.all_steps():
             checkpoint.save(manager, step, _items(state))
         raise
-    checkpoint.save(manager, step, _items(state), {checkpoint.METRIC: result.figures["AP"]})
+    value = result.figures[trainer.task.metric]
+    checkpoint.save(manager, step, _items(state), -value if trainer.task.lower_is_better else value)
     return result
 
 
-def _evaluate(trainer, state, step, reporter, notice) -> Evaluation:
+def _evaluate(trainer, state, step, reporter, notice) -> Any:
     result = trainer.task.evaluate(state.evaluated, trainer.mesh, notice.check)
     reporter.figures(step, {f"eval/{name}": value for name, value in result.figures.items()})
-    reporter.say(f"step {step}: AP {result.figures['AP']:.3f}, AR {result.figures['AR']:.3f}")
+    summary = ", ".join(f"{name} {result.figures[name]:.3f}" for name in trainer.task.summary)
+    reporter.say(f"step {step}: {summary}")
     _show(reporter, step, trainer.task.evaluation_pictures(state.evaluated, trainer.mesh, result))
     reporter.curves()
     return result

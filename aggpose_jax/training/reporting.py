@@ -24,10 +24,12 @@ class Reporter:
 
     Args:
       workdir: gets metrics.jsonl, tensorboard/, pictures/ and curves.png.
+      metric: figure of evaluations that curves.png shows beside the loss of training.
     """
 
-    def __init__(self, workdir: pathlib.Path):
+    def __init__(self, workdir: pathlib.Path, metric: str):
         self.workdir = workdir
+        self._curves = {"train/loss": "log", f"eval/{metric}": "linear"}  # with the scales of their axes
         self._metrics = workdir / "metrics.jsonl"
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._started = time.perf_counter()
@@ -56,18 +58,18 @@ class Reporter:
         self._events.add_image(name, image, step, dataformats="HWC")
 
     def curves(self) -> None:
-        """Draws loss and AP over all steps of metrics.jsonl, those of former starts too, as curves.png."""
+        """Draws loss and metric over all steps of metrics.jsonl, those of former starts too, as curves.png."""
         curves = defaultdict(dict)
         for line in self._metrics.read_text().splitlines():
             try:
                 figures = json.loads(line)
             except ValueError:  # a full disk cut it
                 continue
-            for name in ("train/loss", "eval/AP"):
+            for name in self._curves:
                 if name in figures:
                     curves[name][figures["step"]] = figures[name]
         figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
-        for axis, (name, scale) in zip(axes, (("train/loss", "log"), ("eval/AP", "linear")), strict=True):
+        for axis, (name, scale) in zip(axes, self._curves.items(), strict=True):
             axis.plot(*zip(*sorted(curves[name].items()), strict=True) if curves[name] else ((), ()), marker=".")
             axis.set(title=name, xlabel="step", yscale=scale)
             axis.grid(alpha=0.3)
@@ -104,9 +106,9 @@ class Silent(Reporter):
         """Nothing."""
 
 
-def open_reporter(workdir: pathlib.Path) -> Reporter:
-    """The reporter of this process."""
-    return Reporter(workdir) if distributed.is_first() else Silent(workdir)
+def open_reporter(workdir: pathlib.Path, metric: str) -> Reporter:
+    """The reporter of this process; see `Reporter`."""
+    return Reporter(workdir, metric) if distributed.is_first() else Silent(workdir)
 
 
 class Progress:

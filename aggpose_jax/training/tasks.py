@@ -23,6 +23,7 @@ from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
 from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.draw import heatmap_sheet
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
+from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import color, distributed, sharding
 from aggpose_jax.training.losses import heatmap_mse
 
@@ -30,12 +31,27 @@ from aggpose_jax.training.losses import heatmap_mse
 class PoseTask:
     """Keypoints of persons in crops, learned as heatmaps (AggPose §4.1).
 
+    Attributes:
+      metric: the figure of an evaluation by which the best checkpoint is told.
+      lower_is_better: of the metric.
+      summary: figures that are said at each evaluation.
+      columns: figures of the table at the end.
+      afterwards: commands that go on from a run, by what they do; {workdir} stands for its folder.
+
     Args:
       config: see `config.default_config`.
 
     Raises:
       UserError: for a configuration that does not fit together.
     """
+
+    metric, lower_is_better = "AP", False
+    summary = ("AP", "AR")
+    columns = (*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1")
+    afterwards = (
+        ("evaluate", "python -m aggpose_jax.evaluate --checkpoint {workdir}"),
+        ("export", "python -m aggpose_jax.convert to-torch weights.safetensors --checkpoint {workdir}"),
+    )
 
     def __init__(self, config: ml_collections.ConfigDict):
         if any(side % models.STRIDE for side in config.input_size):
@@ -220,12 +236,17 @@ class PoseTask:
 TASKS = {"pose": PoseTask}
 
 
-def make_task(config: ml_collections.ConfigDict) -> PoseTask:
-    """The task that a configuration names.
+def task_class(config: ml_collections.ConfigDict) -> type:
+    """The class of the task that a configuration names.
 
     Raises:
       UserError: there is none of that name.
     """
     if config.task not in TASKS:
         raise UserError(f"task: {config.task!r} is unknown; known are {', '.join(TASKS)}")
-    return TASKS[config.task](config)
+    return TASKS[config.task]
+
+
+def make_task(config: ml_collections.ConfigDict) -> PoseTask:
+    """The task that a configuration names; a UserError where the configuration does not fit it."""
+    return task_class(config)(config)

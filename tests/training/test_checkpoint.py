@@ -27,11 +27,11 @@ def abstract(everywhere):
 
 
 def write(workdir, steps: dict[int, float | None], average: bool = False) -> None:
-    """Checkpoints whose parameters are their step, with these AP; averages are a hundred times the step."""
+    """Checkpoints whose parameters are their step, with these scores; averages are a hundred times the step."""
     with checkpoint.open_manager(workdir) as manager:
-        for step, ap in steps.items():
+        for step, score in steps.items():
             items = {"params": tree(step)} | ({"average": tree(100 * step)} if average else {})
-            checkpoint.save(manager, step, items, None if ap is None else {"AP": ap})
+            checkpoint.save(manager, step, items, score)
 
 
 def kept(workdir) -> list[int]:

@@ -19,6 +19,7 @@ APS = {2: 0.1, 4: 0.5, 6: 0.5, 8: 0.4, 10: 0.9, 12: 0.2}  # by step; an equal on
 class Clock:
     """The parameter `clock` falls by the learning rate, 1, in each step; x is 1 but where `x` says otherwise."""
 
+    metric, lower_is_better, summary = "AP", False, ("AP",)
     train_source = eval_source = ()
     steps_per_epoch = 2.0
 
@@ -41,7 +42,7 @@ class Clock:
 
     def evaluate(self, params, mesh, before_batch):
         before_batch()
-        return SimpleNamespace(figures={"AP": APS.get(-round(float(params["clock"][0])), 0.0), "AR": 0.0})
+        return SimpleNamespace(figures={"AP": APS.get(-round(float(params["clock"][0])), 0.0)})
 
     def describe(self):
         return "a clock"
@@ -98,6 +99,15 @@ def test_a_run_stops_without_a_better_score_and_stays_stopped(train, capsys):
     assert latest(workdir)[0] == 8
     with checkpoint.open_manager(workdir) as manager:
         assert manager.best_step() == 4
+
+
+def test_of_a_metric_that_should_be_low_the_lowest_is_the_best(train):
+    task = Clock()
+    task.lower_is_better = True
+    workdir = train(task, patience=3)  # 0.1 is the lowest and the first
+    assert evaluated(workdir) == [2, 4, 6, 8]
+    with checkpoint.open_manager(workdir) as manager:
+        assert manager.best_step() == 2
 
 
 @pytest.mark.parametrize("killed_at", [7, 8])

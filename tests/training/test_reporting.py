@@ -23,7 +23,7 @@ def lines(workdir) -> list[dict]:
 
 
 def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
-    reporter = Reporter(tmp_path)
+    reporter = Reporter(tmp_path, "AP")
     reporter.text("config", "seed: 3")
     reporter.figures(7, {"train/loss": jnp.float32(0.25), "eval/AP": 0.5})
     reporter.picture(7, "batch", PICTURE)
@@ -41,7 +41,7 @@ def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
 
 def test_curves_go_on_from_a_former_start(tmp_path):
     for step in (1, 2):
-        reporter = Reporter(tmp_path)
+        reporter = Reporter(tmp_path, "AP")
         reporter.figures(step, {"train/loss": 1 / step})
         reporter.close()
     reporter.curves()
@@ -54,7 +54,7 @@ def progress(tmp_path):
     """A function from a number of steps to the figures and the lines of a run of 8 steps from step 2 on."""
 
     def run(capsys) -> tuple[list[dict], str]:
-        reporter = Reporter(tmp_path)
+        reporter = Reporter(tmp_path, "AP")
         bar = Progress(reporter, start=2, total=8, batch_size=4, log_steps=3, schedule=lambda taken: taken / 100)
         for step in range(3, 9):
             assert bar.wait(lambda step=step: step) == step
