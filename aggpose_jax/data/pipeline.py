@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grain
@@ -50,7 +50,7 @@ class _TrainingBatches:
     """All batches by number. Whole batches are what grain hands to threads: a record by itself costs too much there."""
 
     source: Any
-    make_example: Callable[[dict, np.random.Generator], Batch]
+    make_batch: Callable[[list[dict], list[np.random.Generator]], Batch]
     size: int
     seed: int
 
@@ -58,12 +58,10 @@ class _TrainingBatches:
         return sys.maxsize
 
     def __getitem__(self, number: int) -> Batch:
-        # One thing after the other for all records: after decoding an image, whatever comes next is slow to begin.
         places = [self._place(position) for position in range(number * self.size, (number + 1) * self.size)]
         generators = [np.random.default_rng((self.seed, epoch, 1 + index)) for epoch, index in places]
         records = [self.source[index] for _, index in places]
-        examples = list(map(self.make_example, records, generators))
-        return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+        return self.make_batch(records, generators)
 
     def _place(self, position: int) -> tuple[int, int]:
         """Epoch and record of a position in the endless order."""
@@ -71,10 +69,17 @@ class _TrainingBatches:
         return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[place])
 
 
+def stack(examples: Iterable[Batch]) -> Batch:
+    """Examples as a batch."""
+    examples = list(examples)
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+
 def training_batches(
     source,
-    make_example: Callable[[dict, np.random.Generator], Batch],
+    make_example: Callable,
     *,
+    batched: bool = False,
     batch_size: int,
     seed: int,
     start: int = 0,
@@ -87,6 +92,7 @@ def training_batches(
     Args:
       source: indexable records.
       make_example: (record, generator) → example; the generator depends on (seed, epoch, record) only.
+      batched: `make_example` takes lists of records and generators and gives their batch: transforms.make_batch.
       batch_size: examples in a batch of all processes together.
       seed: of the order and of the augmentation.
       start: number of the first batch, where a resumed run goes on.
@@ -96,7 +102,8 @@ def training_batches(
         batch, so that the parts in order are the batch of a single process.
     """
     index, count = shard
-    batches = grain.MapDataset.source(_TrainingBatches(source, make_example, batch_size // count, seed))
+    make_batch = make_example if batched else lambda records, rngs: stack(map(make_example, records, rngs))
+    batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
     ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
     return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _leave_with_parent))

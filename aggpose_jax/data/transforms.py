@@ -1,12 +1,13 @@
 """One record becomes one crop: the image is read, the view of the person is drawn and cut out."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from aggpose_jax.data.images import read_image
+from aggpose_jax.data.images import ImageError, read_image
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
@@ -111,10 +112,15 @@ def view_transform(view: View, image_width: int, input_size: tuple[int, int], co
     return geometry.compose(flip, geometry.crop_transform(center, view.size, input_size, view.rotation, convention))
 
 
-def warp(image: np.ndarray, transform: np.ndarray, output_size: tuple[int, int]) -> np.ndarray:
-    """The crop [height, width, 3] of an image by a transform [2, 3] (image → crop); bilinear, black outside."""
+def warp(
+    image: np.ndarray, transform: np.ndarray, output_size: tuple[int, int], crop: np.ndarray | None = None
+) -> np.ndarray:
+    """The crop [height, width, 3] of an image by a transform [2, 3] (image → crop); bilinear, black outside.
+
+    It is written into `crop` where one is given.
+    """
     height, width = output_size
-    return cv2.warpAffine(image, transform, (width, height), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(image, transform, (width, height), crop, cv2.INTER_LINEAR)
 
 
 def cut_out(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -154,21 +160,75 @@ def make_example(
     Raises:
       ImageError: the image cannot be read.
     """
+    view = _view(record, keypoint_set, input_size, augmentation, rng)
     image = read_image(record["image"])
-    aspect = input_size[1] / input_size[0]
-    if augmentation is None:
-        view = View(*geometry.crop_region(record["box"], aspect))
-    else:
-        view = draw_view(record, keypoint_set, aspect, augmentation, rng)
     transform = view_transform(view, image.shape[1], input_size, convention)
     crop = warp(image, transform, input_size)
     if augmentation and rng.random() < augmentation.cutout:
         crop = cut_out(crop, rng)
+    return {"image": crop} | _truth(record, view, transform, keypoint_set)
+
+
+def make_batch(
+    records: Sequence[dict],
+    generators: Sequence[np.random.Generator],
+    *,
+    keypoint_set: KeypointSet,
+    input_size: tuple[int, int],
+    augmentation: Augmentation,
+    convention: str = "unbiased",
+) -> dict[str, np.ndarray]:
+    """The augmented examples of `make_example`, stacked. An image that cannot be read is black, unlabelled, not valid.
+
+    Decoding an image empties the caches of a processor, so that what follows is slow to begin. Therefore views are
+    drawn, crops cut, and the rest computed for all records one after the other, and each crop is cut into its place.
+
+    Args:
+      records, generators: of each example.
+      keypoint_set, input_size, augmentation, convention: as of `make_example`.
+    """
+    pairs = list(zip(records, generators, strict=True))
+    views = [_view(record, keypoint_set, input_size, augmentation, rng) for record, rng in pairs]
+    crops = np.zeros((len(records), *input_size, 3), np.uint8)
+    transforms = [
+        _cut(record, view, crop, convention) for record, view, crop in zip(records, views, crops, strict=True)
+    ]
+    for crop, rng in zip(crops, generators, strict=True):
+        if rng.random() < augmentation.cutout:
+            crop[:] = cut_out(crop, rng)
+    truths = [
+        _no_truth(record, keypoint_set) if transform is None else _truth(record, view, transform, keypoint_set)
+        for record, view, transform in zip(records, views, transforms, strict=True)
+    ]
+    return {"image": crops} | {name: np.stack([truth[name] for truth in truths]) for name in truths[0]}
+
+
+def _view(record, keypoint_set, input_size, augmentation, rng) -> View:
+    """The view of a record's person, drawn where there is an augmentation."""
+    aspect = input_size[1] / input_size[0]
+    if augmentation is None:
+        return View(*geometry.crop_region(record["box"], aspect))
+    return draw_view(record, keypoint_set, aspect, augmentation, rng)
+
+
+def _cut(record: dict, view: View, crop: np.ndarray, convention: str) -> np.ndarray | None:
+    """Fills a crop [H, W, 3], and returns its transform; None of an image that cannot be read."""
+    try:
+        image = read_image(record["image"])
+    except ImageError:
+        return None
+    input_size = crop.shape[:2]
+    transform = view_transform(view, image.shape[1], input_size, convention)
+    warp(image, transform, input_size, crop)
+    return transform
+
+
+def _truth(record: dict, view: View, transform: np.ndarray, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
+    """What an example says beside its image."""
     order = keypoint_set.flip_permutation if view.flipped else slice(None)
     keypoints = record["keypoints"][order]
     weight = (keypoints[:, 2] > 0).astype(np.float32)
     return {
-        "image": crop,
         "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
         "weight": weight,
         "to_image": geometry.invert(transform).astype(np.float32),
@@ -180,16 +240,9 @@ def make_example(
     }
 
 
-def blank_example(record: dict, keypoint_set: KeypointSet, input_size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """What stands for a record whose image cannot be read: the fields of `make_example`, black, unlabelled, not valid.
-
-    Args:
-      record: of which image_id and id are taken.
-      keypoint_set: of K points.
-      input_size: (height, width) of a crop.
-    """
+def _no_truth(record: dict, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
+    """The same of an image that cannot be read."""
     return {
-        "image": np.zeros((*input_size, 3), np.uint8),
         "keypoints": np.zeros((len(keypoint_set), 2), np.float32),
         "weight": np.zeros(len(keypoint_set), np.float32),
         "to_image": np.eye(2, 3, dtype=np.float32),

@@ -14,7 +14,6 @@ from jax.sharding import Mesh
 from aggpose_jax import models
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
-from aggpose_jax.data.images import ImageError
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.errors import UserError
@@ -117,20 +116,15 @@ class PoseTask:
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; an image that cannot be read is blank and not `valid`."""
-        # Worker processes get a copy of this function, so it holds no more than it needs.
-        cut = functools.partial(
-            self._make_example, augmentation=transforms.Augmentation(**self.config.augmentation.to_dict())
+        make_batch = functools.partial(
+            transforms.make_batch,
+            **self._make_example.keywords,
+            augmentation=transforms.Augmentation(**self.config.augmentation.to_dict()),
         )
-
-        def make_example(record, rng):
-            try:
-                return cut(record, rng=rng)
-            except ImageError:
-                return transforms.blank_example(record, cut.keywords["keypoint_set"], cut.keywords["input_size"])
-
         return pipeline.training_batches(
             self.train_source,
-            make_example,
+            make_batch,
+            batched=True,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             start=start,

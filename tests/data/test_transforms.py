@@ -224,6 +224,24 @@ def test_augmentation_is_a_function_of_the_generator(record):
     assert (examples[0]["image"] != examples[2]["image"]).any()
 
 
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_a_batch_is_its_examples_and_black_where_an_image_cannot_be_read(record, flip):
+    augmentation = Augmentation(half_body=0.5, half_body_min_labelled=2, cutout=0.5, flip=flip)
+    options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": augmentation, "convention": "hrnet"}
+    records = [record | {"id": number, "score": number / 8} for number in range(6)]
+    examples = [transforms.make_example(r, **options, rng=np.random.default_rng(r["id"])) for r in records]
+    records[3]["image"] = b"no image"
+    batch = transforms.make_batch(records, [np.random.default_rng(r["id"]) for r in records], **options)
+    assert batch.keys() == examples[0].keys()
+    readable = [0, 1, 2, 4, 5]
+    for name, array in batch.items():
+        expected = np.stack([example[name] for example in examples])
+        assert array.dtype == expected.dtype
+        np.testing.assert_array_equal(array[readable], expected[readable])
+    assert batch["id"].tolist() == list(range(6))
+    assert not any(batch[name][3].any() for name in ("image", "keypoints", "weight", "score", "valid"))
+
+
 def test_crops_equal_the_reference(test_data):
     reference = np.load(REFERENCE / "pipeline_coco_mini.npz")
     crops = np.load(test_data / "coco_mini/pipeline_crops.npz")
