@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from aggpose_jax.errors import UserError
@@ -29,6 +30,19 @@ def _rank(metrics: dict) -> tuple[float, int]:
     return metrics["score"], -metrics["step"]  # of equals the earliest is the best
 
 
+def _write_what_all_have_once() -> None:
+    """Lets one process write the arrays that are on all.
+
+    By default each writes a slice, for which orbax compiles a program for every shape: half a minute at the first save,
+    when a run that is told to go has no more than that.
+    """
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)  # it warns that this replaces the default
+    handler = ocp.type_handlers.ArrayHandler(use_replica_parallel=False)
+    ocp.type_handlers.register_type_handler(jax.Array, handler, override=True)
+    logging.set_verbosity(verbosity)
+
+
 class Checkpoints(ocp.CheckpointManager):
     """The manager of WORKDIR/checkpoints; seals each step as soon as it is committed.
 
@@ -36,6 +50,7 @@ class Checkpoints(ocp.CheckpointManager):
     """
 
     def __init__(self, folder: pathlib.Path):
+        _write_what_all_have_once()
         self._sealing: Future | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="seal")
         policy = checkpoint_managers.AnyPreservationPolicy(

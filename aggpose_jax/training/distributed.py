@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import importlib.util
+import itertools
 import multiprocessing
 import os
 import sys
@@ -11,12 +12,16 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from aggpose_jax.errors import UserError
 
 HEARTBEAT_SECONDS = 30  # without a sign of life of one process, after which the others end
+MEETING_SECONDS = 3600  # to wait for a process that lives and is late
 FLAGS = "give --coordinator=HOST:PORT, --processes=COUNT and --process=INDEX"
+
+_places = itertools.count()
 
 
 def launcher(environment: Mapping[str, str]) -> str | None:
@@ -74,9 +79,13 @@ def share() -> tuple[int, int]:
 
 
 def wait_for_all(place: str) -> None:
-    """Returns when every process has come to this place, a name of its own."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(place)
+    """Returns when every process has come to this place; each passes the same places in the same order.
+
+    Devices that exchange arrays wait half a minute for each other, and no more. So processes meet here where one may
+    be later than that: after compiling, reading or writing.
+    """
+    meet = ocp.multihost.get_barrier_sync_fn()
+    meet(key=f"{place} {next(_places)}", timeout_ms=MEETING_SECONDS * 1000)
 
 
 def own_rows(array: jax.Array) -> np.ndarray:
@@ -94,7 +103,10 @@ def join_batches(batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     Returns:
       Arrays [n, processes · b, ...], the same on every process.
     """
-    return {name: _join(array) for name, array in batches.items()} if jax.process_count() > 1 else batches
+    if jax.process_count() == 1:
+        return batches
+    wait_for_all("batches are joined")
+    return {name: _join(array) for name, array in batches.items()}
 
 
 def _join(array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import read_keypoint_set
-from aggpose_jax.training import checkpoint, compilation, corrupt, preemption, sharding, storage, watchdog
+from aggpose_jax.training import checkpoint, compilation, corrupt, distributed, preemption, sharding, storage, watchdog
 from aggpose_jax.training.config import describe
 from aggpose_jax.training.experiment import open_workdir
 from aggpose_jax.training.finite import FiniteWatch
@@ -130,6 +130,7 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
         if step == start + 1:
             _show(reporter, step, task.batch_pictures(batch))
             reporter.say(f"the training step is compiled: {compilation.needs(trainer.compile(state, inputs))}")
+            distributed.wait_for_all("the step is compiled")
         profiler.before(step)
         state, metrics, finite = trainer.step(state, inputs)
         watch.note(step, finite)
@@ -181,6 +182,7 @@ def _evaluate(trainer, state, step, reporter, notice) -> Any:
     reporter.say(f"step {step}: {summary}")
     _show(reporter, step, trainer.task.evaluation_pictures(state.evaluated, trainer.mesh, result))
     reporter.curves()
+    distributed.wait_for_all("the evaluation is reported")
     return result
 
 

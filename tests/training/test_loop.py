@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import jax
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import checkpoint, loop
+from aggpose_jax.training import checkpoint, loop, preemption
 from aggpose_jax.training.config import default_config
 
 APS = {2: 0.1, 4: 0.5, 6: 0.5, 8: 0.4, 10: 0.9, 12: 0.2}  # by step; an equal one is not a better one
@@ -162,6 +164,76 @@ def test_nothing_finite_was_saved_yet(train, x, learning_rate, quantity):
 def test_what_is_frozen_is_not_looked_at(train):
     workdir = train(Clock({3: 0.0}), steps=4, freeze=("head/.*",))  # its gradient is never computed
     assert latest(workdir)[0] == 4
+
+
+def tell() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Told(Clock):
+    """Is told to go while it makes the batch of a step, or evaluates the parameters of one."""
+
+    def __init__(self, in_step: int = 0, in_evaluation: int = 0):
+        super().__init__()
+        self._in_step, self._in_evaluation = in_step, in_evaluation
+
+    def train_batches(self, start):
+        for step, batch in enumerate(super().train_batches(start), start + 1):
+            if step == self._in_step:
+                tell()
+            yield batch
+
+    def evaluate(self, params, mesh, before_batch):
+        if -round(float(params["clock"][0])) == self._in_evaluation:
+            tell()
+        return super().evaluate(params, mesh, before_batch)
+
+
+@pytest.mark.parametrize(
+    ("told", "saved"),
+    [({"in_step": 3}, 3), ({"in_evaluation": 4}, 4), ({"in_step": 6}, 6)],
+)
+def test_a_run_that_is_told_to_go_loses_no_step_and_goes_on_as_if_it_had_not_been(train, tmp_path, capsys, told, saved):
+    options = {"checkpoint_steps": 100, "steps": 6}
+    with pytest.raises(preemption.Preempted) as raised:
+        train(Told(**told), **options)
+    assert raised.value.code == preemption.EXIT_CODE == 75
+    assert f"told to stop: step {saved} is saved; the same command goes on" in capsys.readouterr().out
+    assert latest(tmp_path / "run")[0] == saved
+
+    run = train(Clock(), **options)
+    assert evaluated(run) == [2, 4, 6]
+    (step, ours), (_, expected) = latest(run), latest(train(Clock(), "whole", **options))
+    assert step == 6
+    assert all(ours[name].tobytes() == expected[name].tobytes() for name in expected)
+    with checkpoint.open_manager(run) as manager:
+        assert manager.best_step() == 4
+
+
+def test_the_signal_means_what_it_did_once_a_run_is_over(train):
+    before = signal.getsignal(signal.SIGTERM)
+    train(Clock(), steps=2)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(train, capsys):
+    x = {2: np.nan, 4: np.inf}
+    workdir = train(Clock(x), steps=6, nonfinite="skip", eval_epochs=100.0, average_decay=0.5)
+    step, arrays = latest(workdir)
+    assert step == 6
+    np.testing.assert_allclose(arrays["['params']['clock']"], np.full(3, -4.0), rtol=1e-4)
+    assert all(np.isfinite(array).all() for array in arrays.values())
+    said = capsys.readouterr().out
+    assert "WARNING: step 2: the loss is not finite; the step is skipped, 1 since the start" in said
+    assert "WARNING: step 4: the loss is not finite; the step is skipped, 2 since the start" in said
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train/skipped"] for line in lines if "train/skipped" in line] == [1, 2]
+
+
+def test_some_steps_are_traced(train):
+    workdir = train(Clock(), steps=4, profile_steps=(2, 3), eval_epochs=100.0)
+    assert list((workdir / "profile").rglob("*.xplane.pb"))
+    assert not (train(Clock(), "untraced", steps=2) / "profile").exists()
 
 
 def contents(folder) -> dict:
