@@ -52,15 +52,15 @@ def write(evaluation: Evaluation, out: pathlib.Path) -> None:
 
 def main(_):
     """Prints the figures of a checkpoint and writes them with its results."""
-    logging.set_verbosity(logging.WARNING)  # the libraries' own progress
+    logging.set_verbosity(logging.ERROR)  # the libraries' own progress
     compilation.keep_programs()
     workdir = pathlib.Path(CHECKPOINT.value)
     step, evaluation = evaluate(workdir, command_line.OVERRIDES.value, WHICH.value)
+    write(evaluation, pathlib.Path(OUT.value or workdir))
     print(table({f"step {step}": evaluation.figures}, FIGURES))
     rest = [name for name in evaluation.figures if name not in FIGURES]
     print(table({"": evaluation.figures}, rest))
     print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))
-    write(evaluation, pathlib.Path(OUT.value or workdir))
 
 
 if __name__ == "__main__":
