@@ -11,6 +11,7 @@ import numpy as np
 from aggpose_jax.errors import UserError
 
 MOST_PIXELS = 10**8  # 300 MB when decoded
+MOST_SIDE = 2**15 - 2  # of what OpenCV warps
 HEADER_BYTES = 2**20  # what is read of a file before its size is known
 
 _PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -32,13 +33,14 @@ class _Header(NamedTuple):
     end: bytes
 
 
-def read_image(image: str | pathlib.Path | bytes | np.ndarray) -> np.ndarray:
+def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = False) -> np.ndarray:
     """Reads an image as its pixels are stored, without turning it by its EXIF orientation: annotations ignore it too.
 
     Grey, 16-bit, transparent and CMYK images become 8-bit RGB.
 
     Args:
       image: path or bytes of a JPEG or PNG file, or an RGB array that is only checked.
+      upright: turn it by its EXIF orientation, as viewers do.
 
     Returns:
       uint8 [H, W, 3] RGB.
@@ -56,15 +58,16 @@ def read_image(image: str | pathlib.Path | bytes | np.ndarray) -> np.ndarray:
     except OSError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}); check the path") from error
     fault = _fault(encoded)
-    pixels = None if fault else decode(encoded)
+    pixels = None if fault else decode(encoded, upright)
     if pixels is None:
         raise ImageError(f"{name} {fault or 'is damaged'}; replace it, or leave it out")
     return pixels
 
 
-def decode(encoded: bytes) -> np.ndarray | None:
+def decode(encoded: bytes, upright: bool = False) -> np.ndarray | None:
     """The pixels of a JPEG or PNG file that was looked at, as `read_image` gives them; None of a damaged one."""
-    return cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
 
 
 def _read_file(path: str | pathlib.Path) -> bytes:
@@ -90,7 +93,9 @@ def _fault(encoded: bytes) -> str | None:
 def _header_fault(header: _Header | None) -> str | None:
     if header is None:
         return "is no JPEG or PNG image"
-    return f"is larger than {MOST_PIXELS:,} pixels" if header.width * header.height > MOST_PIXELS else None
+    if header.width * header.height > MOST_PIXELS:
+        return f"is larger than {MOST_PIXELS:,} pixels"
+    return f"has a side of more than {MOST_SIDE:,} pixels" if max(header.width, header.height) > MOST_SIDE else None
 
 
 def _read_header(encoded: bytes) -> _Header | None:

@@ -80,7 +80,8 @@ def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path)
     """
     partial = path.with_name(f".{path.name}.partial")
     with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "18"})
+        stream = container.add_stream("libx264", rate=30, options={"crf": "18", "preset": "veryfast"})
+        stream.codec_context.thread_count = 1  # several threads were seen to give files that differ from run to run
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
         for seconds, image in frames:
@@ -124,7 +125,8 @@ def _decode(container, stream, path: pathlib.Path) -> Iterator[av.VideoFrame]:
 
 def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
     """The picture of a frame as it is shown."""
-    width = round(frame.width * (pixel_aspect or 1))
+    aspect = pixel_aspect if pixel_aspect and 0.25 < pixel_aspect < 4 else 1  # beyond, it is no aspect
+    width = round(frame.width * aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:

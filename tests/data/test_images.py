@@ -107,6 +107,7 @@ def test_whole_files_are_read(kind):
         (WHOLE["png"][:-30], "is cut short"),
         (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
         (header_of_png(12_000, 9_000), "is larger than 100,000,000 pixels"),
+        (header_of_png(40_000, 100), "has a side of more than 32,766 pixels"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, content, fault):

@@ -1,0 +1,1 @@
+"""A trained network → keypoints of images, videos and archives."""

@@ -1,0 +1,76 @@
+"""A doll of coloured dots, and a stand-in for a network that finds it: what tracking does can be told to the pixel."""
+
+import cv2
+import numpy as np
+
+from aggpose_jax.data.transforms import view_transform, warp
+from aggpose_jax.inference.predictor import Predictor
+from aggpose_jax.pose import geometry
+from aggpose_jax.pose.keypoints import KeypointSet
+
+DOLL = KeypointSet(
+    name="doll",
+    names=(
+        "left_eye", "right_eye", "left_shoulder", "right_shoulder",
+        "left_hip", "right_hip", "left_ankle", "right_ankle",
+    ),
+    flip_pairs=((0, 1), (2, 3), (4, 5), (6, 7)),
+    skeleton=((0, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7)),
+    sigmas=(0.05,) * 8,
+    upper_body=(0, 1, 2, 3),
+)  # fmt: skip
+# On its back with its eyes at the origin and a height of 1.
+SHAPE = np.array([(0.06, 0), (-0.06, 0), (0.2, 0.25), (-0.2, 0.25), (0.12, 0.6), (-0.12, 0.6), (0.15, 1), (-0.15, 1)])
+COLOURS = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0.45, 0.45)])
+UNIT = COLOURS / np.linalg.norm(COLOURS, axis=1, keepdims=True)
+CROP = (64, 48)
+
+
+def doll(center=(160, 120), height=150.0, roll=0.0) -> np.ndarray:
+    """[8, 2] points of a doll round a centre, turned clockwise by degrees."""
+    c, s = np.cos(np.deg2rad(roll)), np.sin(np.deg2rad(roll))
+    return np.array(center) + height * (SHAPE - (0, 0.5)) @ np.array([[c, s], [-s, c]])
+
+
+def picture(points: np.ndarray | None, size=(240, 320)) -> np.ndarray:
+    """uint8 [H, W, 3]: the points as dots in their colours on black; nothing for None."""
+    image = np.zeros((*size, 3), np.uint8)
+    if points is not None:
+        radius = 0.04 * np.linalg.norm(points[[0, 1]].mean(0) - points[[6, 7]].mean(0))
+        for point, colour in zip(points, COLOURS, strict=True):
+            x, y, r = (round(float(value) * 16) for value in (*point, radius))
+            cv2.circle(image, (x, y), r, (255 * colour).tolist(), cv2.FILLED, cv2.LINE_AA, 4)
+    return image
+
+
+def see(crop: np.ndarray) -> np.ndarray:
+    """[8, 3] dots in a crop. They are sure (score 1) where they show a doll that stands upright and is of good size."""
+    y, x = np.nonzero(crop.max(-1) > 40)
+    colours = crop[y, x].astype(float)
+    level = np.linalg.norm(colours, axis=-1, keepdims=True)
+    weight = np.where(colours @ UNIT.T > 0.985 * level, level, 0)
+    mass = weight.sum(0)
+    points = weight.T @ np.column_stack([x, y]) / np.maximum(mass, 1)[:, None]
+    torso = points[4:6].mean(0) - points[2:4].mean(0)
+    good = (mass[2:6] > 0).all() and abs(np.arctan2(torso[0], torso[1])) < 0.9 and 5 < np.linalg.norm(torso) < 35
+    return np.column_stack([points, np.where(mass > 0, 1.0 if good else 0.1, 0)])
+
+
+class DollFinder(Predictor):
+    """What `load` gives, with `see` for its network."""
+
+    def __init__(self):
+        self.keypoint_set, self.aspect, self.digest = DOLL, CROP[1] / CROP[0], "dots"
+        self.crops = 0
+
+    def start(self, crops):
+        """Keypoints of crops, as Predictor.start."""
+        self.crops += len(crops)
+        found = [_in_image(image, view) for image, view in crops]
+        return lambda: np.array(found).reshape(-1, len(DOLL), 3)
+
+
+def _in_image(image, view):
+    transform = view_transform(view, image.shape[1], CROP, "unbiased")
+    seen = see(warp(image, transform, CROP))
+    return np.column_stack([geometry.apply(geometry.invert(transform), seen[:, :2]), seen[:, 2]])
