@@ -20,6 +20,7 @@ from aggpose_jax.errors import UserError
 
 IMAGES = (".jpg", ".jpeg", ".png")
 PARTS = ("train", "eval")
+REMEMBERED = 5000  # drawn frames, of 230 kB each
 _STATS = 32  # files looked at together: a mounted bucket answers slowly, but many at once
 
 
@@ -174,7 +175,7 @@ class FolderFrames(Frames):
 
 
 class SyntheticFrames(Frames):
-    """Frames of moving infants that are drawn when they are asked for; see `Frames`.
+    """Frames of moving infants that are drawn when they are asked for, the first REMEMBERED of them once; see `Frames`.
 
     Args:
       videos, frames, split, seed: as of `synthetic.SyntheticMovement`.
@@ -184,9 +185,16 @@ class SyntheticFrames(Frames):
     def __init__(self, videos: int, frames: int, *, split: str = "train", stride: int = 1, seed: int = 0):
         super().__init__([f"{split}_{video + 1:06}" for video in range(videos)], [frames] * videos, stride)
         self._movement = SyntheticMovement(videos, frames, split=split, seed=seed)
+        self._drawn: dict[int, np.ndarray] = {}
 
     def _read(self, video: int, position: int) -> tuple[int, np.ndarray]:
-        return position, self._movement[int(self._starts[video]) + position]["image"]
+        number = int(self._starts[video]) + position
+        image = self._drawn.get(number)
+        if image is None:
+            image = self._movement[number]["image"]
+            if len(self._drawn) < REMEMBERED:
+                self._drawn[number] = image
+        return position, image
 
     def _place(self, video: int, position: int) -> str:
         return f"{self._videos[video]} frame {position}"

@@ -134,18 +134,28 @@ def normalise_units(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]
     return (pixels - mean) / deviation, mean, deviation
 
 
-def masked_loss(predicted: jax.Array, images: jax.Array, kept: jax.Array) -> jax.Array:
-    """Mean squared error over the pixels of masked units, which are normalised in each unit.
+def masked_loss(
+    predicted: jax.Array,
+    images: jax.Array,
+    kept: jax.Array,
+    weight: jax.Array | None = None,
+    normalised: bool = True,
+) -> jax.Array:
+    """Mean squared error over the pixels of masked units.
 
     Args:
       predicted: [B, U, 32·32·3].
       images: [B, H, W, 3], of any scale.
       kept: [B, V] the units that were seen.
+      weight: [B] of each image; None is 1 for all.
+      normalised: the pixels predicted are those normalised in each unit.
     """
-    targets = normalise_units(split_units(images).reshape(predicted.shape))[0]
+    targets = split_units(images).reshape(predicted.shape)
+    if normalised:
+        targets = normalise_units(targets)[0]
     errors = jnp.square(predicted - targets).mean(-1)
-    masked = mask_of(kept, errors.shape[1])
-    return (errors * masked).sum() / masked.sum()
+    masked = mask_of(kept, errors.shape[1]) * (1 if weight is None else weight[:, None])
+    return (errors * masked).sum() / jnp.maximum(masked.sum(), 1)
 
 
 def mask_of(kept: jax.Array, units: int) -> jax.Array:

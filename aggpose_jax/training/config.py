@@ -20,7 +20,9 @@ from aggpose_jax.errors import UserError
 CHANGEABLE = {
     "how long": ("epochs", "steps", "patience"),
     "where data lies": ("data_dir", "most_corrupt"),
-    "how it is computed": ("threads", "workers", "mesh.data", "mesh.fsdp", "model.remat", "model.unroll"),
+    "how it is computed": (
+        "threads", "workers", "mesh.data", "mesh.fsdp", "model.remat", "model.unroll", "model.dense",
+    ),
     "evaluation": (
         "eval_split", "detections", "synthetic_eval", "eval_batch_size", "eval_epochs", "baselines", "flip_test",
         "decoder", "blur_kernel", "blur_sigma", "nms_threshold", "soft_nms",
@@ -34,17 +36,19 @@ CHOICES = {
     "decoder": ("dark", "quarter", "argmax"),
     "model.dtype": ("float32", "bfloat16", "float16"),
     "model.fusion": ("released", "paper"),
-    "data": ("coco", "infant_pose", "coco_keypoints", "synthetic"),
+    "data": ("coco", "infant_pose", "coco_keypoints", "synthetic", "frames"),
     "schedule": ("step", "cosine"),
     "nonfinite": ("stop", "skip"),
 }
 POSITIVE = (
     "sigma", "blur_kernel", "blur_sigma", "threads", "synthetic_train", "synthetic_eval", "batch_size", "accumulate",
-    "eval_batch_size", "eval_epochs", "log_steps", "checkpoint_steps", "adam_epsilon",
+    "eval_batch_size", "eval_epochs", "log_steps", "checkpoint_steps", "adam_epsilon", "frame_stride", "held_out",
+    "smallest_crop", "model.decoder_width", "model.decoder_heads",
 )  # fmt: skip
 AT_MOST_ONE = (
     "color_jitter", "augmentation.half_body", "augmentation.rotation_probability", "augmentation.flip",
     "augmentation.cutout", "model.drop_path", "average_decay", "betas", "layer_decay", "most_corrupt",
+    "mask_ratio", "held_out", "smallest_crop", "warmup_share",
 )  # fmt: skip
 OF_TWO = ("input_size", "betas", "profile_steps")
 PATTERNS = ("decay", "freeze")
@@ -91,7 +95,7 @@ def _of_type(key: str, value: Any, old: Any) -> Any:
 def default_config() -> Config:
     """A new configuration; its keys are locked, so an experiment cannot invent one."""
     config = Config()
-    config.task = "pose"
+    config.task = "pose"  # or "mae": pretraining of a Mix Transformer on frames without labels
     config.seed = 0  # of new parameters and of everything drawn in training; the data stays the same
 
     # The pose: which keypoints, and how they are written as heatmaps and read back.
@@ -108,10 +112,13 @@ def default_config() -> Config:
     config.model.fusion = "released"  # or "paper"; of AggPose
     config.model.remat = False
     config.model.unroll = 0  # blocks in one iteration of a stage's loop; 0 is what suits the platform
+    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 512, 4, 16  # of the MAE
+    config.model.dense = False  # of the MAE: compute the masked units too, the same numbers at full cost
     config.init_from = ""  # run or weight file whose parameters are the start; a head of another K stays new
 
     # Data: "coco" reads the COCO directory data_dir, "infant_pose" and "coco_keypoints" the data set of TensorFlow
-    # Datasets built there, "synthetic" draws infants.
+    # Datasets built there, "synthetic" draws infants; "frames" reads those of `prepare frames` there, or folders of
+    # images, without labels.
     config.data = "coco"
     config.data_dir = "data/coco"
     config.train_split = "train2017"
@@ -119,6 +126,9 @@ def default_config() -> Config:
     config.detections = ""  # file of detected boxes for evaluation, below data_dir; empty for ground-truth boxes
     config.synthetic_train = 4000  # number of drawn infants
     config.synthetic_eval = 200
+    config.frame_stride = 30  # frames of a video of which an epoch shows one; a synthetic infant has so many
+    config.excluded_videos = ""  # file with the name of a video in each line; those of a test split must be in it
+    config.held_out = 0.01  # share of the other videos to evaluate the MAE on
     config.threads = 2  # that read and crop
     config.most_corrupt = 0.01  # share of the training images that may be unreadable; above it a run stops
     config.workers = 0  # processes with so many threads each; 0 is none beside the training one
@@ -133,6 +143,11 @@ def default_config() -> Config:
     config.augmentation.cutout = 0.0
     config.color_jitter = 0.5  # probability
 
+    # Masked autoencoder.
+    config.mask_ratio = 0.75  # share of the 32×32 units that is not seen
+    config.normalise_pixels = True  # predict the pixels of a unit without their mean and deviation
+    config.smallest_crop = 0.2  # share of a frame that a random crop shows at least
+
     # Optimisation. Durations are in epochs; `steps` > 0 replaces `epochs`.
     config.batch_size = 128  # of all devices together
     config.accumulate = 1  # parts of a batch that go through the network one after another, to save memory
@@ -142,6 +157,7 @@ def default_config() -> Config:
     config.schedule = "step"  # ×0.1 at decay_epochs, or "cosine"
     config.decay_epochs = (170.0, 200.0)
     config.warmup_epochs = 0.0
+    config.warmup_share = 0.0  # of all steps; above 0 it replaces warmup_epochs
     config.layer_decay = 1.0  # factor of the learning rate from each block to the one before it
     config.betas = (0.9, 0.999)
     config.adam_epsilon = 1e-8
@@ -171,6 +187,7 @@ def default_config() -> Config:
 def shrink(config: Config) -> Config:
     """The `:debug` form of an experiment: a tiny network and a few steps, the rest as it is."""
     config.model.name = config.model.name.rsplit("_", 1)[0] + "_tiny"
+    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
     config.input_size = (128, 96)
     config.batch_size, config.eval_batch_size = 8, 8
     config.steps, config.log_steps, config.checkpoint_steps = 20, 5, 10

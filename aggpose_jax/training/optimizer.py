@@ -24,7 +24,7 @@ def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
 
 def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Schedule:
     """The learning rate by step: linear warm-up, then cosine to 0 or ×0.1 at each of `decay_epochs`."""
-    warmup = round(config.warmup_epochs * steps_per_epoch)
+    warmup = round(config.warmup_share * total_steps or config.warmup_epochs * steps_per_epoch)
     if config.schedule == "cosine":
         after = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))
     else:

@@ -1,4 +1,4 @@
-"""What is learned: a task has data, parameters, a loss and an evaluation. The loop knows no more of it."""
+"""Keypoints learned as heatmaps, and the tasks by name: each has data, parameters, a loss and an evaluation."""
 
 import functools
 import pathlib
@@ -25,6 +25,7 @@ from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.training import color, distributed, sharding
 from aggpose_jax.training.losses import heatmap_mse
+from aggpose_jax.training.mae_task import MaeTask
 
 
 class PoseTask:
@@ -55,6 +56,8 @@ class PoseTask:
     def __init__(self, config: ml_collections.ConfigDict):
         if any(side % models.STRIDE for side in config.input_size):
             raise UserError(f"input_size: {tuple(config.input_size)} must divide by {models.STRIDE}")
+        if config.data == "frames":
+            raise UserError("data: frames have no keypoints; give other data, or --config.task=mae")
         self.config = config
         self.keypoint_set = find_keypoint_set(config.keypoint_set)
         if config.data == "synthetic" and self.keypoint_set != INFANT_21:
@@ -227,7 +230,7 @@ class PoseTask:
         return jax.device_put(estimates, sharding.batch_sharding(mesh))
 
 
-TASKS = {"pose": PoseTask}
+TASKS = {"pose": PoseTask, "mae": MaeTask}
 
 
 def task_class(config: ml_collections.ConfigDict) -> type:
@@ -241,6 +244,6 @@ def task_class(config: ml_collections.ConfigDict) -> type:
     return TASKS[config.task]
 
 
-def make_task(config: ml_collections.ConfigDict) -> PoseTask:
+def make_task(config: ml_collections.ConfigDict) -> PoseTask | MaeTask:
     """The task that a configuration names; a UserError where the configuration does not fit it."""
     return task_class(config)(config)

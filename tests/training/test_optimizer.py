@@ -24,6 +24,7 @@ def config(**changes) -> ml_collections.ConfigDict:
         "schedule": "step",
         "decay_epochs": (2.0, 3.5),
         "warmup_epochs": 0.0,
+        "warmup_share": 0.0,
         "betas": (0.9, 0.999),
         "adam_epsilon": 1e-8,
         "weight_decay": 0.0,

@@ -1,0 +1,95 @@
+"""Masked units predicted, beside what needs no network: how far each is from the pixels, and pictures of it.
+
+Units are [B, U, 32·32·3], the kept ones [B, V] of them. Errors are in squared 8-bit levels.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from aggpose_jax.estimation.estimator import IMAGENET_MEAN, IMAGENET_STD
+from aggpose_jax.models.mae import mask_of, normalise_units
+from aggpose_jax.models.units import UNIT, gather, join_units, split_units
+from aggpose_jax.pose.draw import contact_sheet
+
+GREY = 0.5  # of masked units in pictures
+PICTURES = 8
+DISTANCE_POWER = 4.0  # of the interpolation: the power that served it best on synthetic frames
+
+
+def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.Array:
+    """What a network predicts, as pixels 0…1.
+
+    Where it predicts pixels normalised per unit, its unit has no mean and deviation of its own: they are given, taken
+    from the true unit. So only errors of networks that do not normalise compare with those of an interpolation.
+
+    Args:
+      predicted: [B, U, 32·32·3].
+      images: [B, H, W, 3] as the network gets them.
+      normalised: what it predicts is normalised per unit.
+    """
+    if normalised:
+        _, mean, deviation = normalise_units(split_units(images).reshape(predicted.shape))
+        predicted = predicted * deviation + mean
+    b, count, _ = predicted.shape
+    return (predicted.reshape(b, count, -1, 3) * IMAGENET_STD + IMAGENET_MEAN).reshape(predicted.shape)
+
+
+def masked_error(predicted: jax.Array, truth: jax.Array, kept: jax.Array) -> jax.Array:
+    """[B]: mean squared error of the pixels 0…1 of masked units, in squared 8-bit levels."""
+    masked = mask_of(kept, truth.shape[1])
+    return 255.0**2 * (jnp.square(predicted - truth).mean(-1) * masked).sum(1) / masked.sum(1)
+
+
+def visible_mean(truth: jax.Array, kept: jax.Array) -> jax.Array:
+    """Units of one colour: the mean of all visible pixels of their image."""
+    b, _, size = truth.shape
+    colour = gather(truth, kept).reshape(b, -1, 3).mean(1)
+    return jnp.broadcast_to(jnp.tile(colour[:, None], (1, 1, size // 3)), truth.shape)
+
+
+def interpolated(truth: jax.Array, kept: jax.Array, columns: int) -> jax.Array:
+    """Units whose every pixel is a mean of the colours of all visible units, weighted by 1 / distance^power.
+
+    The distance is that from the pixel to the middle of a unit (Shepard 1968).
+    """
+    b, count, _ = truth.shape
+    y, x = np.divmod(np.arange(count), columns)
+    centre = np.stack([y, x], axis=-1) + 0.5
+    inside = (np.stack(np.divmod(np.arange(UNIT * UNIT), UNIT), axis=-1) + 0.5) / UNIT
+    pixel = np.stack([y, x], axis=-1)[:, None] + inside
+    squared = np.square(pixel[:, :, None] - centre).sum(-1).astype(np.float32)  # [U, pixels, U]
+    weight = jnp.asarray(np.maximum(squared, 1e-6) ** (-DISTANCE_POWER / 2)) * (1 - mask_of(kept, count))[:, None, None]
+    weight = weight / weight.sum(-1, keepdims=True)
+    colours = truth.reshape(b, count, -1, 3).mean(2)
+    return jnp.einsum("bupv,bvc->bupc", weight, colours).reshape(truth.shape)
+
+
+def shuffled(images: jax.Array, kept: jax.Array) -> jax.Array:
+    """Images whose visible units have changed places among themselves: each lies where the next one was."""
+    units = split_units(images)
+    return join_units(_replaced(units, kept, jnp.roll(gather(units, kept), 1, axis=1)), images.shape[1] // UNIT)
+
+
+@jax.vmap
+def _replaced(units: jax.Array, kept: jax.Array, new: jax.Array) -> jax.Array:
+    return units.at[kept].set(new)
+
+
+def sheet(image: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Originals | masked inputs | reconstructions, two images a row, as RGB uint8 [H, W, 3].
+
+    Args:
+      image: uint8 [B, H, W, 3]; at most 8 are shown.
+      predicted: [B, U, 32·32·3] pixels 0…1.
+      kept: [B, V].
+    """
+    image, predicted, kept = image[:PICTURES], predicted[:PICTURES], kept[:PICTURES]
+    rows = image.shape[1] // UNIT
+    units = split_units(jnp.asarray(image) / 255)
+    visible = gather(units, kept)
+    pictures = [units]
+    for background in (jnp.full(units.shape, GREY), jnp.clip(jnp.asarray(predicted), 0, 1).reshape(units.shape)):
+        pictures.append(_replaced(background, kept, visible))
+    pictures = [np.asarray(255 * join_units(one, rows)).round().astype(np.uint8) for one in pictures]
+    return contact_sheet([picture for three in zip(*pictures, strict=True) for picture in three], 6)

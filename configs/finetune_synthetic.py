@@ -1,0 +1,40 @@
+"""Does pretraining help? A small AggPose learns from 100 drawn infants and is scored on 500 others.
+
+python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 --workdir runs/from_random
+python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 --workdir runs/from_mae \
+    --config.init_from=runs/mae_synthetic
+
+Steps and learning rate were fixed before either was measured, and are the same for both.
+"""
+
+from aggpose_jax.training.config import default_config, sized
+
+
+def get_config(arg: str = ""):
+    """`:debug` takes 20 steps and learns nothing."""
+    config = default_config()
+    config.data = "synthetic"
+    config.keypoint_set = "infant_21"
+    config.synthetic_train = 100
+    config.synthetic_eval = 500
+    config.nms_threshold = 0.0
+
+    config.model.name = "aggpose_tiny"
+    config.model.drop_path = 0.0
+    config.input_size = (128, 96)
+    config.sigma = 1.0
+
+    config.augmentation.half_body = 0.0
+    config.augmentation.scale = 0.1
+    config.augmentation.rotation_probability = 0.0
+    config.batch_size = 8
+    config.steps = 1500
+    config.learning_rate = 1e-3
+    config.schedule = "cosine"
+    config.warmup_share = 0.05
+    config.adam_epsilon = 1e-12  # see configs/synthetic.py
+    config.average_decay = 0.99
+
+    config.eval_epochs = 1000.0  # at the end
+    config.log_steps = 100
+    return sized(config, arg)

@@ -1,0 +1,41 @@
+"""Pretraining in minutes on two CPU cores: a small masked autoencoder and frames of drawn infants.
+
+python -m aggpose_jax.main --config configs/mae_synthetic.py
+
+It predicts pixels as they are, not normalised per unit, so that its errors compare with those of an interpolation.
+Its encoder is that of aggpose_tiny; configs/finetune_synthetic.py goes on from it.
+"""
+
+from aggpose_jax.training.config import default_config, sized
+
+
+def get_config(arg: str = ""):
+    """`:debug` takes 20 steps and learns nothing."""
+    config = default_config()
+    config.task = "mae"
+    config.data = "synthetic"
+    config.synthetic_train = 4000
+    config.synthetic_eval = 200
+    config.frame_stride = 1  # one frame of each infant; another infant tells more than another frame
+    config.input_size = (192, 256)
+    config.smallest_crop = 0.5
+    config.normalise_pixels = False
+    config.color_jitter = 0.0
+
+    config.model.name = "mae_tiny"
+    config.model.drop_path = 0.0
+    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 128, 2, 4
+
+    config.batch_size = 16
+    config.steps = 5000
+    config.learning_rate = 1e-3
+    config.schedule = "cosine"
+    config.warmup_share = 0.05
+    config.betas = (0.9, 0.95)
+    config.weight_decay = 0.05
+    config.decay = (".*kernel",)
+    config.clip_norm = 1.0
+
+    config.eval_epochs = 4.0
+    config.log_steps = 50
+    return sized(config, arg)
