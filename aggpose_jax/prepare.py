@@ -7,6 +7,7 @@ import pathlib
 from tqdm import tqdm
 
 from aggpose_jax.data import files
+from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
 from aggpose_jax.data.tfds import BUILDERS, build
@@ -54,6 +55,25 @@ def tfds(arguments: argparse.Namespace) -> None:
     print(f"{built}: read it with --config.data={arguments.name} --config.data_dir={arguments.data_dir}")
 
 
+def frames(arguments: argparse.Namespace) -> None:
+    """Shards of JPEG frames from videos, for pretraining; the same command goes on where it was stopped."""
+    settings = Settings(arguments.fps, arguments.longest_side, arguments.quality, arguments.distinct)
+    files_by_name = find_videos(arguments.videos)
+    manifest = extract(
+        files_by_name, arguments.out, settings, crop=arguments.crop, mosaic=arguments.mosaic,
+        processes=arguments.processes, part=arguments.shard,
+    )  # fmt: skip
+    if manifest is None:
+        print(f"{arguments.out}: this part is done; the last one writes the manifest")
+        return
+    count, size = sum(shard.frames for shard in manifest.shards), sum(shard.bytes for shard in manifest.shards)
+    print(f"{arguments.out}: {count:,} frames of {len(manifest.shards):,} videos, {size / 1e9:.3g} GB")
+    print(f"train: python -m aggpose_jax.main --config configs/mae_mit_b5.py --config.data_dir={arguments.out}")
+    if manifest.skipped:
+        reason = next(iter(manifest.skipped.values()))
+        raise UserError(f"{len(manifest.skipped)} videos are left out, all named in the manifest: {reason}")
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; `run` is the function of its verb."""
     parser = argparse.ArgumentParser(prog="python -m aggpose_jax.prepare", description=__doc__)
@@ -80,7 +100,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     verb.add_argument("--manual-dir", type=pathlib.Path, required=True, help="annotations/ and a folder for each split")
     verb.add_argument("--data-dir", type=pathlib.Path, required=True, help="gets NAME/VERSION/")
     verb.set_defaults(run=tfds)
+
+    verb = verbs.add_parser("frames", help=frames.__doc__)
+    verb.add_argument("videos", type=pathlib.Path, nargs="+", metavar="VIDEOS", help="files, or folders of them")
+    verb.add_argument("--out", type=pathlib.Path, required=True, help="folder of the shards and their manifest")
+    verb.add_argument("--fps", type=float, default=Settings.fps, help="frames a second; 0 for all")
+    verb.add_argument("--longest-side", type=_count, default=Settings.longest_side, help="pixels, at most")
+    verb.add_argument("--quality", type=int, choices=range(1, 101), metavar="1…100", default=Settings.quality)
+    verb.add_argument(
+        "--distinct", type=float, default=Settings.distinct, help="grey levels from frame to frame, at least"
+    )
+    verb.add_argument("--crop", type=pathlib.Path, help="JSON of boxes to cut to: {VIDEO: [[frame, x, y, w, h], …]}")
+    verb.add_argument("--mosaic", type=pathlib.Path, help="JSON of boxes, such as heads, to make unrecognisable")
+    verb.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="that read videos")
+    verb.add_argument("--shard", type=_part, default=(0, 1), metavar="I/N", help="part of one machine, I from 0")
+    verb.set_defaults(run=frames)
     return parser.parse_args(arguments)
+
+
+def _part(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 0 to N - 1")
+    return int(index), int(count)
 
 
 def _count(text: str) -> int:

@@ -3,6 +3,7 @@
 A record is the frame's number in its video, its time in seconds, the video's name and a JPEG file.
 """
 
+import errno
 import functools
 import json
 import pathlib
@@ -60,13 +61,21 @@ def unpack(record: bytes) -> Frame:
 
 
 def write_records(frames: Iterable[Frame], path: pathlib.Path) -> int:
-    """Writes a shard, the same bytes for the same frames. Returns their number."""
+    """Writes a shard, the same bytes for the same frames. Returns their number.
+
+    Raises:
+      OSError: it cannot be written, as when the disk is full.
+    """
     writer = ArrayRecordWriter(str(path), _WRITER)
     count = 0
-    for frame in frames:
-        writer.write(pack(frame))
-        count += 1
-    writer.close()
+    try:
+        for frame in frames:
+            writer.write(pack(frame))
+            count += 1
+    finally:
+        writer.close()
+    if ArrayRecordReader(str(path), options=_READER).num_records() != count:  # a failed write is not reported
+        raise OSError(errno.EIO, "not all was written", str(path))
     return count
 
 

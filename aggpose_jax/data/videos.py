@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -30,17 +30,21 @@ class Frame(NamedTuple):
     image: np.ndarray
 
 
-def read_frames(path: str | pathlib.Path) -> Iterator[Frame]:
+def read_frames(path: str | pathlib.Path, is_wanted: Callable[[float], bool] = lambda seconds: True) -> Iterator[Frame]:
     """Decodes a video one frame after the other.
 
     Frames come as a player shows them: turned (and mirrored) by the display matrix that a phone writes, with square
     pixels. Times are the file's time stamps, so they are right where the frame rate varies.
 
+    Args:
+      path: of the video.
+      is_wanted: says of each time in turn whether its frame is given; the others are decoded, which costs less.
+
     Raises:
       VideoError: naming the file, if it is missing, no video, of an unknown codec, damaged or without a frame.
     """
     path = pathlib.Path(path)
-    first = last = None
+    first = last = size = None
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
@@ -50,8 +54,10 @@ def read_frames(path: str | pathlib.Path) -> Iterator[Frame]:
                 last = last + step if frame.time is None else float(frame.time)
             else:
                 first = last = float(frame.time or 0)
+            if not is_wanted(last - first):
+                continue
             image = _displayed(frame, stream.sample_aspect_ratio)
-            if index == 0:
+            if size is None:
                 size = image.shape
             elif image.shape != size:
                 raise VideoError(f"{path} changes the size of its pictures at frame {index}; cut it there")
