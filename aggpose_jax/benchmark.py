@@ -1,5 +1,10 @@
-"""How fast the parts run on this machine: python -m aggpose_jax.benchmark data --config FILE [--config.key=value …]."""
+"""How fast the parts run on this machine.
 
+python -m aggpose_jax.benchmark data --config FILE [--config.key=value …]
+python -m aggpose_jax.benchmark mae [--networks b2,b5] [--batch 8]
+"""
+
+import functools
 import os
 import pathlib
 import time
@@ -8,12 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from absl import flags, logging
 
-from aggpose_jax import command_line
+from aggpose_jax import command_line, models
 from aggpose_jax.data import images, transforms
 from aggpose_jax.errors import UserError
+from aggpose_jax.models import mae, mit, units
+from aggpose_jax.training import compilation
 from aggpose_jax.training.experiment import read_experiment
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
@@ -21,6 +29,9 @@ from aggpose_jax.training.tasks import make_task
 CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 RECORDS = flags.DEFINE_integer("records", 512, "Records of each measurement.", lower_bound=64)
 WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to try with the whole pipeline.")
+NETWORKS = flags.DEFINE_list("networks", ["b2", "b5"], "Mix Transformers whose masked encoding is measured.")
+BATCH = flags.DEFINE_integer("batch", 8, "Images of a step of the masked autoencoder.", lower_bound=1)
+MASKED_SIZE, MASK_RATIO = (256, 192), 0.75
 ROUNDS = 5  # of all measurements, of which the median counts: a machine with other users changes from second to second
 IN_MEMORY = 32  # decoded images
 BOUND = "decode, warp"
@@ -129,11 +140,62 @@ def benchmark_data(config, count: int, workers: list[int]) -> str:
     return table(rows, ["images/s", "CPU ms", "of bound"])
 
 
+def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
+    """Forward and backward passes by name: a full encode, the masked one in both forms, and the whole autoencoder."""
+    rng = jax.random.key(0)
+    images = jax.random.normal(rng, (batch, *MASKED_SIZE, 3))
+    count = MASKED_SIZE[0] // units.UNIT * (MASKED_SIZE[1] // units.UNIT)
+    kept = units.draw_kept(rng, batch, count, round((1 - MASK_RATIO) * count))
+    model = models.build(f"mae_{network}")
+    params = jax.jit(model.init)(rng, images[:1], kept[:1])["params"]
+    encoder = mit.MixTransformer(model.widths, model.depths, 0.0)
+
+    def apply(params, images, train, grid=mit.FULL):
+        return encoder.apply({"params": params["encoder"]}, images, train, grid)
+
+    def encode(dense):
+        return lambda params: sum(
+            level.sum()
+            for level in mae.encode_units(lambda *x: apply(params, *x), images, kept, train=False, dense=dense)
+        )
+
+    losses = {
+        "full encode": lambda params: sum(level.sum() for level in apply(params, images, False)),
+        "dense masked encode": encode(dense=True),
+        "gathered encode": encode(dense=False),
+        "whole, gathered": lambda params: mae.masked_loss(model.apply({"params": params}, images, kept), images, kept),
+    }
+    return {name: functools.partial(jax.jit(jax.grad(loss)), params) for name, loss in losses.items()}
+
+
+def benchmark_mae(networks: list[str], batch: int) -> str:
+    """A table of the time of a step, with its share of a full encode, a median of the shares in each round."""
+    rows = {}
+    for network in networks:
+        if network not in mit.VARIANTS:
+            raise UserError(f"--networks: {network} is no Mix Transformer; known are {', '.join(mit.VARIANTS)}")
+        steps, times = masked_steps(network, batch), defaultdict(list)
+        for number in range(1 + ROUNDS):
+            for name, step in steps.items():
+                started = time.perf_counter()
+                jax.block_until_ready(step())
+                if number:  # the first compiles
+                    times[name].append(time.perf_counter() - started)
+        for name, own in times.items():
+            share = np.median(np.divide(own, times["full encode"]))
+            rows[f"{network}, {name}"] = {"ms": 1e3 * np.median(own), "of full": share}
+    return table(rows, ["ms", "of full"])
+
+
 def main(arguments):
     """Measures what the command line names."""
-    if arguments[1:] != ["data"]:
-        raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured; say data")
+    if arguments[1:] not in (["data"], ["mae"]):
+        raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured; say data or mae")
     logging.set_verbosity(logging.WARNING)
+    if arguments[1:] == ["mae"]:
+        compilation.keep_programs()
+        print(benchmark_mae(NETWORKS.value, BATCH.value))
+        return
     config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
     print(benchmark_data(config, RECORDS.value, [int(number) for number in WORKERS.value]))
 
