@@ -96,6 +96,33 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
 
 
 @pytest.mark.slow
+def test_pretraining_goes_on_after_a_kill_and_starts_a_pose_network(tmp_path):
+    options = ("--config=configs/mae_synthetic.py:debug", *SMALL, "--config.steps=6", "--config.checkpoint_steps=3")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    ended = run("main", *options, f"--workdir={whole}")
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"^network( +\d+\.\d+){5}$", ended.stdout, re.MULTILINE)
+    assert list((whole / "pictures").glob("reconstructions_*.png"))
+
+    process = start("main", *options, f"--workdir={killed}")
+    while not (killed / "checkpoints" / "3" / "SHA256SUMS").exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    resumed = run("main", *options, f"--workdir={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    np.testing.assert_array_equal(losses(killed)[-3:], losses(whole)[-3:])
+
+    tuned = run(
+        "main",
+        *("--config=configs/finetune_synthetic.py:debug", *SMALL, "--config.steps=2"),
+        *(f"--config.init_from={whole}", f"--workdir={tmp_path / 'tuned'}"),
+    )
+    assert tuned.returncode == 0, tuned.stderr
+    assert re.search(r"stage2_4 +encoder/stage2", tuned.stdout)
+
+
+@pytest.mark.slow
 def test_one_device_eight_and_two_axes_learn_the_same(tmp_path):
     options = (*SYNTHETIC, "--config.steps=20", "--config.eval_batch_size=8")
     meshes = {

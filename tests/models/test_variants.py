@@ -97,9 +97,10 @@ def test_counter_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("name", "visible", "share"), [("b2", 12, 0.295), ("b2", 19, 0.428), ("b5", 12, 0.259), ("b5", 19, 0.400)]
+    ("name", "visible", "share", "with_decoder"),
+    [("b2", 12, 0.295, 0.526), ("b2", 19, 0.428, 0.668), ("b5", 12, 0.259, 0.323), ("b5", 19, 0.400, 0.467)],
 )
-def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share):
+def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share, with_decoder):
     images, kept = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible), int)
     encoder = mit.MixTransformer(*mit.VARIANTS[name])
     params = jax.eval_shape(lambda: encoder.init(jax.random.key(0), images))
@@ -112,3 +113,9 @@ def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share):
     levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)
     masked += sum(9 * mit.EXPANSION * c * depth * visible * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
     assert masked / full == pytest.approx(share, abs=5e-4)
+
+    model = models.build(f"mae_{name}")
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), images, kept))["params"]
+    whole, _ = macs.count(lambda params: model.apply({"params": params}, images, kept), params)
+    without_depthwise, _ = macs.count(encode, {"params": params["encoder"]})
+    assert (masked + whole - without_depthwise) / full == pytest.approx(with_decoder, abs=5e-4)

@@ -1,4 +1,7 @@
-"""Prints the collectives of the demo's training step on the devices there are, and the shapes of its parameters."""
+"""Prints the collectives of an experiment's training step on the devices there are, and the shapes of its parameters.
+
+collectives.py FSDP EXPERIMENT
+"""
 
 import importlib.util
 import json
@@ -16,8 +19,8 @@ BATCH = 16
 
 
 def main():
-    path = pathlib.Path(__file__).parents[2] / "configs" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("synthetic", path)
+    path = pathlib.Path(__file__).parents[2] / "configs" / f"{sys.argv[2]}.py"
+    spec = importlib.util.spec_from_file_location("experiment", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     config = module.get_config("debug")
@@ -30,6 +33,7 @@ def main():
         "image": jax.ShapeDtypeStruct((BATCH, 64, 64, 3), jnp.uint8),
         "keypoints": jax.ShapeDtypeStruct((BATCH, k, 2), jnp.float32),
         "weight": jax.ShapeDtypeStruct((BATCH, k), jnp.float32),
+        "valid": jax.ShapeDtypeStruct((BATCH,), jnp.float32),
     }
     program = trainer.step.lower(trainer.abstract(), batch).compile().as_text()
     params = [leaf.shape for leaf in jax.tree.leaves(trainer.shapes.params)]

@@ -26,10 +26,11 @@ def test_list_collectives_reads_operations_and_shapes():
 
 
 @pytest.mark.slow
-def test_no_collective_of_a_data_parallel_step_carries_an_activation():
+@pytest.mark.parametrize("experiment", ["synthetic", "mae_synthetic"])
+def test_no_collective_of_a_data_parallel_step_carries_an_activation(experiment):
     script = pathlib.Path(__file__).parent / "collectives.py"
     done = subprocess.run(
-        [sys.executable, str(script), "1"], env=environment(8), text=True, capture_output=True, check=True
+        [sys.executable, str(script), "1", experiment], env=environment(8), text=True, capture_output=True, check=True
     )
     step = json.loads(done.stdout.splitlines()[-1])
     sizes = {math.prod(shape) for shape in step["params"]}
