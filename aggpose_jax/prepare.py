@@ -37,7 +37,7 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
         first = video * arguments.frames
         frames = (source[first + frame]["image"] for frame in range(arguments.frames))
         files.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
-    files.write_json(source.ground_truth(), out / "annotations" / "person_keypoints_videos.json")
+    files.write_json(source.ground_truth(), out / "annotations" / "videos.json")
 
 
 def split(arguments: argparse.Namespace) -> None:

@@ -3,10 +3,13 @@
 import argparse
 import json
 
+import numpy as np
 import pytest
 
 from aggpose_jax import prepare
 from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.images import read_image
+from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.pose.keypoints import INFANT_21
 
 
@@ -30,10 +33,22 @@ def test_val_and_test_are_different_infants(directory):
 
 def test_videos_come_with_the_truth_of_each_frame(directory):
     assert sorted(path.name for path in (directory / "videos").iterdir()) == ["video_000001.mp4", "video_000002.mp4"]
-    truth = json.loads((directory / "annotations" / "person_keypoints_videos.json").read_text())
+    truth = json.loads((directory / "annotations" / "videos.json").read_text())
     assert [(image["video_id"], image["frame"]) for image in truth["images"]] == [
         (video, frame) for video in (1, 2) for frame in range(4)
     ]
+
+
+def test_a_data_set_of_tensorflow_datasets_is_built_of_all_three(directory, tmp_path):
+    arguments = prepare.parse(["tfds", "infant_pose", f"--manual-dir={directory}", f"--data-dir={tmp_path}"])
+    arguments.run(arguments)
+    for name in ("train", "val", "test"):
+        built, written = (
+            TfdsKeypoints("infant_pose", tmp_path, name, INFANT_21),
+            CocoKeypoints(directory, name, INFANT_21),
+        )
+        assert built.ground_truth() == written.ground_truth()
+        np.testing.assert_array_equal(read_image(built[0]["image"]), read_image(written[0]["image"]))
 
 
 def test_a_wrong_command_line_ends_in_two(capsys):

@@ -66,6 +66,8 @@ def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = F
 
 def decode(encoded: bytes, upright: bool = False) -> np.ndarray | None:
     """The pixels of a JPEG or PNG file that was looked at, as `read_image` gives them; None of a damaged one."""
+    # Always in full size. Half of it would do where a region is twice as wide as its crop, but on 640×480 that is one
+    # sample of seven, saves 0.08 of 2.3 ms a sample in the mean, and changes a hundredth of the pixels by 29 levels.
     flags = cv2.IMREAD_COLOR_RGB | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     return cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
 

@@ -83,7 +83,7 @@ def training_batches(
     batch_size: int,
     seed: int,
     start: int = 0,
-    threads: int = 2,
+    threads: int = 0,
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
@@ -96,7 +96,7 @@ def training_batches(
       batch_size: examples in a batch of all processes together.
       seed: of the order and of the augmentation.
       start: number of the first batch, where a resumed run goes on.
-      threads: that make batches ahead of time, in each worker.
+      threads: that make batches ahead of time, in each worker; 0 chooses by the machine.
       workers: processes that do; 0 is this one.
       shard: (index, count) of this process among those that train together. Each gets its consecutive part of every
         batch, so that the parts in order are the batch of a single process.
@@ -105,12 +105,12 @@ def training_batches(
     make_batch = make_example if batched else lambda records, rngs: stack(map(make_example, records, rngs))
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
-    ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads))
+    ahead = batches.to_iter_dataset(_read_ahead(threads))
     return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _leave_with_parent))
 
 
 def evaluation_batches(
-    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 2, shard: tuple[int, int] = (0, 1)
+    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 0, shard: tuple[int, int] = (0, 1)
 ) -> Iterator[Batch]:
     """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0.
 
@@ -118,7 +118,7 @@ def evaluation_batches(
       source: indexable records.
       make_example: record → example.
       batch_size: examples in a batch of all processes together.
-      threads: that make batches ahead of time.
+      threads: that make batches ahead of time; 0 chooses by the machine.
       shard: (index, count) of this process among those that evaluate together, as of `training_batches`.
     """
     index, count = shard
@@ -129,7 +129,13 @@ def evaluation_batches(
         return made if position < size else made | {"valid": 0 * made["valid"]}
 
     batches = grain.MapDataset.range(whole).map(example).batch(batch_size // count)[index::count]
-    return iter(batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)))
+    return iter(batches.to_iter_dataset(_read_ahead(threads)))
+
+
+def _read_ahead(threads: int) -> grain.ReadOptions:
+    # A tenth of a sample is Python, where one thread waits for the others: more cores than eight want workers.
+    threads = threads or min(os.cpu_count() or 1, 8)
+    return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
 
 
 def _leave_with_parent(*_) -> None:

@@ -41,7 +41,7 @@ CHOICES = {
     "nonfinite": ("stop", "skip"),
 }
 POSITIVE = (
-    "sigma", "blur_kernel", "blur_sigma", "threads", "synthetic_train", "synthetic_eval", "batch_size", "accumulate",
+    "sigma", "blur_kernel", "blur_sigma", "synthetic_train", "synthetic_eval", "batch_size", "accumulate",
     "eval_batch_size", "eval_epochs", "log_steps", "checkpoint_steps", "adam_epsilon", "frame_stride", "held_out",
     "smallest_crop", "model.decoder_width", "model.decoder_heads",
 )  # fmt: skip
@@ -129,7 +129,7 @@ def default_config() -> Config:
     config.frame_stride = 30  # frames of a video of which an epoch shows one; a synthetic infant has so many
     config.excluded_videos = ""  # file with the name of a video in each line; those of a test split must be in it
     config.held_out = 0.01  # share of the other videos to evaluate the MAE on
-    config.threads = 2  # that read and crop
+    config.threads = 0  # that read and crop; 0 is as many as cores, up to 8
     config.most_corrupt = 0.01  # share of the training images that may be unreadable; above it a run stops
     config.workers = 0  # processes with so many threads each; 0 is none beside the training one
 

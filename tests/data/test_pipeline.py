@@ -75,6 +75,13 @@ def test_processes_share_each_batch_and_each_record_once_an_epoch():
     assert sorted(n for batches in parts for batch in batches for n in batch["number"]) == list(range(20))
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (4, 4), (200, 8), (None, 1)])
+def test_threads_are_chosen_by_the_machine(monkeypatch, cores, threads):
+    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: cores)
+    assert pipeline._read_ahead(0).num_threads == threads
+    assert pipeline._read_ahead(3).num_threads == 3
+
+
 def test_threads_change_nothing():
     assert_same(take(8, threads=3), take(8, threads=1))
 

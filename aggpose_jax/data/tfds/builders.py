@@ -1,6 +1,7 @@
 """How the data sets are built: one record an image, in the order of the annotation file, which is kept beside them.
 
-One record a person would store the image of several persons several times; a record is read as fast either way.
+One record a person stores the image of several persons several times and is read no faster: 86 persons in 28 images of
+COCO took 15.8 MB against 4.6 MB, and, read in random order, 0.24 against 0.26 ms of a processor a person.
 """
 
 import pathlib
