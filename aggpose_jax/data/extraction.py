@@ -4,7 +4,7 @@ DIR/shards/VIDEO.array_record appears when it is whole, and then VIDEO.json, whi
 one, they are gathered in DIR/manifest.json.
 """
 
-import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import glob
 import hashlib
@@ -146,9 +146,12 @@ def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
         try:
             for done in concurrent.futures.as_completed([pool.submit(_extract, job) for job in jobs]):
                 yield done.result()
-        except BaseException:
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError(
+                "a process was ended from outside, perhaps for want of memory; start again with fewer --processes"
+            ) from error
+        finally:
             pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _end_with(parent: int) -> None:
@@ -183,9 +186,10 @@ def _extract(job: Job) -> str:
         size, digest = partial.stat().st_size, _sha256(partial)
         os.replace(partial, job.shard)
     except videos.VideoError as error:
-        partial.unlink(missing_ok=True)
         write_json({"video": job.video, "skipped": str(error)}, job.note)
         return f"skipped: {error}"
+    finally:
+        partial.unlink(missing_ok=True)
     file = job.shard.relative_to(job.out).as_posix()
     write_json(shards.Shard(job.video, file, count, size, digest)._asdict(), job.note)
     return ""

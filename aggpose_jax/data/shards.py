@@ -68,14 +68,13 @@ def write_records(frames: Iterable[Frame], path: pathlib.Path) -> int:
     """
     writer = ArrayRecordWriter(str(path), _WRITER)
     count = 0
+    for frame in frames:
+        writer.write(pack(frame))
+        count += 1
     try:
-        for frame in frames:
-            writer.write(pack(frame))
-            count += 1
-    finally:
-        writer.close()
-    if ArrayRecordReader(str(path), options=_READER).num_records() != count:  # a failed write is not reported
-        raise OSError(errno.EIO, "not all was written", str(path))
+        writer.close()  # says too what went wrong before it
+    except RuntimeError as error:
+        raise OSError(errno.EIO, str(error).split(";")[0], str(path)) from error
     return count
 
 

@@ -142,6 +142,19 @@ def test_what_cannot_be_read_is_skipped_and_tried_again(films, tmp_path):
     assert not extract(films, tmp_path / "out").skipped
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no file that is always full")
+def test_a_full_disk_is_named():
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        shards.write_records([shards.Frame("a", 0, 0.0, bytes(10**6))], "/dev/full")
+    assert raised.value.filename == "/dev/full"
+
+
+def test_a_process_that_is_ended_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(extraction, "_extract", signal.raise_signal)
+    with pytest.raises(UserError, match="fewer --processes"):
+        list(extraction._run([signal.SIGKILL, signal.SIGKILL], 2))
+
+
 def test_other_settings_are_refused(films, tmp_path):
     extract(films, tmp_path / "out")
     with pytest.raises(UserError, match=r"out was begun with fps 2\.0, not 3\.0; give the same, or another folder"):
