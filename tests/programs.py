@@ -1,9 +1,13 @@
-"""Runs the programs as a user does, each in a process of its own."""
+"""Runs the programs as a user does, each in a process of its own, and reads what a run wrote."""
 
+import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
+
+import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -14,6 +18,12 @@ SMALL = (
     "--config.eval_epochs=1000.0",
     "--config.log_steps=1",
     "--config.flip_test=False",
+)
+
+# The network that compiles fastest, on drawn infants.
+QUICK = (
+    *("--config=configs/synthetic.py:debug", *SMALL, "--config.model.name=mit_pose_tiny"),
+    *("--config.eval_batch_size=8", "--config.baselines=False"),
 )
 
 
@@ -36,3 +46,43 @@ def run(program: str, *arguments: str, devices: int = 1) -> subprocess.Completed
     process = start(program, *arguments, devices=devices)
     out, err = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def start_processes(count: int, *arguments: str, devices: int = 1) -> list[subprocess.Popen]:
+    """Starts main in several processes that train together, on so many devices each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = (f"--coordinator=127.0.0.1:{port}", f"--processes={count}")
+    return [start("main", *together, f"--process={i}", *arguments, devices=devices) for i in range(count)]
+
+
+def logged(workdir: pathlib.Path) -> int:
+    """The number of lines in metrics.jsonl."""
+    file = workdir / "metrics.jsonl"
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def losses(workdir: pathlib.Path) -> np.ndarray:
+    """The loss of every step, of the last time that it was taken."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    by_step = {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
+    return np.array([by_step[step] for step in sorted(by_step)])
+
+
+def checkpoint_arrays(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]:
+    """Every parameter, optimizer and average array of a checkpoint."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    items = {}
+    for name in ("params", "average", "optimizer"):
+        with ocp.StandardCheckpointer() as checkpointer:
+            items[name] = checkpointer.restore((workdir / "checkpoints" / str(step) / name).absolute())
+    leaves = jax.tree_util.tree_leaves_with_path(items)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+
+
+def checkpoint_bytes(workdir: pathlib.Path, step: int) -> dict[str, bytes]:
+    """Those arrays as bytes."""
+    return {name: array.tobytes() for name, array in checkpoint_arrays(workdir, step).items()}

@@ -6,31 +6,13 @@ import signal
 
 import numpy as np
 import pytest
-from programs import ROOT, SMALL, run, start
+from programs import ROOT, SMALL, checkpoint_bytes, losses, run, start
 
 from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 
 SYNTHETIC = ("--config=configs/synthetic.py:debug", *SMALL)
-
-
-def losses(workdir) -> np.ndarray:
-    lines = (json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines())
-    return np.array([line["train/loss"] for line in lines if "train/loss" in line])
-
-
-def checkpoint_bytes(workdir, step) -> dict[str, bytes]:
-    """Every parameter, optimizer and average array of a checkpoint, as bytes."""
-    import jax
-    import orbax.checkpoint as ocp
-
-    with ocp.CheckpointManager(workdir / "checkpoints") as manager:
-        names = ("params", "average", "optimizer")
-        args = {name: ocp.args.StandardRestore() for name in names}
-        state = manager.restore(step, args=ocp.args.Composite(**args))
-    leaves = jax.tree_util.tree_leaves_with_path({name: state[name] for name in names})
-    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
 
 
 def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_path):

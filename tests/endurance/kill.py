@@ -1,0 +1,76 @@
+"""Kills a run again and again, at random moments, and compares what comes out with a run that was left alone.
+
+python tests/endurance/kill.py --kills 30 [--seed 0] [--steps 400] [--workdir DIR]
+
+Every fourth step is saved, so that many kills fall into a save. Each restart must go on from the latest checkpoint that
+was finished when the kill came, and find none damaged. At the end every array must have the bytes of the other run's.
+"""
+
+import argparse
+import pathlib
+import random
+import re
+import signal
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from programs import QUICK, checkpoint_bytes, logged, run, start
+
+from aggpose_jax.training import checkpoint
+
+LONGEST = 4.0  # seconds from the first new step to the kill
+
+
+def options(steps: int) -> tuple[str, ...]:
+    return (*QUICK, f"--config.steps={steps}", "--config.checkpoint_steps=4")
+
+
+def kill_once(workdir: pathlib.Path, steps: int, after: float) -> tuple[int | None, str]:
+    """Kills the run so long after its first new step; returns the last finished step and what the run said."""
+    before = logged(workdir)
+    process = start("main", *options(steps), f"--workdir={workdir}")
+    while logged(workdir) == before and process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate()
+    return checkpoint.last_finished(workdir), said
+
+
+def check_start(said: str, expected: int | None) -> None:
+    """The run went on from the expected step, or began where nothing was finished."""
+    match = re.search(r"going on from the checkpoint of step (\d+)", said)
+    found = int(match[1]) if match else None
+    assert found == expected, f"went on from {found}, finished was {expected}\n{said}"
+    assert "DAMAGED" not in said, said
+
+
+def main(kills: int, steps: int, seed: int, workdir: pathlib.Path) -> None:
+    chance = random.Random(seed)
+    whole, killed = workdir / "whole", workdir / "killed"
+    ended = run("main", *options(steps), f"--workdir={whole}")
+    assert ended.returncode == 0, ended.stderr
+    finished = None
+    for number in range(kills):
+        after = chance.uniform(0, LONGEST)
+        expected, (finished, said) = finished, kill_once(killed, steps, after)
+        check_start(said, expected)
+        print(f"kill {number + 1}: {after:.2f} s after the first step, finished: step {finished}", flush=True)
+    ended = run("main", *options(steps), f"--workdir={killed}")
+    assert ended.returncode == 0, ended.stderr
+    check_start(ended.stdout, finished)
+    assert checkpoint_bytes(killed, steps) == checkpoint_bytes(whole, steps)
+    print(f"{kills} kills, {steps} steps: every array has the bytes of the run that was left alone")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workdir", type=pathlib.Path)
+    arguments = parser.parse_args()
+    folder = arguments.workdir or pathlib.Path(tempfile.mkdtemp())
+    main(arguments.kills, arguments.steps, arguments.seed, folder)
