@@ -41,9 +41,8 @@ def main() -> None:
     for operation, shape in sharding.list_collectives(program.as_text()):
         moved[operation].append(math.prod(shape) * 4)
     for operation, sizes in moved.items():
-        print(
-            f"{operation:<20}{len(sizes):>6} arrays {sum(sizes) / 2**20:>10.2f} MiB, the largest {max(sizes) / 2**20:.2f}"
-        )
+        total, largest = sum(sizes) / 2**20, max(sizes) / 2**20
+        print(f"{operation:<20}{len(sizes):>6} arrays {total:>10.2f} MiB, the largest {largest:.2f}")
 
 
 if __name__ == "__main__":
