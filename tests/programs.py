@@ -71,14 +71,17 @@ def losses(workdir: pathlib.Path) -> np.ndarray:
 
 
 def checkpoint_arrays(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]:
-    """Every parameter, optimizer and average array of a checkpoint."""
+    """Every parameter, optimizer and average array of a checkpoint, whatever devices wrote it."""
     import jax
     import orbax.checkpoint as ocp
 
-    items = {}
+    here, items = jax.sharding.SingleDeviceSharding(jax.devices()[0]), {}
     for name in ("params", "average", "optimizer"):
+        folder = (workdir / "checkpoints" / str(step) / name).absolute()
         with ocp.StandardCheckpointer() as checkpointer:
-            items[name] = checkpointer.restore((workdir / "checkpoints" / str(step) / name).absolute())
+            saved = checkpointer.metadata(folder).item_metadata.tree
+            like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), saved)
+            items[name] = checkpointer.restore(folder, like)
     leaves = jax.tree_util.tree_leaves_with_path(items)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 

@@ -89,7 +89,13 @@ class Trainer:
 
     def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict, jax.Array]:
         rng = jax.random.fold_in(self._key, state.step)
-        (loss, metrics), gradient = self._loss_and_gradient(state.params, batch, rng)
+        # Whole parameters and whole gradients around the network, whatever is split between steps: left to choose, the
+        # compiler splits products by channel and sends activations about.
+        whole = sharding.replicated(self.mesh)
+        params = jax.lax.with_sharding_constraint(state.params, whole)
+        (loss, metrics), gradient = self._loss_and_gradient(params, batch, rng)
+        gradient = jax.lax.with_sharding_constraint(gradient, whole)
+        gradient = jax.lax.with_sharding_constraint(gradient, self.shardings.params)
         updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
