@@ -79,7 +79,7 @@ class KeptUnits(Grid):
         return ops.depthwise_gelu(x, kernel, bias, self.neighbours(x.shape[2]))
 
     def neighbours(self, s: int) -> jax.Array:
-        """[B, V·s, s, 9] int: where on the strip, flattened, the 3×3 tokens around each token are.
+        """[B, V, s + 2, s + 2] int: where on the strip, flattened, the tokens of each unit and those around it are.
 
         The places of tokens that are not there lie beyond its end.
         """
@@ -87,10 +87,10 @@ class KeptUnits(Grid):
         places = jnp.arange(v * s * s).reshape(v, s, s)
         beyond = jnp.full((self.rows * self.columns, s, s), v * s * s)
         grid = join_units(scatter(jnp.broadcast_to(places, (b, v, s, s)), self.kept, beyond)[..., None], self.rows)
-        _, h, w, _ = grid.shape
-        padded = jnp.pad(grid, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=v * s * s)
-        around = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
-        return self.take(jnp.concatenate(around, axis=-1))
+        padded = jnp.pad(grid[..., 0], ((0, 0), (1, 1), (1, 1)), constant_values=v * s * s)
+        row, column = (s * np.arange(count)[:, None] + np.arange(s + 2) for count in (self.rows, self.columns))
+        bordered = padded[:, row[:, None, :, None], column[None, :, None, :]]
+        return gather(bordered.reshape(b, -1, s + 2, s + 2), self.kept)
 
 
 def _strip(units: jax.Array) -> jax.Array:

@@ -45,8 +45,10 @@ def test_neighbours_are_those_of_the_grid():
         flat = np.append(np.asarray(strip).reshape(2, -1), np.zeros((2, 1)), axis=1)
         for b, row, column in np.ndindex(strip.shape[:3]):
             y, x = np.argwhere(whole[b] == strip[b, row, column, 0])[0]
-            found = flat[b, np.minimum(near[b, row, column], flat.shape[1] - 1)]
-            np.testing.assert_array_equal(found.reshape(3, 3), whole[b, y - 1 : y + 2, x - 1 : x + 2])
+            inside = row % side
+            around = near[b, row // side, inside : inside + 3, column : column + 3]
+            found = flat[b, np.minimum(around, flat.shape[1] - 1)]
+            np.testing.assert_array_equal(found, whole[b, y - 1 : y + 2, x - 1 : x + 2])
 
 
 def test_drawn_units_differ_within_an_image_and_between_images():
