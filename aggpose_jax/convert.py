@@ -22,7 +22,7 @@ from aggpose_jax.training import checkpoint, sharding
 from aggpose_jax.training.config import Config, load_config
 from aggpose_jax.training.experiment import open_workdir, read_experiment
 from aggpose_jax.training.initialise import initial_params, load_run
-from aggpose_jax.training.tasks import PoseTask, make_task
+from aggpose_jax.training.tasks import make_pose_task, make_task
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
@@ -57,7 +57,7 @@ def to_torch(file: pathlib.Path) -> None:
 
 def check(file: pathlib.Path) -> None:
     """Compares the heatmaps of weights, in a file or a run, with expected ones."""
-    task = _pose_task(_experiment())
+    task = make_pose_task(_experiment())
     params, account = _parameters(file, task)
     if account.new:
         raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
@@ -88,7 +88,7 @@ def to_stablehlo(file: pathlib.Path) -> None:
 
 def _export(file: pathlib.Path, exporter) -> None:
     config, params = _run()
-    program = exporter(_pose_task(config).model, params, tuple(config.input_size))
+    program = exporter(make_pose_task(config).model, params, tuple(config.input_size))
     weight_files.write_whole(file, program)
     print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, config.input_size))}], normalised")
 
@@ -116,13 +116,6 @@ def _parameters(source: pathlib.Path, task) -> tuple[dict, Account]:
             "or train from the file with --config.init_from, where the head is new"
         )
     return params, account
-
-
-def _pose_task(config: Config) -> PoseTask:
-    task = make_task(config)
-    if not isinstance(task, PoseTask):
-        raise UserError(f"config.task: {config.task} has no heatmaps; give a configuration of a pose network")
-    return task
 
 
 def _read_array(path: str) -> np.ndarray:

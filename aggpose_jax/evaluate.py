@@ -15,7 +15,7 @@ from aggpose_jax.training import checkpoint, compilation, sharding
 from aggpose_jax.training.config import load_config
 from aggpose_jax.training.experiment import change
 from aggpose_jax.training.reporting import table
-from aggpose_jax.training.tasks import make_task
+from aggpose_jax.training.tasks import make_pose_task
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
@@ -29,7 +29,7 @@ def evaluate(workdir: pathlib.Path, overrides: Sequence[str], which: str) -> tup
       The step of the checkpoint and its evaluation.
     """
     config = change(load_config(workdir / "config.json"), overrides)
-    task = make_task(config)
+    task = make_pose_task(config)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     abstract = jax.tree.map(

@@ -34,6 +34,7 @@ def workdir(tmp_path_factory):
         (["keypoint_set=no.json"], "keypoint_set: no.json is neither coco_17 nor infant_21 nor a file"),
         (["input_size=100,96"], r"input_size: \(100, 96\) must divide by 32"),
         (["decoder=dork"], "decoder: 'dork' is unknown; known are dark, quarter, argmax"),
+        (["task=mae", "model.name=mae_tiny"], "task: mae finds no keypoints; give the run or configuration of a pose"),
         (["mesh.fsdp=3"], r"mesh: data × fsdp = .* does not cover"),
     ],
 )
