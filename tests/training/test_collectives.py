@@ -26,16 +26,17 @@ def test_list_collectives_reads_operations_and_shapes():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("experiment", ["synthetic", "mae_synthetic"])
-def test_no_collective_of_a_data_parallel_step_carries_an_activation(experiment):
+@pytest.mark.parametrize(("experiment", "fsdp"), [("synthetic", 1), ("mae_synthetic", 1), ("mae_synthetic", 8)])
+def test_no_collective_of_a_step_carries_an_activation(experiment, fsdp):
     script = pathlib.Path(__file__).parent / "collectives.py"
     done = subprocess.run(
-        [sys.executable, str(script), "1", experiment], env=environment(8), text=True, capture_output=True, check=True
+        [sys.executable, str(script), str(fsdp), experiment],
+        **{"env": environment(8), "text": True, "capture_output": True, "check": True},
     )
     step = json.loads(done.stdout.splitlines()[-1])
     sizes = {math.prod(shape) for shape in step["params"]}
     # A scanned stage of one block may drop its stacked axis; a gradient may be reduced in another order of axes.
     strangers = [(op, shape) for op, shape in step["collectives"] if math.prod(shape) not in sizes | {1}]
-    assert {op for op, _ in step["collectives"]} == {"all-reduce"}
+    assert {op for op, _ in step["collectives"]} == ({"all-reduce"} if fsdp == 1 else {"all-reduce", "all-gather"})
     assert not strangers
     assert sum(math.prod(shape) for _, shape in step["collectives"]) >= sum(math.prod(s) for s in step["params"])
