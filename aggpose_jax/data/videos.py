@@ -18,6 +18,10 @@ TICKS = 90_000  # a second in written videos: every usual frame rate divides it
 _OPTIONS = {"protocol_whitelist": "file"}
 
 
+# One quantiser and one thread: with x264's control of the rate, files were seen to differ from run to run.
+_ENCODER = {"qp": "20", "preset": "veryfast"}
+
+
 class VideoError(UserError):
     """A video that cannot be read."""
 
@@ -86,8 +90,8 @@ def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path)
     """
     partial = path.with_name(f".{path.name}.partial")
     with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "18", "preset": "veryfast"})
-        stream.codec_context.thread_count = 1  # several threads were seen to give files that differ from run to run
+        stream = container.add_stream("libx264", rate=30, options=_ENCODER)
+        stream.codec_context.thread_count = 1
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, TICKS)
         for seconds, image in frames:

@@ -1,9 +1,9 @@
 """A trained network on images: what it gives is what evaluation gives, alone or in a batch."""
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import write_run
 
 import aggpose_jax
 from aggpose_jax.data.synthetic import SyntheticInfants
@@ -12,27 +12,14 @@ from aggpose_jax.inference import predictor
 from aggpose_jax.inference.predictor import check_boxes, load
 from aggpose_jax.models import weight_files
 from aggpose_jax.models.foreign import write_tensors
-from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import default_config, save_config, shrink
-from aggpose_jax.training.tasks import make_task
+from aggpose_jax.training import sharding
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run of a tiny network with drawn parameters, its task and these."""
+    """The folder of a run of a tiny network, its task and its parameters."""
     folder = tmp_path_factory.mktemp("run")
-    config = shrink(default_config())
-    config.model.name = "mit_pose_tiny"
-    config.data, config.keypoint_set, config.input_size, config.eval_batch_size = "synthetic", "infant_21", (64, 64), 7
-    config.nms_threshold, config.synthetic_eval = 0.0, 20
-    save_config(config, folder / "config.json")
-    task = make_task(config)
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(task.init, jax.random.key(0))
-    params = jax.tree.map(lambda a: rng.normal(0, 0.3, a.shape).astype(np.float32), shapes)
-    with checkpoint.open_manager(folder) as manager:
-        checkpoint.save(manager, 3, {"params": params})
-    return folder, task, params
+    return folder, *write_run(folder)
 
 
 @pytest.fixture(scope="module")
