@@ -21,7 +21,9 @@ class Profiler:
     def before(self, step: int) -> None:
         """Begins if this is a step to trace, and not yet begun: a resumed run may start among them."""
         if self._first <= step <= self._last and not self._on and self._first:
-            jax.profiler.start_trace(str(self._folder))
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # it hooks into all threads of Python, of which there are many here
+            jax.profiler.start_trace(str(self._folder), profiler_options=options)
             self._on = True
 
     def after(self, step: int, outputs: Any) -> None:
