@@ -72,7 +72,7 @@ def test_every_tiny_gradient_equals_the_reference(tiny):
     np.testing.assert_allclose(norms, tiny["grad_norms"], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["s", "l"])
+@pytest.mark.parametrize("name", ["s", pytest.param("l", marks=pytest.mark.slow)])
 def test_published_sizes_equal_the_reference(name):
     reference = read(name)
     model, _, params = reference_network(name, reference)
