@@ -55,5 +55,5 @@ def turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
     )
     # Each channel is a trapezoid over the colour circle, two sextants apart from the next.
     offsets = (sextant + 6 * turn)[..., None] + jnp.array([5.0, 3.0, 1.0])
-    ramp = jnp.mod(offsets, 6.0)
+    ramp = offsets - 6 * jnp.floor(offsets / 6)  # jnp.mod calls a scalar function for every pixel on CPU
     return value[..., None] - chroma[..., None] * jnp.clip(jnp.minimum(ramp, 4 - ramp), 0, 1)
