@@ -34,8 +34,9 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 
 def start(program: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
-    """Starts python -m aggpose_jax.PROGRAM in the root of the repository."""
-    command = [sys.executable, "-m", f"aggpose_jax.{program}", *arguments]
+    """Starts python -m aggpose_jax.PROGRAM, or a script by its path, in the root of the repository."""
+    named = [program] if program.endswith(".py") else ["-m", f"aggpose_jax.{program}"]
+    command = [sys.executable, *named, *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment(devices), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -48,13 +49,13 @@ def run(program: str, *arguments: str, devices: int = 1) -> subprocess.Completed
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def start_processes(count: int, *arguments: str, devices: int = 1) -> list[subprocess.Popen]:
-    """Starts main in several processes that train together, on so many devices each."""
+def start_processes(count: int, *arguments: str, devices: int = 1, program: str = "main") -> list[subprocess.Popen]:
+    """Starts main, or a script like it, in several processes that train together, on so many devices each."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     together = (f"--coordinator=127.0.0.1:{port}", f"--processes={count}")
-    return [start("main", *together, f"--process={i}", *arguments, devices=devices) for i in range(count)]
+    return [start(program, *together, f"--process={i}", *arguments, devices=devices) for i in range(count)]
 
 
 def logged(workdir: pathlib.Path) -> int:
