@@ -150,4 +150,6 @@ def test_pandas_reads_the_tables(tmp_path, counts):
     from_h5 = pandas.read_hdf(tmp_path / "b.h5")
     assert from_csv.columns.equals(from_h5.columns)
     np.testing.assert_allclose(from_csv.to_numpy(float), from_h5.to_numpy(float), atol=1e-3)
+    with pandas.HDFStore(tmp_path / "b.h5", "r") as store:  # of the formats the one that pandas 2 reads from pandas 3
+        assert store.get_storer(deeplabcut.KEY).format_type == "fixed"
     assert_same(poses, deeplabcut.read_h5(tmp_path / "b.h5", INFANT_21), times=False)

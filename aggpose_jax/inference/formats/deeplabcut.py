@@ -42,7 +42,8 @@ def write_h5(poses: Poses, path: pathlib.Path) -> None:
     index = pandas.MultiIndex.from_tuples(columns, names=levels)
     table = pandas.DataFrame(_table(poses), index=poses.numbers, columns=index)
     partial = path.with_name(f".{path.name}.partial")
-    table.to_hdf(partial, key=KEY, format="table", mode="w")
+    # What pandas 3 writes as format "table", pandas 2, which DeepLabCut needs, cannot read.
+    table.to_hdf(partial, key=KEY, format="fixed", mode="w")
     os.replace(partial, path)
 
 
