@@ -7,6 +7,7 @@ import sys
 from absl import flags, logging
 
 from aggpose_jax import command_line
+from aggpose_jax.errors import UserError
 from aggpose_jax.training import compilation, distributed, loop
 from aggpose_jax.training.config import Config
 from aggpose_jax.training.experiment import read_experiment
@@ -46,6 +47,8 @@ def main(_):
 
 def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
     """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
+    if WORKDIR.value and "://" in WORKDIR.value:
+        raise UserError(f"--workdir: {WORKDIR.value} is no folder; mount the bucket and give that folder")
     workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
     if SEEDS.value is None:
         return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir

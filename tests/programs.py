@@ -79,6 +79,8 @@ def checkpoint_arrays(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]
     here, items = jax.sharding.SingleDeviceSharding(jax.devices()[0]), {}
     for name in ("params", "average", "optimizer"):
         folder = (workdir / "checkpoints" / str(step) / name).absolute()
+        if not folder.exists():
+            continue  # not every run keeps an average
         with ocp.StandardCheckpointer() as checkpointer:
             saved = checkpointer.metadata(folder).item_metadata.tree
             like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), saved)

@@ -58,6 +58,13 @@ def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, argument, message):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_bucket_is_no_workdir():
+    ended = run("main", *SYNTHETIC, "--workdir=gs://bucket/run")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: --workdir: gs://bucket/run is no folder; mount the bucket")
+
+
 @pytest.mark.slow
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
     options = (*SYNTHETIC, "--config.steps=20", "--config.checkpoint_steps=10")

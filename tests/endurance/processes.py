@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 import numpy as np
+from absl import logging
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from programs import QUICK, SMALL, checkpoint_arrays, losses, start, start_processes
@@ -105,4 +106,5 @@ def main(workdir: pathlib.Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", type=pathlib.Path)
+    logging.set_verbosity(logging.ERROR)
     main(parser.parse_args().workdir or pathlib.Path(tempfile.mkdtemp()))
