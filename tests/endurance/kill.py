@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+sys.path.extend(map(str, pathlib.Path(__file__).parents[1:3]))
 from programs import QUICK, checkpoint_bytes, logged, run, start
 
 from aggpose_jax.training import checkpoint

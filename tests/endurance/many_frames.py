@@ -1,6 +1,6 @@
 """How long a worker takes to open millions of frames, and how much memory they cost it. Run by hand:
 
-python tests/endurance/many_frames.py FOLDER        needs half a GB and a minute or two
+PYTHONPATH=. python tests/endurance/many_frames.py FOLDER        needs half a GB and a minute or two
 
 2.1 million small records are written as shards of 3,000. A third folder has 15 million: the same shards by further
 names (hard links), which cost a reader as much as others. Each folder is opened by a new process, which draws frames at

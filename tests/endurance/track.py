@@ -1,4 +1,4 @@
-"""How well and how fast an infant is followed that a run has not seen: python tests/endurance/track.py RUN [FRAMES].
+"""How well and how fast an unseen infant is followed: PYTHONPATH=. python tests/endurance/track.py RUN [FRAMES].
 
 Run by hand, on a run of configs/synthetic.py: error, share of frames with a pose and speed on a film, with the time of
 each part; the error by how much of the frame's height the infant fills and how it lies; blank frames, a cut, drift.
