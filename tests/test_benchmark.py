@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pytest
 
 from aggpose_jax import benchmark
 from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
+from aggpose_jax.errors import UserError
 from aggpose_jax.training.config import default_config, shrink
 from aggpose_jax.training.tasks import make_task
 
@@ -51,6 +53,32 @@ def test_the_bound_decodes_and_warps_what_the_pipeline_does(tmp_path):
     bound = benchmark.parts(task, count=3)[benchmark.BOUND]
     crops = next(task.train_batches(0))["image"]
     np.testing.assert_array_equal(sorted(bound(i).tolist() for i in range(3)), sorted(crops.tolist()))
+
+
+def test_a_row_for_each_form_of_the_masked_autoencoder_with_its_share(monkeypatch):
+    forms = ("full encode", "gathered encode")
+    monkeypatch.setattr(benchmark, "masked_steps", lambda network, batch: {form: lambda: batch for form in forms})
+    lines = benchmark.benchmark_mae(["b2", "tiny"], batch=1).splitlines()[1:]
+    names = [f"{network}, {form}" for network in ("b2", "tiny") for form in forms]
+    assert [" ".join(line.split()[:-2]) for line in lines] == names
+    assert [line.split()[-1] for line in lines[::2]] == ["1.000", "1.000"]
+
+
+@pytest.mark.slow
+def test_the_masked_forms_that_are_timed_differentiate_the_same_function(monkeypatch):
+    monkeypatch.setattr(benchmark, "MASKED_SIZE", (64, 96))
+    steps = benchmark.masked_steps("tiny", batch=2)
+    dense, gathered, full = (
+        steps[name]()["encoder"] for name in ("dense masked encode", "gathered encode", "full encode")
+    )
+    dense, gathered, full = (np.asarray(tree["embed1"]["proj"]["kernel"]) for tree in (dense, gathered, full))
+    np.testing.assert_allclose(gathered, dense, atol=1e-4 * np.abs(dense).max())
+    assert not np.allclose(full, dense, rtol=0.1)
+
+
+def test_a_network_that_is_none_is_named():
+    with pytest.raises(UserError, match="--networks: b9 is no Mix Transformer; known are b0"):
+        benchmark.benchmark_mae(["b9"], batch=1)
 
 
 def test_a_loop_calls_each_number_once():

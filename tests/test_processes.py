@@ -104,7 +104,7 @@ def test_processes_are_killed_and_told_to_go_and_the_run_ends_as_if_alone(whole,
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_bytes(tmp_path):
-    kill.main(kills=3, steps=60, seed=1, workdir=tmp_path)
+    kill.main(kills=2, steps=40, seed=1, workdir=tmp_path)
 
 
 def limited() -> None:
