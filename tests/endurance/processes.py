@@ -4,8 +4,7 @@ python tests/endurance/processes.py [--workdir DIR]
 
 For a pose network and for a masked autoencoder, each with AdamW and with plain gradient descent: losses and parameters
 of 20 steps to 1e-5 (with AdamW but for the biases of keys, which softmax does not see), and the same scores. Then a run
-goes on from one device to four and back: what is saved has the same bytes, the next loss is that of a run that stayed
-on one device to 1e-6.
+goes on from one device to four and back: its losses are those of a run that stayed on one device to 1e-6.
 """
 
 import argparse
