@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from aggpose_jax.models import ops
 from aggpose_jax.models.mit import Grid
@@ -72,8 +73,24 @@ class KeptUnits(Grid):
         nothing = jnp.zeros((self.rows * self.columns, s, s, c), x.dtype)
         return join_units(scatter(x.reshape(b, -1, s, s, c), self.kept, nothing), self.rows)
 
+    def windows(self, x: jax.Array, halo: int) -> jax.Array:
+        """A strip → each kept unit and what lies `halo` around it [B·V, s + 2·halo, s + 2·halo, C], else zero."""
+        s, c = x.shape[2:]
+        padded = jnp.pad(self.put(x), ((0, 0), (halo, halo), (halo, halo), (0, 0)))
+
+        def cut(image, unit):
+            row, column = s * (unit // self.columns), s * (unit % self.columns)
+            return lax.dynamic_slice(image, (row, column, 0), (s + 2 * halo, s + 2 * halo, c))
+
+        windows = jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(padded, self.kept)
+        return windows.reshape(-1, *windows.shape[2:])
+
     def convolve(self, convolution, x, halo):
-        return self.take(super().convolve(convolution, self.put(x), halo))
+        def in_windows(x, kernel, strides, *_, **__):
+            return ops.convolve_windows(x, kernel, strides[0])
+
+        y = convolution(padding=0, conv_general_dilated=in_windows)(self.windows(x, halo))
+        return _strip(y.reshape(*self.kept.shape, *y.shape[1:]))
 
     def depthwise_gelu(self, x, kernel, bias):
         return ops.depthwise_gelu(x, kernel, bias, self.neighbours(x.shape[2]))

@@ -50,7 +50,7 @@ class MaeTask:
     metric, lower_is_better = "loss", True
     summary = columns = FIGURES
     afterwards = (
-        ("fine-tune", "python -m aggpose_jax.main --config configs/infant_l.py --config.init_from={workdir}"),
+        ("fine-tune", "python -m aggpose_jax.main --config configs/EXPERIMENT.py --config.init_from={workdir}"),
     )
 
     def __init__(self, config: ml_collections.ConfigDict):

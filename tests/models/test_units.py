@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from aggpose_jax.models import units
 
@@ -34,6 +35,19 @@ def test_kept_units_are_there_and_the_others_zero():
     np.testing.assert_array_equal(again[0, :2], image[0, :2])  # units 0 and 1
     np.testing.assert_array_equal(again[0, 4:, :2], image[0, 4:, :2])  # unit 4
     assert np.count_nonzero(again) == 2 * 3 * 4
+
+
+@pytest.mark.parametrize("halo", [1, 3])
+def test_windows_are_units_and_what_is_kept_around_them(halo):
+    side = 4
+    grid = units.KeptUnits(KEPT, ROWS, COLUMNS)
+    strip = grid.take(numbered(side))
+    whole = np.pad(grid.put(strip)[..., 0], ((0, 0), (halo, halo), (halo, halo)))
+    windows = np.asarray(grid.windows(strip, halo)).reshape(*KEPT.shape, side + 2 * halo, side + 2 * halo)
+    for b, v in np.ndindex(KEPT.shape):
+        top, left = side * (int(KEPT[b, v]) // COLUMNS), side * (int(KEPT[b, v]) % COLUMNS)
+        expected = whole[b, top : top + side + 2 * halo, left : left + side + 2 * halo]
+        np.testing.assert_array_equal(windows[b, v], expected)
 
 
 def test_neighbours_are_those_of_the_grid():
