@@ -24,11 +24,11 @@ def get_config(arg: str = ""):
 
     config.model.name = "mae_tiny"
     config.model.drop_path = 0.0
-    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 128, 2, 4
+    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 128, 2, 8
 
-    config.batch_size = 16
-    config.steps = 5000
-    config.learning_rate = 1e-3
+    config.batch_size = 8
+    config.steps = 8000
+    config.learning_rate = 2e-3
     config.schedule = "cosine"
     config.warmup_share = 0.05
     config.betas = (0.9, 0.95)
