@@ -86,7 +86,7 @@ class KeptUnits(Grid):
         return windows.reshape(-1, *windows.shape[2:])
 
     def convolve(self, convolution, x, halo):
-        def in_windows(x, kernel, strides, *_, **__):
+        def in_windows(x, kernel, strides, *_, **__):  # for nn.Conv, whose parameters stay
             return ops.convolve_windows(x, kernel, strides[0])
 
         y = convolution(padding=0, conv_general_dilated=in_windows)(self.windows(x, halo))
