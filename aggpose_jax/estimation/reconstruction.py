@@ -76,20 +76,21 @@ def _replaced(units: jax.Array, kept: jax.Array, new: jax.Array) -> jax.Array:
     return units.at[kept].set(new)
 
 
-def sheet(image: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> np.ndarray:
+def sheet(image: np.ndarray, predicted: np.ndarray | None, kept: np.ndarray) -> np.ndarray:
     """Originals | masked inputs | reconstructions, two images a row, as RGB uint8 [H, W, 3].
 
     Args:
       image: uint8 [B, H, W, 3]; at most 8 are shown.
-      predicted: [B, U, 32·32·3] pixels 0…1.
+      predicted: [B, U, 32·32·3] pixels 0…1; None leaves the reconstructions out.
       kept: [B, V].
     """
-    image, predicted, kept = image[:PICTURES], predicted[:PICTURES], kept[:PICTURES]
+    image, kept = image[:PICTURES], kept[:PICTURES]
     rows = image.shape[1] // UNIT
     units = split_units(jnp.asarray(image) / 255)
     visible = gather(units, kept)
-    pictures = [units]
-    for background in (jnp.full(units.shape, GREY), jnp.clip(jnp.asarray(predicted), 0, 1).reshape(units.shape)):
-        pictures.append(_replaced(background, kept, visible))
+    backgrounds = [jnp.full(units.shape, GREY)]
+    if predicted is not None:
+        backgrounds.append(jnp.clip(jnp.asarray(predicted[:PICTURES]), 0, 1).reshape(units.shape))
+    pictures = [units, *(_replaced(background, kept, visible) for background in backgrounds)]
     pictures = [np.asarray(255 * join_units(one, rows)).round().astype(np.uint8) for one in pictures]
-    return contact_sheet([picture for three in zip(*pictures, strict=True) for picture in three], 6)
+    return contact_sheet([picture for row in zip(*pictures, strict=True) for picture in row], 2 * len(pictures))

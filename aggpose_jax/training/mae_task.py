@@ -144,8 +144,7 @@ class MaeTask:
     def batch_pictures(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Pictures of a training batch, by name: the crops, and which units of them might be seen."""
         kept = draw_kept(jax.random.key(EVALUATION_KEY), len(batch["image"]), self.units, self.visible)
-        nothing = np.zeros((len(kept), self.units, UNIT * UNIT * 3), np.float32)
-        return {"batch": reconstruction.sheet(batch["image"], nothing, np.asarray(kept))}
+        return {"batch": reconstruction.sheet(batch["image"], None, np.asarray(kept))}
 
     def evaluation_pictures(self, params: Any, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
         """A sheet of the first held-out frames: originals | masked inputs | reconstructions."""

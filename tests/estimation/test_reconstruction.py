@@ -67,3 +67,10 @@ def test_a_sheet_shows_the_original_what_is_seen_and_the_prediction():
     assert {200, 128, 51} <= levels  # the image, grey for what is masked, the prediction
     assert (sheet == 128).all(-1).sum() == 32 * 32
     assert (sheet == 51).all(-1).sum() == 32 * 32
+
+
+def test_a_sheet_without_predictions_has_no_place_for_them():
+    image = np.full((1, 32, 64, 3), 200, np.uint8)
+    sheet = reconstruction.sheet(image, None, np.array([[1]]))
+    assert (sheet == 200).all(-1).sum() == 3 * 32 * 32  # the image, and the unit that is seen
+    assert (sheet == 128).all(-1).sum() == 32 * 32
