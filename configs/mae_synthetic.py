@@ -17,7 +17,7 @@ def get_config(arg: str = ""):
     config.synthetic_train = 4000
     config.synthetic_eval = 200
     config.frame_stride = 1  # one frame of each infant; another infant tells more than another frame
-    config.input_size = (192, 256)
+    config.input_size = (384, 512)  # larger than the frames, so that a unit is smaller than what sheets repeat
     config.smallest_crop = 0.5
     config.normalise_pixels = False
     config.color_jitter = 0.0
@@ -27,8 +27,8 @@ def get_config(arg: str = ""):
     config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 128, 2, 8
 
     config.batch_size = 8
-    config.steps = 8000
-    config.learning_rate = 2e-3
+    config.steps = 1600
+    config.learning_rate = 4e-3
     config.schedule = "cosine"
     config.warmup_share = 0.05
     config.betas = (0.9, 0.95)
@@ -36,6 +36,6 @@ def get_config(arg: str = ""):
     config.decay = (".*kernel",)
     config.clip_norm = 1.0
 
-    config.eval_epochs = 4.0
+    config.eval_epochs = 1.6
     config.log_steps = 50
     return sized(config, arg)

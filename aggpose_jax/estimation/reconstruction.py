@@ -54,15 +54,18 @@ def interpolated(truth: jax.Array, kept: jax.Array, columns: int) -> jax.Array:
     The distance is that from the pixel to the middle of a unit (Shepard 1968).
     """
     b, count, _ = truth.shape
-    y, x = np.divmod(np.arange(count), columns)
-    centre = np.stack([y, x], axis=-1) + 0.5
-    inside = (np.stack(np.divmod(np.arange(UNIT * UNIT), UNIT), axis=-1) + 0.5) / UNIT
-    pixel = np.stack([y, x], axis=-1)[:, None] + inside
-    squared = np.square(pixel[:, :, None] - centre).sum(-1).astype(np.float32)  # [U, pixels, U]
-    weight = jnp.asarray(np.maximum(squared, 1e-6) ** (-DISTANCE_POWER / 2)) * (1 - mask_of(kept, count))[:, None, None]
-    weight = weight / weight.sum(-1, keepdims=True)
-    colours = truth.reshape(b, count, -1, 3).mean(2)
-    return jnp.einsum("bupv,bvc->bupc", weight, colours).reshape(truth.shape)
+    visible = 1 - mask_of(kept, count)
+    colours = truth.reshape(b, count, -1, 3).mean(2) * visible[..., None]
+    corner = np.stack(np.divmod(np.arange(count), columns), axis=-1).astype(np.float32)
+    inside = ((np.stack(np.divmod(np.arange(UNIT * UNIT), UNIT), axis=-1) + 0.5) / UNIT).astype(np.float32)
+
+    def fill(place):  # one unit at a time: the weights of all would be gigabytes
+        squared = jnp.square(place + inside[:, None] - corner - 0.5).sum(-1)  # [pixels, U]
+        weight = jnp.maximum(squared, 1e-6) ** (-DISTANCE_POWER / 2)
+        return (weight @ colours) / (weight @ visible[..., None])
+
+    filled = jax.lax.map(fill, jnp.asarray(corner))  # [U, B, pixels, 3]
+    return filled.swapaxes(0, 1).reshape(truth.shape)
 
 
 def shuffled(images: jax.Array, kept: jax.Array) -> jax.Array:

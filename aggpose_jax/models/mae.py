@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from aggpose_jax.models.mit import BLOCK_EPSILON, EXPANSION, Attention, MixTransformer, layer_norm, linear, linear_init
+from aggpose_jax.models.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
 from aggpose_jax.models.units import (
     UNIT,
     DenseMask,
@@ -25,24 +25,12 @@ from aggpose_jax.models.units import (
 VARIANCE_EPSILON = 1e-6  # of the pixels of a unit
 
 
-class ViTBlock(nn.Module):
-    """Attention and MLP of a Vision Transformer, each normalised before and added: [B, H, W, C] → [B, H, W, C]."""
-
-    heads: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        c = x.shape[-1]
-        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
-        x = x + Attention(self.heads, 1, self.dtype, name="attention")(y)
-        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x)
-        y = nn.gelu(linear(EXPANSION * c, self.dtype, "fc1")(y), approximate=False)
-        return x + linear(c, self.dtype, "fc2")(y)
-
-
 class Decoder(nn.Module):
-    """Units seen by the encoder → pixels of all units: [B, V, C], [B, V] → [B, rows · columns, 32·32·3]."""
+    """Units seen by the encoder → pixels of all units: [B, V, C], [B, V] → [B, rows · columns, 32·32·3].
+
+    Its blocks are those of the encoder. The depthwise convolutions, which a Vision Transformer has not, let every unit
+    know its neighbours at once: most of what can be said of a masked unit is in them.
+    """
 
     rows: int
     columns: int
@@ -58,7 +46,7 @@ class Decoder(nn.Module):
         x = scatter(seen, kept, masked) + sine_positions(self.rows, self.columns, c).astype(seen.dtype)
         x = x.reshape(b, self.rows, self.columns, c)
         for i in range(self.depth):
-            x = ViTBlock(self.heads, self.dtype, name=f"block{i + 1}")(x)
+            x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
         x = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
         return linear(UNIT * UNIT * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
 
@@ -70,7 +58,7 @@ class MaskedAutoencoder(nn.Module):
 
     Attributes:
       widths, depths: of the Mix Transformer.
-      decoder_width, decoder_depth, decoder_heads: of the Vision Transformer that predicts.
+      decoder_width, decoder_depth, decoder_heads: of the transformer that predicts.
       dense: compute the dropped units too, and mask: same numbers, full cost.
       drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
     """

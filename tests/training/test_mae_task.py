@@ -74,7 +74,7 @@ def test_a_resumed_run_sees_the_frames_of_one_that_was_never_stopped():
 
 
 def test_the_figures_of_a_network_that_predicts_the_visible_mean():
-    task = model_that_sees_means(make_task(small(normalise_pixels=False)))
+    task = model_that_sees_means(make_task(small(normalise_pixels=False, mask_ratio=0.5)))
     figures = task.evaluate(jnp.zeros(()), sharding.make_mesh(-1, 1)).figures
     assert figures["error"] == pytest.approx(figures["mean"], rel=1e-4)
     assert figures["shuffled"] == pytest.approx(figures["error"], rel=1e-4)  # a mean knows no places
