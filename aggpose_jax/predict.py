@@ -12,6 +12,8 @@ from aggpose_jax.inference.formats.deeplabcut import import_pandas
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import FORMATS, Wanted
+from aggpose_jax.inference.sources import find_sources
+from aggpose_jax.inference.where import Where
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network of a weight file.")
@@ -24,7 +26,7 @@ OVERLAY = flags.DEFINE_bool("overlay", True, "Write pictures with skeletons, and
 MOSAIC = flags.DEFINE_enum("mosaic", None, ["head"], "Make heads unrecognisable in all pictures that are written.")
 
 
-def where() -> archive.Where:
+def where() -> Where:
     """What the flags say about boxes."""
     if sum(map(bool, (BOX.value, BOXES.value, WHOLE.value))) > 1:
         raise UserError("--box, --boxes and --whole exclude each other; give one of them")
@@ -37,7 +39,7 @@ def where() -> archive.Where:
         if len(box) != 4:
             raise UserError(f"--box: {text} is not X,Y,W,H; give four numbers in pixels")
         boxes.append(box)
-    return archive.Where(tuple(boxes), pathlib.Path(BOXES.value) if BOXES.value else None, WHOLE.value)
+    return Where(tuple(boxes), pathlib.Path(BOXES.value) if BOXES.value else None, WHOLE.value)
 
 
 def wanted() -> Wanted:
@@ -57,7 +59,7 @@ def main(arguments):
         raise UserError("give videos, images or folders and --out: python -m aggpose_jax.predict "
                         "--checkpoint RUN VIDEO --out DIR")  # fmt: skip
     out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
-    sources = archive.find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
+    sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
     predictor = load(CHECKPOINT.value, CONFIG.value, command_line.OVERRIDES.value)
     if results.mosaic:
         head_points(predictor.keypoint_set)

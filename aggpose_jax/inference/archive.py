@@ -11,60 +11,17 @@ import numpy as np
 from tqdm import tqdm
 
 from aggpose_jax.data import files, videos
-from aggpose_jax.data.annotations import read_detections
-from aggpose_jax.data.coco import PERSON
-from aggpose_jax.data.videos import Frame
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import shots
-from aggpose_jax.inference.media import IMAGES, ahead, read_images
+from aggpose_jax.inference.media import ahead, read_images
 from aggpose_jax.inference.poses import Poses
-from aggpose_jax.inference.predictor import Predictor, check_boxes
-from aggpose_jax.inference.results import Wanted, image_numbers, write_image_results, write_video_results
+from aggpose_jax.inference.predictor import Predictor
+from aggpose_jax.inference.results import Wanted, write_image_results, write_video_results
+from aggpose_jax.inference.sources import Source
+from aggpose_jax.inference.where import Where
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-LIST = ".txt"
-
-
-class Source(NamedTuple):
-    """One video, or all images of a job.
-
-    Attributes:
-      name: of its folder in the job's.
-      paths: of the video, or of the images.
-      files: names of the images; empty for a video.
-    """
-
-    name: str
-    paths: tuple[pathlib.Path, ...]
-    files: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Where:
-    """Where persons are: in given boxes of every frame, in those of a detections file, or one infant anywhere.
-
-    Attributes:
-      boxes: [P][4] for every frame; empty to use the others.
-      detections: file of COCO detection results, or a folder with VIDEO.json for each video.
-      whole: the box is the whole picture.
-    """
-
-    boxes: tuple[tuple[float, ...], ...] = ()
-    detections: pathlib.Path | None = None
-    whole: bool = False
-
-    def of(self, source: Source) -> shots.Boxes | None:
-        """Boxes of the frames of a source; None to look for one infant.
-
-        Raises:
-          UserError: there is no file of detections for it.
-        """
-        if self.whole:
-            return shots.whole
-        if self.boxes:
-            return _checked(source, lambda frame: np.array(self.boxes))
-        return _checked(source, _detected(self.detections, source)) if self.detections else None
 
 
 class Summary(NamedTuple):
@@ -75,34 +32,6 @@ class Summary(NamedTuple):
     frames: int
     found: int
     failures: list[str]
-
-
-def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Source]:
-    """The videos of files, folders and lists (.txt, a path a line), and one source of all their images.
-
-    A folder is searched to the bottom, but for hidden files and what lies in `out`.
-
-    Raises:
-      UserError: a path is missing or of another kind, nothing is there, or two videos have one name.
-    """
-    found, images = [], []
-    for path, name in _expand(inputs, out):
-        if path.suffix.lower() in IMAGES:
-            images.append((path, name))
-        else:
-            found.append(Source(name.removesuffix(path.suffix), (path,)))
-    if images:
-        paths, names = zip(*images, strict=True)
-        found.append(Source("images", paths, names))
-    if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: no video and no image there; give some")
-    by_name: dict[str, Source] = {}
-    for source in found:
-        other = by_name.setdefault(source.name, source)
-        if other is not source:
-            raise UserError(f"{other.paths[0]} and {source.paths[0]} would both be written to {out / source.name}; "
-                            "rename one, or give them different --out")  # fmt: skip
-    return found
 
 
 def run(
@@ -117,7 +46,7 @@ def run(
 
     Args:
       predictor: the network.
-      sources: of `find_sources`.
+      sources: of `sources.find_sources`.
       out: new folder, or that of the same job.
       where: persons are.
       wanted: results.
@@ -256,56 +185,3 @@ def _identity(source: Source) -> list:
     """What changes when a file of the source does."""
     facts = [(str(path.resolve()), path.stat()) for path in source.paths]
     return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in facts]
-
-
-def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """Every file and its name: below the folder that was given, or alone."""
-    for given in inputs:
-        if given.is_dir():
-            for path in sorted(given.rglob("*")):
-                name = path.relative_to(given)
-                hidden = any(part.startswith(".") for part in name.parts)
-                if path.suffix.lower() in (*IMAGES, *videos.SUFFIXES) and not hidden and out not in path.parents:
-                    yield path, name.as_posix()
-        elif not given.is_file():
-            raise UserError(f"{given}: no such file or folder; check the path")
-        elif given.suffix.lower() == LIST:
-            lines = given.read_text().splitlines()
-            yield from _expand([pathlib.Path(line.strip()) for line in lines if line.strip()], out)
-        elif given.suffix.lower() in (*IMAGES, *videos.SUFFIXES):
-            yield given, given.name
-        else:
-            known = ", ".join((*IMAGES, *videos.SUFFIXES, LIST))
-            raise UserError(f"{given}: is neither a video nor an image nor a list of them; known are {known}")
-
-
-def _checked(source: Source, boxes: shots.Boxes) -> shots.Boxes:
-    """The same boxes; one without size or outside of its picture is told with its place."""
-
-    def checked(frame: Frame) -> np.ndarray:
-        try:
-            return check_boxes(boxes(frame), frame.image.shape[:2])
-        except UserError as error:
-            place = source.paths[frame.index] if source.files else f"{source.paths[0]}, frame {frame.index}"
-            raise UserError(f"{place}: {error}") from None
-
-    return checked
-
-
-def _detected(path: pathlib.Path, source: Source) -> shots.Boxes:
-    """Boxes by frame of a file of detections.
-
-    An entry's `image_id` is the number of the frame, from 0, or of the image; `file_name` names an image, too.
-    """
-    file = path / f"{source.name}.json" if path.is_dir() else path
-    boxes: dict[int | str, list] = {}
-    for entry in read_detections(file):
-        if entry["category_id"] == PERSON:
-            boxes.setdefault(entry.get("file_name", entry["image_id"]), []).append(entry["bbox"])
-    numbers = image_numbers(source.files)
-
-    def of(frame: Frame) -> np.ndarray:
-        keys = (source.files[frame.index], numbers[frame.index]) if source.files else (frame.index,)
-        return np.array([box for key in keys for box in boxes.get(key, ())], np.float64).reshape(-1, 4)
-
-    return of

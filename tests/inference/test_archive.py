@@ -11,9 +11,10 @@ from PIL import Image
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import archive
-from aggpose_jax.inference.archive import Where, find_sources
 from aggpose_jax.inference.formats import coco, tidy
 from aggpose_jax.inference.results import Wanted, image_numbers
+from aggpose_jax.inference.sources import find_sources
+from aggpose_jax.inference.where import Where
 
 TAGS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}  # a, b, c, d of the matrix
 PLAIN = Wanted(formats=("coco", "csv"), overlay=False)
@@ -131,43 +132,6 @@ def test_detections_of_images_by_number_and_by_name(tmp_path):
     start(tmp_path, tmp_path / "out", where=Where(detections=tmp_path / "boxes.json"))
     read = coco.read(tmp_path / "out" / "images" / "keypoints.json", DOLL)
     assert read.files == ("5.png", "x.png")
-
-
-def test_inputs_of_every_kind(tmp_path):
-    for name in (
-        "a/one.MP4",
-        "a/b/two.mov",
-        "a/.hidden.mp4",
-        "a/out/one/overlay.mp4",
-        "a/notes.doc",
-        "c/x.png",
-        "c/y.jpg",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "list.txt").write_text(f"{tmp_path}/c/x.png\n\n{tmp_path}/a/b/two.mov\n")
-    out = tmp_path / "a" / "out"
-    sources = find_sources([tmp_path / "a", tmp_path / "c"], out)
-    assert [(s.name, s.files) for s in sources] == [("b/two", ()), ("one", ()), ("images", ("x.png", "y.jpg"))]
-    assert [s.name for s in find_sources([tmp_path / "list.txt"], out)] == ["two", "images"]
-
-
-@pytest.mark.parametrize(
-    ("inputs", "message"),
-    [
-        (["nothing"], "nothing: no such file or folder"),
-        (["notes.doc"], "notes.doc: is neither a video nor an image nor a list"),
-        (["empty"], "empty: no video and no image there"),
-        (["a.mp4", "other/a.mov"], "a.mp4 and .*a.mov would both be written to .*out/a"),
-        (["images.mp4", "x.png"], "would both be written to .*out/images"),
-    ],
-)
-def test_inputs_that_make_no_job(tmp_path, inputs, message):
-    for name in ("notes.doc", "a.mp4", "other/a.mov", "images.mp4", "x.png", "empty/.x"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    with pytest.raises(UserError, match=message):
-        find_sources([tmp_path / name for name in inputs], tmp_path / "out")
 
 
 class Stopped(BaseException):
