@@ -31,7 +31,8 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Sour
     A folder is searched to the bottom, but for hidden files and what lies in `out`.
 
     Raises:
-      UserError: a path is missing or of another kind, nothing is there, or two videos have one name.
+      UserError: a path is missing, of another kind or a list that is no text; nothing is there; two videos have one
+        name.
     """
     found, images = [], []
     for path, name in _expand(inputs, out):
@@ -65,10 +66,17 @@ def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple
         elif not given.is_file():
             raise UserError(f"{given}: no such file or folder; check the path")
         elif given.suffix.lower() == LIST:
-            lines = given.read_text().splitlines()
-            yield from _expand([pathlib.Path(line.strip()) for line in lines if line.strip()], out)
+            yield from _expand(_listed(given), out)
         elif given.suffix.lower() in (*IMAGES, *videos.SUFFIXES):
             yield given, given.name
         else:
             known = ", ".join((*IMAGES, *videos.SUFFIXES, LIST))
             raise UserError(f"{given}: is neither a video nor an image nor a list of them; known are {known}")
+
+
+def _listed(path: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a list of paths ({error}); give text, a path a line") from error
+    return [pathlib.Path(line.strip()) for line in lines if line.strip()]

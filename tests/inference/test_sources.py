@@ -41,3 +41,9 @@ def test_inputs_that_make_no_job(tmp_path, inputs, message):
         (tmp_path / name).touch()
     with pytest.raises(UserError, match=message):
         find_sources([tmp_path / name for name in inputs], tmp_path / "out")
+
+
+def test_a_list_that_is_no_text(tmp_path):
+    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00film.mp4")
+    with pytest.raises(UserError, match=r"list\.txt: cannot be read as a list of paths .*; give text"):
+        find_sources([tmp_path / "list.txt"], tmp_path / "out")
