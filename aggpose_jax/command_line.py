@@ -1,7 +1,9 @@
-"""How programs read their command line and end: a user's mistake is one line on standard error."""
+"""How programs start, read their command line and end: a user's mistake is one line on standard error."""
 
 import functools
+import os
 import re
+import sys
 from collections.abc import Callable
 
 from absl import app, flags
@@ -9,6 +11,16 @@ from absl import app, flags
 from aggpose_jax.errors import UserError, reports_user_errors
 
 OVERRIDES = flags.DEFINE_multi_string("set", [], "KEY=VALUE of the configuration; --config.KEY=VALUE says the same.")
+
+
+def restart_with_huge_pages() -> None:
+    """Starts the program again with huge pages for the memory of glibc, which reads the setting only at its start.
+
+    On CPU a training step takes and returns gigabytes; small pages make that a quarter of its time.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def run(main: Callable, *, words: bool = False) -> None:

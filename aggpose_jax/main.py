@@ -1,8 +1,6 @@
 """Trains a task: python -m aggpose_jax.main --config configs/infant_l.py [--config.key=value …] [--workdir DIR]."""
 
-import os
 import pathlib
-import sys
 
 from absl import flags, logging
 
@@ -21,16 +19,6 @@ SEEDS = flags.DEFINE_list("seeds", None, "Such as 0,1,2: trains each in WORKDIR/
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several that train together.")
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together; 1 looks for no others.")
 PROCESS = flags.DEFINE_integer("process", None, "Index of this process, from 0.")
-
-
-def restart_with_huge_pages() -> None:
-    """Starts the program again with huge pages for the memory of glibc, which reads the setting only at its start.
-
-    On CPU a training step takes and returns gigabytes; small pages make that a quarter of its time.
-    """
-    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
-        os.execv(sys.executable, sys.orig_argv)
 
 
 def main(_):
@@ -65,5 +53,5 @@ def print_end(task: type, figures: dict[str, dict[str, float]], workdir: pathlib
 
 
 if __name__ == "__main__":
-    restart_with_huge_pages()
+    command_line.restart_with_huge_pages()
     command_line.run(main)

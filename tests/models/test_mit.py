@@ -261,3 +261,20 @@ def test_initialisation():
     biases = [params["attention"]["q"], params["ffn"]["fc1"], params["attention"]["reduce"], embed["proj"]]
     assert not any(layer["bias"].any() for layer in biases)
     assert not params["ffn"]["depthwise_bias"].any()
+
+
+@pytest.mark.parametrize(
+    ("backend", "depth", "train", "expected"),
+    [("cpu", 8, True, 8), ("cpu", 9, True, 1), ("cpu", 40, False, 40), ("gpu", 3, False, 1), ("tpu", 3, True, 1)],
+)
+def test_the_loop_of_a_stage_suits_the_platform(monkeypatch, backend, depth, train, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert mit.blocks_at_once(depth, train) == expected
+
+
+def test_a_deep_stage_is_a_loop_in_training_alone():
+    stage = mit.Stage(1, 1, (0.0,) * 9)
+    x, rngs = jnp.zeros((1, 2, 2, 4)), {"drop_path": jax.random.key(0)}
+    params = jax.eval_shape(stage.init, jax.random.key(0), x)
+    assert "unroll=1\n" in str(jax.make_jaxpr(lambda p: stage.apply(p, x, True, rngs=rngs))(params))
+    assert "unroll=9\n" in str(jax.make_jaxpr(lambda p: stage.apply(p, x, False))(params))
