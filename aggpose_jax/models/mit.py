@@ -219,9 +219,9 @@ def blocks_at_once(depth: int, train: bool) -> int:
       train: a gradient will be taken.
 
     Returns:
-      On CPU all of them, which takes up to a fifth less time, but 1 for the gradient of a deep stage: that of all at
-      once grows faster than the depth, from about 10 blocks on it is slower, at 40 it takes 2.5 times the time for one
-      image, and with it all of B5 takes 6 times the time for eight. Elsewhere 1, which compiles faster.
+      On CPU all of them, which takes up to a fifth less time, but 1 for the gradient of a deep stage: without a loop
+      its time grows faster than the depth. From about 10 blocks on that is slower; at 40, eight images of B5 took 6
+      times the time. Elsewhere 1, which compiles faster.
     """
     whole = jax.default_backend() == "cpu" and (depth <= MOST_UNROLLED or not train)
     return depth if whole else 1
