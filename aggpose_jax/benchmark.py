@@ -17,12 +17,12 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from aggpose_jax import command_line, models
+from aggpose_jax import cli, networks
+from aggpose_jax.config.experiment import read_experiment
 from aggpose_jax.data import images, transforms
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import mae, mit, units
-from aggpose_jax.training import compilation
-from aggpose_jax.training.experiment import read_experiment
+from aggpose_jax.networks import mae, mit, units
+from aggpose_jax.runtime import compilation
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
@@ -146,7 +146,7 @@ def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
     images = jax.random.normal(rng, (batch, *MASKED_SIZE, 3))
     count = MASKED_SIZE[0] // units.UNIT * (MASKED_SIZE[1] // units.UNIT)
     kept = units.draw_kept(rng, batch, count, round((1 - MASK_RATIO) * count))
-    model = models.build(f"mae_{network}")
+    model = networks.build(f"mae_{network}")
     params = jax.jit(model.init)(rng, images[:1], kept[:1])["params"]
     encoder = mit.MixTransformer(model.widths, model.depths, 0.0)
 
@@ -198,10 +198,10 @@ def main(arguments):
         compilation.keep_programs()
         print(benchmark_mae(NETWORKS.value, BATCH.value))
         return
-    config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+    config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
     print(benchmark_data(config, RECORDS.value, [int(number) for number in WORKERS.value]))
 
 
 if __name__ == "__main__":
-    command_line.restart_with_huge_pages()
-    command_line.run(main, words=True)
+    cli.restart_with_huge_pages()
+    cli.run(main, words=True)

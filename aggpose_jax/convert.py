@@ -13,16 +13,18 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from aggpose_jax import command_line, models
+from aggpose_jax import cli, networks
+from aggpose_jax.config.experiment import read_experiment
+from aggpose_jax.config.schema import Config, load_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import export, weight_files
-from aggpose_jax.models.foreign import write_tensors
-from aggpose_jax.models.transplant import Account
-from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import Config, load_config
-from aggpose_jax.training.experiment import open_workdir, read_experiment
+from aggpose_jax.runtime import sharding
+from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params, load_run
 from aggpose_jax.training.tasks import make_pose_task, make_task
+from aggpose_jax.training.workdir import open_workdir
+from aggpose_jax.weights import export, weight_files
+from aggpose_jax.weights.foreign import write_tensors
+from aggpose_jax.weights.transfer import Account
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
@@ -62,8 +64,10 @@ def check(file: pathlib.Path) -> None:
     if account.new:
         raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
     images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
-    if images.ndim != 4 or images.shape[1] != 3 or any(side % models.STRIDE for side in images.shape[2:]):
-        raise UserError(f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {models.STRIDE}")
+    if images.ndim != 4 or images.shape[1] != 3 or any(side % networks.STRIDE for side in images.shape[2:]):
+        raise UserError(
+            f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {networks.STRIDE}"
+        )
     shape = (len(images), len(task.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:
         raise UserError(f"{EXPECT.value}: {expected.shape} where heatmaps {shape} belong")
@@ -94,7 +98,7 @@ def _export(file: pathlib.Path, exporter) -> None:
 
 
 def _experiment() -> Config:
-    return read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+    return read_experiment(CONFIG.value, cli.OVERRIDES.value)
 
 
 def _run() -> tuple[Config, dict]:
@@ -151,4 +155,4 @@ def main(arguments):
 
 if __name__ == "__main__":
     flags.FLAGS.set_gnu_getopt()  # flags may follow the file
-    command_line.run(main, words=True)
+    cli.run(main, words=True)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import jax
 from absl import flags, logging
 
-from aggpose_jax import command_line
+from aggpose_jax import cli
+from aggpose_jax.config.experiment import change
+from aggpose_jax.config.schema import load_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.metrics import FIGURES
-from aggpose_jax.training import checkpoint, compilation, sharding
-from aggpose_jax.training.config import load_config
-from aggpose_jax.training.experiment import change
+from aggpose_jax.runtime import compilation, sharding
+from aggpose_jax.training import checkpoint
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_pose_task
 
@@ -55,7 +56,7 @@ def main(_):
     logging.set_verbosity(logging.ERROR)  # the libraries' own progress
     compilation.keep_programs()
     workdir = pathlib.Path(CHECKPOINT.value)
-    step, evaluation = evaluate(workdir, command_line.OVERRIDES.value, WHICH.value)
+    step, evaluation = evaluate(workdir, cli.OVERRIDES.value, WHICH.value)
     write(evaluation, pathlib.Path(OUT.value or workdir))
     print(table({f"step {step}": evaluation.figures}, FIGURES))
     rest = [name for name in evaluation.figures if name not in FIGURES]
@@ -65,4 +66,4 @@ def main(_):
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("checkpoint")
-    command_line.run(main)
+    cli.run(main)

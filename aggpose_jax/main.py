@@ -4,11 +4,12 @@ import pathlib
 
 from absl import flags, logging
 
-from aggpose_jax import command_line
+from aggpose_jax import cli
+from aggpose_jax.config.experiment import read_experiment
+from aggpose_jax.config.schema import Config
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import compilation, distributed, loop
-from aggpose_jax.training.config import Config
-from aggpose_jax.training.experiment import read_experiment
+from aggpose_jax.runtime import compilation, distributed
+from aggpose_jax.training import loop
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
 from aggpose_jax.training.tasks import task_class
@@ -27,7 +28,7 @@ def main(_):
     compilation.keep_programs()
     distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     with distributed.leaving_at_once():
-        config = read_experiment(CONFIG.value, command_line.OVERRIDES.value)
+        config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
         figures, workdir = train(config)
     if distributed.is_first():
         print_end(task_class(config), figures, workdir)
@@ -53,5 +54,5 @@ def print_end(task: type, figures: dict[str, dict[str, float]], workdir: pathlib
 
 
 if __name__ == "__main__":
-    command_line.restart_with_huge_pages()
-    command_line.run(main)
+    cli.restart_with_huge_pages()
+    cli.run(main)

@@ -5,15 +5,15 @@ import time
 
 from absl import flags, logging
 
-from aggpose_jax import command_line
+from aggpose_jax import cli
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import archive
-from aggpose_jax.inference.formats.deeplabcut import import_pandas
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import FORMATS, Wanted
 from aggpose_jax.inference.sources import find_sources
 from aggpose_jax.inference.where import Where
+from aggpose_jax.recordings.deeplabcut import import_pandas
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network of a weight file.")
@@ -60,11 +60,11 @@ def main(arguments):
                         "--checkpoint RUN VIDEO --out DIR")  # fmt: skip
     out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
     sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
-    predictor = load(CHECKPOINT.value, CONFIG.value, command_line.OVERRIDES.value)
+    predictor = load(CHECKPOINT.value, CONFIG.value, cli.OVERRIDES.value)
     if results.mosaic:
         head_points(predictor.keypoint_set)
     start = time.monotonic()
-    summary = archive.run(predictor, sources, out, boxes, results, {"set": sorted(command_line.OVERRIDES.value)})
+    summary = archive.run(predictor, sources, out, boxes, results, {"set": sorted(cli.OVERRIDES.value)})
     seconds = time.monotonic() - start
     if summary.frames:
         print(f"{summary.frames} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} a second; "
@@ -78,4 +78,4 @@ def main(arguments):
 if __name__ == "__main__":
     flags.FLAGS.set_gnu_getopt()  # flags may follow the videos
     flags.mark_flag_as_required("checkpoint")
-    command_line.run(main, words=True)
+    cli.run(main, words=True)

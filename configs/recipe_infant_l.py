@@ -14,8 +14,8 @@ The paper names the stages and gives no epochs or rates for those before the las
 of configs/coco_l.py and configs/infant_l.py.
 """
 
+from aggpose_jax.config.schema import default_config, shrink
 from aggpose_jax.errors import UserError
-from aggpose_jax.training.config import default_config, shrink
 
 # stage: (epochs, learning rate, epochs of ×0.1, frozen parameters)
 STAGES = {

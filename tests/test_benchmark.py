@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from aggpose_jax import benchmark
+from aggpose_jax.config.schema import default_config, shrink
 from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
-from aggpose_jax.training.config import default_config, shrink
 from aggpose_jax.training.tasks import make_task
 
 

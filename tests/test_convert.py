@@ -9,13 +9,13 @@ from programs import SMALL, run
 from reference import REFERENCE, named_weight
 from trees import blank, shapes_of, zeros
 
-from aggpose_jax import models
-from aggpose_jax.models import weight_files
-from aggpose_jax.models.foreign import write_tensors
-from aggpose_jax.training.config import load_config
+from aggpose_jax import networks
+from aggpose_jax.config.schema import load_config
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.foreign import write_tensors
 
 TINY = """
-from aggpose_jax.training.config import default_config
+from aggpose_jax.config.schema import default_config
 
 def get_config():
     config = default_config()
@@ -33,7 +33,7 @@ def named_tensors(model, parameters) -> dict[str, np.ndarray]:
 
 def tiny_tensors(keypoints: int) -> dict[str, np.ndarray]:
     name = "aggpose_tiny"
-    return named_tensors(models.build(name, keypoints=keypoints), blank(name, keypoints))
+    return named_tensors(networks.build(name, keypoints=keypoints), blank(name, keypoints))
 
 
 def error(ended) -> str:
@@ -83,7 +83,7 @@ def write_case(folder: pathlib.Path, name: str) -> tuple[dict[str, np.ndarray], 
         np.save(folder / "heatmaps.npy", reference["heatmaps_nchw"])
         keypoints, first = int(reference["num_joints"]), [int(depth) for depth in reference["depths"]]
     depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
-    model = models.build(f"aggpose_{name}", keypoints=keypoints, depths=depths)
+    model = networks.build(f"aggpose_{name}", keypoints=keypoints, depths=depths)
     config = {"s": "configs/coco_s.py", "l": "configs/infant_l.py", "tiny": str(folder / "tiny.py")}[name]
     (folder / "tiny.py").write_text(TINY)
     return named_tensors(model, zeros(shapes_of(model))), config

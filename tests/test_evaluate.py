@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from programs import run
 
+from aggpose_jax.config.schema import default_config, save_config, shrink
 from aggpose_jax.errors import UserError
 from aggpose_jax.evaluate import evaluate
 from aggpose_jax.training import checkpoint
-from aggpose_jax.training.config import default_config, save_config, shrink
 from aggpose_jax.training.tasks import make_task
 
 

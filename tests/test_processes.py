@@ -16,7 +16,8 @@ from programs import QUICK, ROOT, checkpoint_arrays, environment, logged, losses
 sys.path.insert(0, str(ROOT / "tests" / "endurance"))
 import kill
 
-from aggpose_jax.training import checkpoint, integrity
+from aggpose_jax.runtime import integrity
+from aggpose_jax.training import checkpoint
 
 STEPS = 20
 # The demo's epsilon of Adam is so small that it makes steps of rounding where a gradient is nearly 0.

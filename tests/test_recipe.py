@@ -11,11 +11,11 @@ import pytest
 from flax.traverse_util import flatten_dict
 from programs import ROOT, SMALL, environment
 
-from aggpose_jax.models.transplant import transplant
-from aggpose_jax.training import sharding
-from aggpose_jax.training.config import load_config
+from aggpose_jax.config.schema import load_config
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.initialise import load_run
 from aggpose_jax.training.optimizer import paths_matching
+from aggpose_jax.weights.transfer import transplant
 
 STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")
 OPTIONS = (*SMALL, "--config.checkpoint_steps=2", "--config.steps=12")

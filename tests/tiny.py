@@ -5,8 +5,8 @@ import pathlib
 import jax
 import numpy as np
 
+from aggpose_jax.config.schema import default_config, save_config, shrink
 from aggpose_jax.training import checkpoint
-from aggpose_jax.training.config import default_config, save_config, shrink
 from aggpose_jax.training.tasks import make_task
 
 

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from aggpose_jax import models
+from aggpose_jax import networks
 
 
 @functools.cache
 def shapes(name: str, keypoints: int = 17) -> dict:
     """The shapes of a network's parameters."""
-    return shapes_of(models.build(name, keypoints=keypoints))
+    return shapes_of(networks.build(name, keypoints=keypoints))
 
 
 def shapes_of(model: nn.Module) -> dict:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from aggpose_jax.estimation.estimator import IMAGENET_MEAN, IMAGENET_STD
-from aggpose_jax.models.mae import mask_of, normalise_units
-from aggpose_jax.models.units import UNIT, gather, join_units, split_units
+from aggpose_jax.networks.mae import mask_of, normalise_units
+from aggpose_jax.networks.units import UNIT, gather, join_units, split_units
 from aggpose_jax.pose.draw import contact_sheet
 
 GREY = 0.5  # of masked units in pictures

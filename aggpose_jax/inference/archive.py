@@ -14,11 +14,11 @@ from aggpose_jax.data import files, videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import shots
 from aggpose_jax.inference.media import ahead, read_images
-from aggpose_jax.inference.poses import Poses
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import Wanted, write_image_results, write_video_results
 from aggpose_jax.inference.sources import Source
 from aggpose_jax.inference.where import Where
+from aggpose_jax.recordings.poses import Poses
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"

@@ -8,20 +8,20 @@ from typing import Any
 import jax
 import numpy as np
 
+from aggpose_jax.config.experiment import change, read_experiment
+from aggpose_jax.config.schema import Config, load_config
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.transforms import View, view_transform, warp
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.estimator import make_estimator
 from aggpose_jax.inference import tracking
-from aggpose_jax.models.transplant import transplant
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet
-from aggpose_jax.training import sharding
-from aggpose_jax.training.config import Config, load_config
-from aggpose_jax.training.experiment import change, read_experiment
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.initialise import load_file, load_run
 from aggpose_jax.training.tasks import PoseTask, make_task
+from aggpose_jax.weights.transfer import transplant
 
 BATCH_SIZES = (1, 4, 16)  # crops go through the network in the smallest of these that takes them: three programs in all
 Crop = tuple[np.ndarray, View]  # an image uint8 [H, W, 3] RGB, and what of it to look at

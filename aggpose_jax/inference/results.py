@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from aggpose_jax.data.videos import write_frames
-from aggpose_jax.inference.formats import coco, deeplabcut, openpose, tidy
 from aggpose_jax.inference.media import ContactSheet, draw_shot, write_jpeg
-from aggpose_jax.inference.poses import Poses, collect
 from aggpose_jax.inference.shots import Shot
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.recordings import coco, deeplabcut, openpose, tidy
+from aggpose_jax.recordings.poses import Poses, collect
 
 FORMATS = {  # name: writes poses into a folder; the stem is the video's
     "coco": lambda poses, folder, stem: coco.write(poses, folder / "keypoints.json"),

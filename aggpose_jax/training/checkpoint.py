@@ -19,7 +19,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import distributed, integrity
+from aggpose_jax.runtime import distributed, integrity
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER

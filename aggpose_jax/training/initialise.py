@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.sharding import Mesh
 
+from aggpose_jax.config.schema import load_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import weight_files
-from aggpose_jax.models.foreign import read_tensors
-from aggpose_jax.models.transplant import Account, transplant
-from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import load_config
+from aggpose_jax.runtime import sharding
+from aggpose_jax.training import checkpoint
 from aggpose_jax.training.tasks import make_task
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.foreign import read_tensors
+from aggpose_jax.weights.transfer import Account, transplant
 
 
 def initial_params(

@@ -8,18 +8,20 @@ import jax
 import ml_collections
 import numpy as np
 
+from aggpose_jax.config.schema import describe
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import read_keypoint_set
-from aggpose_jax.training import checkpoint, compilation, corrupt, distributed, preemption, sharding, storage, watchdog
-from aggpose_jax.training.config import describe
-from aggpose_jax.training.experiment import open_workdir
-from aggpose_jax.training.finite import FiniteWatch
+from aggpose_jax.runtime import compilation, distributed, sharding
+from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.profiling import Profiler
+from aggpose_jax.training.reliability import corrupt, preemption, storage, watchdog
+from aggpose_jax.training.reliability.finite import FiniteWatch
 from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
+from aggpose_jax.training.workdir import open_workdir
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any]:

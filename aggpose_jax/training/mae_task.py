@@ -11,15 +11,16 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from aggpose_jax import models
+from aggpose_jax import networks
 from aggpose_jax.data import frame_crops, frames, pipeline
 from aggpose_jax.data.images import ImageError
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
-from aggpose_jax.models.mae import masked_loss
-from aggpose_jax.models.units import UNIT, draw_kept, split_units
-from aggpose_jax.training import color, distributed, sharding
+from aggpose_jax.networks.mae import masked_loss
+from aggpose_jax.networks.units import UNIT, draw_kept, split_units
+from aggpose_jax.runtime import distributed, sharding
+from aggpose_jax.training import color
 
 EVALUATION_KEY = 0  # of the masks in evaluation, the same for all runs
 FIGURES = ("loss", "error", "mean", "interp.", "shuffled")
@@ -66,7 +67,7 @@ class MaeTask:
         if not 0 < self.visible < self.units:
             what = "keeps" if self.visible == 0 else "masks"
             raise UserError(f"mask_ratio: {config.mask_ratio} of {self.units} units {what} none; give another")
-        self.model = models.build(**config.model.to_dict())
+        self.model = networks.build(**config.model.to_dict())
         self._forward = jax.jit(self._score)
 
     @functools.cached_property

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aggpose_jax.models.layers import layers_from_head
+from aggpose_jax.networks.layer_decay import layers_from_head
 
 
 def paths_matching(params: Any, patterns: Sequence[str]) -> Any:

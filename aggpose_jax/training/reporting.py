@@ -16,7 +16,7 @@ from tqdm import tqdm
 matplotlib.use("Agg")  # pictures are files; no screen is needed
 from matplotlib import pyplot
 
-from aggpose_jax.training import distributed
+from aggpose_jax.runtime import distributed
 
 
 class Reporter:

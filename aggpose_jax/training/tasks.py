@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from aggpose_jax import models
+from aggpose_jax import networks
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
@@ -23,7 +23,8 @@ from aggpose_jax.pose.codec import Codec, argmax
 from aggpose_jax.pose.draw import heatmap_sheet
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 from aggpose_jax.pose.metrics import FIGURES
-from aggpose_jax.training import color, distributed, sharding
+from aggpose_jax.runtime import distributed, sharding
+from aggpose_jax.training import color
 from aggpose_jax.training.losses import heatmap_mse
 from aggpose_jax.training.mae_task import MaeTask
 
@@ -54,8 +55,8 @@ class PoseTask:
     )
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if any(side % models.STRIDE for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {models.STRIDE}")
+        if any(side % networks.STRIDE for side in config.input_size):
+            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {networks.STRIDE}")
         if config.data == "frames":
             raise UserError("data: frames have no keypoints; give other data, or --config.task=mae")
         self.config = config
@@ -77,7 +78,7 @@ class PoseTask:
             raise UserError(
                 f"hardest_keypoints: {config.hardest_keypoints} of {len(self.keypoint_set)} keypoints; give 0 for all"
             )
-        self.model = models.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
+        self.model = networks.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
         self._make_example = functools.partial(
             transforms.make_example,
             keypoint_set=self.keypoint_set,

@@ -10,9 +10,9 @@ import ml_collections
 import optax
 from jax.sharding import Mesh
 
-from aggpose_jax.training import sharding
-from aggpose_jax.training.finite import are_finite, watched
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
+from aggpose_jax.training.reliability.finite import are_finite, watched
 
 
 @functools.partial(

@@ -6,8 +6,8 @@ import pytest
 
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise
-from aggpose_jax.models.mae import normalise_units
-from aggpose_jax.models.units import split_units
+from aggpose_jax.networks.mae import normalise_units
+from aggpose_jax.networks.units import split_units
 
 COLOURS = np.array([[0.0, 0.2, 0.4], [0.5, 0.5, 0.5], [1.0, 0.6, 0.0], [0.3, 0.3, 0.9]], np.float32)  # of four units
 UNITS = np.broadcast_to(COLOURS[:, None], (4, 1024, 3)).reshape(1, 4, -1)

@@ -11,10 +11,10 @@ from PIL import Image
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import archive
-from aggpose_jax.inference.formats import coco, tidy
 from aggpose_jax.inference.results import Wanted, image_numbers
 from aggpose_jax.inference.sources import find_sources
 from aggpose_jax.inference.where import Where
+from aggpose_jax.recordings import coco, tidy
 
 TAGS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}  # a, b, c, d of the matrix
 PLAIN = Wanted(formats=("coco", "csv"), overlay=False)

@@ -10,9 +10,9 @@ from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import predictor
 from aggpose_jax.inference.predictor import check_boxes, load
-from aggpose_jax.models import weight_files
-from aggpose_jax.models.foreign import write_tensors
-from aggpose_jax.training import sharding
+from aggpose_jax.runtime import sharding
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.foreign import write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_weight_file_with_its_experiment(run, model, tmp_path):
         load(file)
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
-        "from aggpose_jax.training.config import load_config\nimport pathlib\n"
+        "from aggpose_jax.config.schema import load_config\nimport pathlib\n"
         f"def get_config(arg=''):\n    return load_config(pathlib.Path({str(folder / 'config.json')!r}))\n"
     )
     loaded = load(file, str(experiment))

@@ -11,7 +11,7 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from aggpose_jax.training import sharding
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import checkpoint, integrity, sharding
+from aggpose_jax.runtime import integrity, sharding
+from aggpose_jax.training import checkpoint
 
 
 def tree(value: float) -> dict:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from programs import environment
 
-from aggpose_jax.training import sharding
+from aggpose_jax.runtime import sharding
 
 
 def test_list_collectives_reads_operations_and_shapes():

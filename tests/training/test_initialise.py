@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from trees import blank, numbered, shapes
 
-from aggpose_jax import models
+from aggpose_jax import networks
+from aggpose_jax.config.schema import default_config, save_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.models import weight_files
-from aggpose_jax.models.foreign import write_tensors
-from aggpose_jax.training import checkpoint, sharding
-from aggpose_jax.training.config import default_config, save_config
+from aggpose_jax.runtime import sharding
+from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.foreign import write_tensors
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def mesh():
 
 
 def write_file(path: pathlib.Path, name: str, keypoints: int = 17, change=lambda tensors: tensors) -> pathlib.Path:
-    tensors = write_tensors(models.build(name, keypoints=keypoints), numbered(name, keypoints))
+    tensors = write_tensors(networks.build(name, keypoints=keypoints), numbered(name, keypoints))
     weight_files.write(path, change(tensors))
     return path
 
@@ -94,7 +95,7 @@ def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, messag
 
 def test_another_variant_says_which_fits(tmp_path, mesh):
     source = tmp_path / "s.safetensors"
-    weight_files.write(source, write_tensors(models.build("aggpose_s", keypoints=17), blank("aggpose_s")))
+    weight_files.write(source, write_tensors(networks.build("aggpose_s", keypoints=17), blank("aggpose_s")))
     with pytest.raises(
         UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2 and mae_b2, not this network: "
     ):

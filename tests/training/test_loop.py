@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from aggpose_jax.config.schema import default_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import checkpoint, loop, preemption
-from aggpose_jax.training.config import default_config
+from aggpose_jax.training import checkpoint, loop
+from aggpose_jax.training.reliability import preemption
 
 APS = {2: 0.1, 4: 0.5, 6: 0.5, 8: 0.4, 10: 0.9, 12: 0.2}  # by step; an equal one is not a better one
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax import models
+from aggpose_jax import networks
+from aggpose_jax.config.schema import default_config, shrink
 from aggpose_jax.errors import UserError
-from aggpose_jax.models.transplant import transplant
-from aggpose_jax.training import sharding
-from aggpose_jax.training.config import default_config, shrink
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.tasks import make_task
+from aggpose_jax.weights.transfer import transplant
 
 
 def small(**changes):
@@ -117,7 +117,7 @@ def test_its_encoder_goes_into_pose_networks(name):
     source = jax.tree.map(
         lambda a: rng.standard_normal(a.shape, np.float32), jax.eval_shape(task.init, jax.random.key(0))
     )
-    network = models.build(name, keypoints=21)
+    network = networks.build(name, keypoints=21)
     target = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
     params, account = transplant(target, source)
     stage, embed = (

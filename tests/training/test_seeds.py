@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from aggpose_jax.config.schema import default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import loop, seeds
-from aggpose_jax.training.config import default_config
 
 
 def test_spread_by_hand():

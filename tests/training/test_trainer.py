@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax.training import sharding
-from aggpose_jax.training.config import default_config
+from aggpose_jax.config.schema import default_config
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training.trainer import Trainer
 
 X = np.array([[1, 2], [-3, 4], [0, 5], [2, -2], [1, 1], [6, 0], [-1, -1], [3, 2]], np.float32)

@@ -1,0 +1,154 @@
+"""Masked images for a Mix Transformer: some units of 32×32 pixels are kept, the others are not there.
+
+At every level a reduced key is one unit, so only embeddings and depthwise convolutions look across the border of a
+unit, and only there a mask matters. Two forms of one function: `KeptUnits` computes the kept units alone, `DenseMask`
+the whole grid at full cost.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from aggpose_jax.networks import ops
+from aggpose_jax.networks.mit import Grid
+
+UNIT = 32  # pixels a side: stride × reduction, the same at every level
+
+
+def split_units(x: jax.Array, side: int = UNIT) -> jax.Array:
+    """[B, H, W, C] → its units in the order of reading [B, H / side · W / side, side, side, C]."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // side, side, w // side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, -1, side, side, c)
+
+
+def join_units(units: jax.Array, rows: int) -> jax.Array:
+    """The inverse of `split_units`, for `rows` units below each other."""
+    b, count, side, _, c = units.shape
+    x = units.reshape(b, rows, count // rows, side, side, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, rows * side, -1, c)
+
+
+def draw_kept(rng: jax.Array, batch: int, units: int, visible: int) -> jax.Array:
+    """[batch, visible] int: the units that stay of each image, in random order."""
+    return jnp.argsort(jax.random.uniform(rng, (batch, units)), axis=1)[:, :visible]
+
+
+@jax.vmap
+def gather(values: jax.Array, kept: jax.Array) -> jax.Array:
+    """[B, U, …], [B, V] → [B, V, …]."""
+    return values[kept]
+
+
+@functools.partial(jax.vmap, in_axes=(0, 0, None))
+def scatter(values: jax.Array, kept: jax.Array, background: jax.Array) -> jax.Array:
+    """[B, V, …], [B, V], [U, …] → [B, U, …]: the values in their places, the background in the others."""
+    return background.at[kept].set(values, unique_indices=True)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("kept",), meta_fields=("rows", "columns"))
+class KeptUnits(Grid):
+    """The kept units as a strip, one below the other: a feature map is [B, V·s, s, C] for units of s×s tokens.
+
+    Everything that stays within a unit, or is attention among the kept, runs on the strip as on any feature map.
+
+    Args:
+      kept: [B, V] which units stay; all different.
+      rows, columns: of units in the image.
+    """
+
+    def __init__(self, kept: jax.Array, rows: int, columns: int):
+        self.kept, self.rows, self.columns = kept, rows, columns
+
+    def take(self, images: jax.Array) -> jax.Array:
+        """[B, H, W, C] → the strip of its kept units."""
+        return _strip(gather(split_units(images, images.shape[1] // self.rows), self.kept))
+
+    def put(self, x: jax.Array) -> jax.Array:
+        """A strip → [B, H, W, C], zero where a unit is dropped."""
+        b, _, s, c = x.shape
+        nothing = jnp.zeros((self.rows * self.columns, s, s, c), x.dtype)
+        return join_units(scatter(x.reshape(b, -1, s, s, c), self.kept, nothing), self.rows)
+
+    def windows(self, x: jax.Array, halo: int) -> jax.Array:
+        """A strip → each kept unit and what lies `halo` around it [B·V, s + 2·halo, s + 2·halo, C], else zero."""
+        s, c = x.shape[2:]
+        padded = jnp.pad(self.put(x), ((0, 0), (halo, halo), (halo, halo), (0, 0)))
+
+        def cut(image, unit):
+            row, column = s * (unit // self.columns), s * (unit % self.columns)
+            return lax.dynamic_slice(image, (row, column, 0), (s + 2 * halo, s + 2 * halo, c))
+
+        windows = jax.vmap(jax.vmap(cut, in_axes=(None, 0)))(padded, self.kept)
+        return windows.reshape(-1, *windows.shape[2:])
+
+    def convolve(self, convolution, x, halo):
+        def in_windows(x, kernel, strides, *_, **__):  # for nn.Conv, whose parameters stay
+            return ops.convolve_windows(x, kernel, strides[0])
+
+        y = convolution(padding=0, conv_general_dilated=in_windows)(self.windows(x, halo))
+        return _strip(y.reshape(*self.kept.shape, *y.shape[1:]))
+
+    def depthwise_gelu(self, x, kernel, bias):
+        return ops.depthwise_gelu(x, kernel, bias, self.neighbours(x.shape[2]))
+
+    def neighbours(self, s: int) -> jax.Array:
+        """[B, V, s + 2, s + 2] int: where on the strip, flattened, the tokens of each unit and those around it are.
+
+        The places of tokens that are not there lie beyond its end.
+        """
+        b, v = self.kept.shape
+        places = jnp.arange(v * s * s).reshape(v, s, s)
+        beyond = jnp.full((self.rows * self.columns, s, s), v * s * s)
+        grid = join_units(scatter(jnp.broadcast_to(places, (b, v, s, s)), self.kept, beyond)[..., None], self.rows)
+        padded = jnp.pad(grid[..., 0], ((0, 0), (1, 1), (1, 1)), constant_values=v * s * s)
+        row, column = (s * np.arange(count)[:, None] + np.arange(s + 2) for count in (self.rows, self.columns))
+        bordered = padded[:, row[:, None, :, None], column[None, :, None, :]]
+        return gather(bordered.reshape(b, -1, s + 2, s + 2), self.kept)
+
+
+def _strip(units: jax.Array) -> jax.Array:
+    b, v, s, _, c = units.shape
+    return units.reshape(b, v * s, s, c)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("visible",), meta_fields=())
+class DenseMask(Grid):
+    """The same numbers at the kept units, computed on the whole grid.
+
+    The input of what looks across units is masked, not its output, where biases would leak.
+
+    Args:
+      visible: [B, rows, columns] bool: which units are kept.
+    """
+
+    def __init__(self, visible: jax.Array):
+        self.visible = visible
+
+    def mask(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, C] with zeros where a unit is dropped."""
+        side = x.shape[1] // self.visible.shape[1]
+        return jnp.where(ops.upsample_nearest(self.visible[..., None], side), x, 0)
+
+    def convolve(self, convolution, x, halo):
+        return super().convolve(convolution, self.mask(x), halo)
+
+    def depthwise_gelu(self, x, kernel, bias):
+        return super().depthwise_gelu(self.mask(x), kernel, bias)
+
+    def hide(self, scores):
+        return jnp.where(self.visible.reshape(len(self.visible), 1, 1, -1), scores, -jnp.inf)
+
+
+def sine_positions(rows: int, columns: int, width: int) -> np.ndarray:
+    """[rows · columns, width] sines and cosines of the row in one half, of the column in the other.
+
+    The frequencies are those of Vaswani et al. 2017 (§3.5) in either half.
+    """
+    frequencies = 10000.0 ** -np.linspace(0, 1, width // 4, endpoint=False)
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    angles = [place[:, None] * frequencies for place in (row, column)]
+    return np.concatenate([f(angle) for angle in angles for f in (np.sin, np.cos)], axis=1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Keypoints of a recording over time, and the file formats that hold them."""

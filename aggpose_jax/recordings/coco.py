@@ -1,0 +1,54 @@
+"""COCO keypoint results: a list of {image_id, category_id, keypoints [x, y, score, …], score}.
+
+`image_id` is the number of the frame, from 0, or of the image; images have `file_name` besides. Times are not kept.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from aggpose_jax.data.files import write_json
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.metrics import coco_results
+from aggpose_jax.recordings.poses import Poses
+
+
+def write(poses: Poses, path: pathlib.Path) -> None:
+    """Writes a results file, what pycocotools' loadRes takes."""
+    results = coco_results(poses.numbers[poses.row], poses.keypoints, poses.scores)
+    if poses.files:
+        results = [r | {"file_name": poses.files[row]} for r, row in zip(results, poses.row, strict=True)]
+    write_json(results, path)
+
+
+def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
+    """Reads a results file; frames without a pose are not in it.
+
+    Raises:
+      UserError: the file is no results, or of another number of keypoints.
+    """
+    try:
+        results = json.loads(path.read_bytes())
+        keypoints = np.array([r["keypoints"] for r in results], np.float64)
+        images = np.array([r["image_id"] for r in results], np.int64)
+        files = {r["image_id"]: r["file_name"] for r in results if "file_name" in r}
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no list of COCO keypoint results ({error}); check the file") from error
+    if len(results) and keypoints.shape[1:] != (3 * len(keypoint_set),):
+        raise UserError(f"{path} has {keypoints.shape[1] / 3:g} keypoints, {keypoint_set.name} {len(keypoint_set)}")
+    order = np.argsort(images, kind="stable")
+    numbers, row = np.unique(images[order], return_inverse=True)
+    person = np.arange(len(row)) - np.searchsorted(row, row)
+    return Poses(
+        keypoint_set,
+        numbers,
+        np.full(len(numbers), np.nan),
+        row,
+        person,
+        keypoints[order].reshape(-1, len(keypoint_set), 3),
+        tuple(files[n] for n in numbers.tolist()) if files else (),
+    )

@@ -1,0 +1,63 @@
+"""A tidy CSV: a line for each keypoint of a person in a frame; columns frame, time, person, keypoint, x, y, score.
+
+`time` is in seconds since the first frame, x and y in pixels. A frame in which nobody was found has one line with
+empty person, keypoint, x, y and score, so that every frame has its time. Images have their file name in a last column,
+`image`, and no time.
+"""
+
+import csv
+import math
+import os
+import pathlib
+
+import numpy as np
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.recordings.poses import Poses, collect
+
+HEADER = ("frame", "time", "person", "keypoint", "x", "y", "score")
+
+
+def write(poses: Poses, path: pathlib.Path) -> None:
+    """Writes the CSV. The file appears when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(HEADER + ("image",) * bool(poses.files))
+        for frame, (number, time) in enumerate(zip(poses.numbers, poses.times, strict=True)):
+            start = (number, "" if math.isnan(time) else f"{time:.6f}")
+            end = poses.files[frame : frame + 1]
+            for row in poses.rows(frame):
+                for name, (x, y, score) in zip(poses.keypoint_set.names, poses.keypoints[row], strict=True):
+                    lines.writerow((*start, poses.person[row], name, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}", *end))
+            if not poses.rows(frame):
+                lines.writerow((*start, *5 * ("",), *end))
+    os.replace(partial, path)
+
+
+def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
+    """Reads what `write` wrote.
+
+    Raises:
+      UserError: the file has other columns or keypoints.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    names = list(keypoint_set.names)
+    frames: dict[int, tuple] = {}
+    try:
+        for line in lines:
+            time = float(line["time"] or "nan")
+            _, persons, _ = frames.setdefault(int(line["frame"]), (time, {}, line.get("image")))
+            if line["keypoint"]:
+                pose = persons.setdefault(int(line["person"]), np.full((len(names), 3), np.nan))
+                pose[names.index(line["keypoint"])] = [float(line[key]) for key in ("x", "y", "score")]
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no table of {keypoint_set.name} poses ({error}); check the file") from error
+    found = [np.reshape(list(persons.values()), (-1, len(names), 3)) for _, persons, _ in frames.values()]
+    files = tuple(image for *_, image in frames.values() if image)
+    return collect(keypoint_set, [time for time, *_ in frames.values()], found, list(frames), files)

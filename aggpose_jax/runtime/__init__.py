@@ -1,0 +1,1 @@
+"""Devices and processes: sharding, distributed set-up, compiled programs, checksums of folders."""

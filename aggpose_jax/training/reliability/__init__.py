@@ -1,0 +1,1 @@
+"""What can go wrong in a run: preemption, hanging data, non-finite numbers, unreadable images, full disks."""

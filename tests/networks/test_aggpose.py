@@ -1,0 +1,212 @@
+"""AggPose against reference vectors, and what its options change."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from reference import REFERENCE, named_weight
+
+from aggpose_jax import networks
+from aggpose_jax.networks.aggpose import VARIANTS, AggPose
+from aggpose_jax.networks.mit import Stage
+from aggpose_jax.weights import tables
+
+WIDTHS = (4, 8, 10, 16)
+DEPTHS = ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
+
+
+def read(name: str) -> dict:
+    with np.load(REFERENCE / f"aggpose_{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, tables.Table, dict]:
+    """The network of a reference file, its table and its weights by name."""
+    first = [int(depth) for depth in reference["depths"]]
+    depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
+    model = networks.build(f"aggpose_{name}", keypoints=int(reference["num_joints"]), depths=depths, **fields)
+    table = tables.aggpose_table(depths)
+    blank = jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), abstract_params(model))
+    tensors = {key: named_weight(key, a.shape) for key, a in tables.to_foreign(table, blank).items()}
+    return model, table, tables.from_foreign(table, tensors, blank)
+
+
+def abstract_params(model: nn.Module, size: tuple[int, int] = (64, 64)):
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *size, 3))))["params"]
+
+
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> dict:
+    """The reference of tiny and our heatmaps, loss and gradient."""
+    reference = read("tiny")
+    model, table, params = reference_network("tiny", reference)
+    image, target = (reference[name].transpose(0, 2, 3, 1) for name in ("image_nchw", "target"))
+    weight = reference["target_weight"][:, None, None, :, 0]
+
+    def loss(params):
+        heatmaps = model.apply({"params": params}, image)
+        return 0.5 * jnp.mean((weight * (heatmaps - target)) ** 2), heatmaps
+
+    (value, heatmaps), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
+    ours = {"params": params, "heatmaps": heatmaps, "loss": value, "gradient": tables.to_foreign(table, gradient)}
+    return reference | {"loss_reference": reference["loss"]} | ours
+
+
+def test_tiny_heatmaps_and_loss_equal_the_reference(tiny):
+    expected = tiny["heatmaps_nchw"].transpose(0, 2, 3, 1)
+    assert tiny["heatmaps"].dtype == jnp.float32
+    assert relative_error(np.asarray(tiny["heatmaps"]), expected) <= 1e-5
+    assert float(tiny["loss"]) == pytest.approx(float(tiny["loss_reference"]), rel=1e-6)
+
+
+def test_every_tiny_gradient_equals_the_reference(tiny):
+    names = [str(name) for name in tiny["grad_names"]]
+    assert len(names) == 592
+    assert set(names) == tiny["gradient"].keys()
+    norms = [np.linalg.norm(tiny["gradient"][name].astype(np.float64)) for name in names]
+    np.testing.assert_allclose(norms, tiny["grad_norms"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["s", pytest.param("l", marks=pytest.mark.slow)])
+def test_published_sizes_equal_the_reference(name):
+    reference = read(name)
+    model, _, params = reference_network(name, reference)
+    image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32).transpose(0, 2, 3, 1)
+    heatmaps = jax.jit(lambda params, image: model.apply({"params": params}, image))(params, image)
+    assert relative_error(np.asarray(heatmaps), reference["heatmaps_nchw"].transpose(0, 2, 3, 1)) <= 1e-5
+
+
+def test_depths_of_the_published_sizes_are_those_of_their_reference():
+    for name in ("s", "l"):
+        model = networks.build(f"aggpose_{name}", keypoints=17)
+        assert [depths[0] for depths in model.depths] == read(name)["depths"].tolist()
+        assert [depths[1:] for depths in model.depths] == [(3, 3, 3), (3, 3), (3,), ()]
+        assert list(model.widths) == read(name)["embed_dims"].tolist()
+
+
+@pytest.mark.parametrize("name", ["l", "s", "tiny", "demo"])
+def test_stages_have_the_depths_of_their_variant(name):
+    _, depths = VARIANTS[name]
+    params = abstract_params(networks.build(f"aggpose_{name}", keypoints=17))
+    stages = {f"stage{i}_{i + later}": depth for i, own in enumerate(depths, 1) for later, depth in enumerate(own)}
+    blocks = {stage: params[stage].get("blocks") for stage in stages}
+    assert {stage: b["norm1"]["scale"].shape[0] if b else 0 for stage, b in blocks.items()} == stages
+
+
+@pytest.mark.slow
+def test_bfloat16_is_close_to_float32(tiny):
+    model, *_ = reference_network("tiny", tiny, dtype=jnp.bfloat16)
+    image = tiny["image_nchw"].transpose(0, 2, 3, 1)
+    heatmaps = jax.jit(lambda params: model.apply({"params": params}, image))(tiny["params"])
+    assert heatmaps.dtype == jnp.float32
+    error = relative_error(np.asarray(heatmaps), np.asarray(tiny["heatmaps"]))
+    assert 1e-4 < error < 0.05  # half the digits, so that no part can have run in float32 alone
+
+
+def test_every_product_runs_in_the_given_type():
+    model = AggPose(5, WIDTHS, DEPTHS, dtype=jnp.bfloat16)
+    params = abstract_params(model)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    jaxpr = jax.make_jaxpr(lambda p: model.apply({"params": p}, jnp.zeros((1, 32, 32, 3))))(params)
+    products = [line for line in str(jaxpr).splitlines() if "dot_general[" in line or "conv_general_dilated[" in line]
+    assert len(products) > 100
+    assert all(":bf16[" in line for line in products)
+    assert jaxpr.out_avals[0].dtype == jnp.float32
+
+
+@pytest.mark.parametrize(
+    ("fusion", "size"), [("released", (32, 32)), ("released", (224, 160)), ("paper", (32, 32)), ("paper", (128, 96))]
+)
+def test_heatmaps_have_a_quarter_of_every_input_size(fusion, size):
+    model = AggPose(5, WIDTHS, DEPTHS, fusion=fusion)
+    params = abstract_params(model)  # of another size: parameters do not depend on it
+    image = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
+    heatmaps = jax.eval_shape(lambda params, image: model.apply({"params": params}, image), params, image)
+    assert heatmaps.shape == (2, size[0] // 4, size[1] // 4, 5)
+
+
+def test_only_the_paper_form_has_ffns_before_downsampling():
+    released, paper = (abstract_params(AggPose(5, WIDTHS, DEPTHS, fusion=fusion)) for fusion in ("released", "paper"))
+    assert paper.keys() - released.keys() == {f"down_ffn{i}_{c}" for c in (2, 3, 4) for i in range(2, c + 1)}
+    assert released.keys() <= paper.keys()
+    assert paper["down_ffn3_4"]["fc2"]["kernel"].shape == (WIDTHS[1], WIDTHS[1])  # C_i → C_i → C_i of the finer
+
+
+class Fusion(AggPose):
+    """The fusion of a column alone."""
+
+    column: int = 3
+
+    @nn.compact
+    def __call__(self, streams):
+        return self.fuse(streams, self.column)
+
+
+@pytest.fixture(scope="module", params=["released", "paper"])
+def fusion(request):
+    """The form, its compiled fusion of column 3, random parameters, and streams to fuse."""
+    rng = np.random.default_rng(0)
+    streams = [rng.standard_normal((1, 16 >> i, 16 >> i, WIDTHS[i])).astype(np.float32) for i in range(3)]
+    module = Fusion(5, WIDTHS, DEPTHS, fusion=request.param)
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), streams))["params"]
+    params = jax.tree.map(lambda a: rng.standard_normal(a.shape).astype(np.float32), shapes)
+    return request.param, jax.jit(lambda params, streams: module.apply({"params": params}, streams)), params, streams
+
+
+def without(params: dict, prefix: str) -> dict:
+    """Parameters with zero for the last layer of each Mix-FFN of a prefix."""
+    last = {k: jax.tree.map(np.zeros_like, v["fc2"]) for k, v in params.items() if k.startswith(prefix)}
+    return params | {name: params[name] | {"fc2": zero} for name, zero in last.items()}
+
+
+def test_a_merge_of_nothing_leaves_the_own_stream_in_the_paper_form_alone(fusion):
+    form, fuse, params, streams = fusion
+    for fused, own in zip(fuse(without(params, "merge"), streams), streams, strict=True):
+        np.testing.assert_array_equal(fused, own if form == "paper" else np.zeros_like(own))
+
+
+def test_finer_streams_pass_their_ffn_in_the_paper_form(fusion):
+    form, fuse, params, streams = fusion
+    changed = [streams[0], -streams[1], streams[2]]  # the finer of stream 3
+    before, after = (fuse(without(params, "down_ffn"), s)[2] for s in (streams, changed))
+    assert np.allclose(before, after) == (form == "paper")
+
+
+def test_each_stream_reads_itself_and_its_neighbours_as_they_were(fusion):
+    _, fuse, params, streams = fusion
+    before = fuse(params, streams)
+    for j in range(3):
+        changed = [-stream if i == j else stream for i, stream in enumerate(streams)]
+        after = fuse(params, changed)
+        moved = [not np.allclose(a, b) for a, b in zip(after, before, strict=True)]
+        assert moved == [abs(i - j) <= 1 for i in range(3)]
+
+
+def test_stages_take_the_options_of_the_network():
+    model = AggPose(5, WIDTHS, ((2, 2, 2, 2), (2, 2, 2), (2, 2), (2,)), remat=True, unroll=2)
+    jaxpr = str(jax.make_jaxpr(lambda p: model.apply({"params": p}, jnp.zeros((1, 32, 32, 3))))(abstract_params(model)))
+    assert jaxpr.count("unroll=2") == 10  # stages
+    assert jaxpr.count("checkpoint") + jaxpr.count("remat") >= 10
+
+
+def test_later_stages_reuse_the_first_drop_rates_of_their_stream():
+    seen = {}
+
+    def note(call, args, kwargs, context):
+        if isinstance(context.module, Stage):
+            seen[context.module.name] = context.module.drop_rates
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        abstract_params(networks.build("aggpose_s", keypoints=17, drop_path=0.15))
+    rates = np.linspace(0, 0.15, 3 + 4 + 6 + 3)
+    first, depths = (0, 3, 7, 13), ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))
+    assert len(seen) == 10
+    for i in range(4):
+        for later, depth in enumerate(depths[i]):
+            np.testing.assert_allclose(seen[f"stage{i + 1}_{i + 1 + later}"], rates[first[i] : first[i] + depth])

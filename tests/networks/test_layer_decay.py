@@ -1,0 +1,70 @@
+"""How far from the head parameters are, counted by hand."""
+
+import jax
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from trees import shapes
+
+from aggpose_jax.networks.layer_decay import layers_from_head
+
+
+def layers(name: str) -> dict:
+    """Path: number, or the numbers of stacked blocks."""
+    tree = layers_from_head(shapes(name))
+    assert jax.tree.structure(tree) == jax.tree.structure(shapes(name))
+    return {path: array.ravel().tolist() for path, array in flatten_dict(tree, sep="/").items()}
+
+
+def test_a_plain_mix_transformer_by_hand():
+    # Blocks 3, 4, 6, 3: the last of all 16 is next to the head, the first 16 from it.
+    found = layers("mit_pose_b2")
+    expected = {
+        "encoder/embed1/proj/kernel": [17],
+        "encoder/stage1/blocks/attention/q/kernel": [16, 15, 14],
+        "encoder/stage1/norm/scale": [14],
+        "encoder/embed2/norm/bias": [14],
+        "encoder/stage2/blocks/norm1/scale": [13, 12, 11, 10],
+        "encoder/stage3/blocks/ffn/depthwise_kernel": [9, 8, 7, 6, 5, 4],
+        "encoder/embed4/proj/kernel": [4],
+        "encoder/stage4/blocks/ffn/fc2/bias": [3, 2, 1],
+        "encoder/stage4/norm/scale": [1],
+        "fuse1/fc1/kernel": [0],
+        "head/fc2/bias": [0],
+    }
+    assert {path: found[path] for path in expected} == expected
+
+
+def test_aggpose_by_hand():
+    # Columns of 3, max(4, 3) = 4, max(6, 3, 3) = 6 and 3 blocks: 16 as in the backbone.
+    found = layers("aggpose_s")
+    expected = {
+        "embed1/proj/kernel": [17],
+        "stage1_1/blocks/norm1/scale": [16, 15, 14],
+        "embed2/proj/kernel": [14],
+        "stage1_2/blocks/norm1/scale": [13, 12, 11],
+        "stage1_2/norm/scale": [11],
+        "stage2_2/blocks/norm1/scale": [13, 12, 11, 10],
+        "merge1_2/fc1/kernel": [10],
+        "up1_2/fc1/kernel": [10],
+        "down2_2/proj/kernel": [10],
+        "embed3/proj/kernel": [10],
+        "stage2_3/blocks/norm1/scale": [9, 8, 7],
+        "stage3_3/blocks/norm1/scale": [9, 8, 7, 6, 5, 4],
+        "merge3_3/fc1/kernel": [4],
+        "stage1_4/blocks/norm1/scale": [3, 2, 1],
+        "merge4_4/fc2/bias": [1],
+        "head_up2/fc1/kernel": [0],
+        "head_merge/fc1/kernel": [0],
+        "head/fc2/kernel": [0],
+    }
+    assert {path: found[path] for path in expected} == expected
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("aggpose_l", 52), ("mit_pose_b0", 8), ("aggpose_demo", 3)])
+def test_numbers_broadcast_along_the_stacked_blocks(name, blocks):
+    whole, tree = shapes(name), layers_from_head(shapes(name))
+    for leaf, number in zip(jax.tree.leaves(whole), jax.tree.leaves(tree), strict=True):
+        assert np.broadcast_shapes(leaf.shape, number.shape) == leaf.shape
+        assert number.size in (1, leaf.shape[0])
+    assert max(number.max() for number in jax.tree.leaves(tree)) == blocks + 1

@@ -1,0 +1,121 @@
+"""The size of every network: parameters, and multiply-adds at 256 × 192."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import macs
+import pytest
+from jax import lax
+
+from aggpose_jax import networks
+from aggpose_jax.errors import UserError
+from aggpose_jax.networks import mae, mit
+
+SIZES = {  # name: parameters, multiply-adds, those of attention's products; all with 17 keypoints
+    "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
+    "aggpose_s": (39_505_105, 7_286_814_720, 381_026_304),
+    "aggpose_demo": (1_281_697, 348_419_328, 12_976_128),
+    "aggpose_tiny": (1_015_489, 223_710_720, 29_491_200),
+    "mit_pose_b0": (3_389_809, 528_915_456, 36_569_088),
+    "mit_pose_b1": (13_254_609, 1_738_300_416, 73_138_176),
+    "mit_pose_b2": (24_299_473, 3_300_056_064, 136_839_168),
+    "mit_pose_b3": (44_175_313, 6_110_567_424, 207_618_048),
+    "mit_pose_b4": (60_945_873, 8_830_295_040, 298_450_944),
+    "mit_pose_b5": (81_546_193, 11_569_093_632, 356_253_696),
+    "mit_pose_tiny": (538_561, 153_775_104, 9_142_272),
+    # 12 of 48 units kept. Shifted sums over them are no convolutions, so the depthwise ones of encoders do not count.
+    "mae_b0": (19_623_008, 817_102_848, 11_722_752),
+    "mae_b1": (31_486_656, 1_130_496_000, 14_008_320),
+    "mae_b2": (42_531_520, 1_503_019_008, 17_989_632),
+    "mae_b3": (62_407_360, 2_185_740_288, 22_413_312),
+    "mae_b4": (79_177_920, 2_840_125_440, 28_090_368),
+    "mae_b5": (99_778_240, 3_508_568_064, 31_703_040),
+    "mae_tiny": (15_772_336, 720_365_568, 10_008_576),
+}
+
+
+def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
+    masked = name.startswith("mae")
+    model = networks.build(name, **({} if masked else {"keypoints": keypoints}))
+    inputs = [jnp.zeros((1, 256, 192, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    return parameters, *macs.count(lambda params: model.apply({"params": params}, *inputs), params)
+
+
+def test_every_variant_is_listed():
+    assert networks.VARIANTS.keys() == SIZES.keys()
+
+
+@pytest.mark.parametrize("name", networks.VARIANTS)
+def test_size(name):
+    assert measure(name) == SIZES[name]
+
+
+def test_more_keypoints_cost_only_their_rows_of_the_last_layer():
+    parameters, total, attention = measure("aggpose_l", keypoints=21)
+    assert parameters == 96_752_085 == SIZES["aggpose_l"][0] + 4 * (64 + 1)
+    assert total == SIZES["aggpose_l"][1] + 4 * 64 * 64 * 48
+    assert attention == SIZES["aggpose_l"][2]
+
+
+def test_published_costs():
+    for name, total, without_attention in (("aggpose_l", 15.56, 14.96), ("aggpose_s", 7.29, 6.91)):
+        _, macs_, attention = SIZES[name]
+        assert round(macs_ / 1e9, 2) == total
+        assert round((macs_ - attention) / 1e9, 2) == without_attention
+
+
+def test_unknown_network():
+    with pytest.raises(UserError, match=r"model\.name.*aggpose_xl.*aggpose_l"):
+        networks.build("aggpose_xl", keypoints=17)
+
+
+def test_fields_replace_those_of_the_variant():
+    model = networks.build("aggpose_s", keypoints=3, widths=(4, 8, 10, 16), drop_path=0.5)
+    assert (model.keypoints, model.widths, model.drop_path) == (3, (4, 8, 10, 16), 0.5)
+    assert model.depths == networks.build("aggpose_s", keypoints=3).depths
+
+
+def test_counter_by_hand():
+    x, image = jnp.zeros((4, 3, 5)), jnp.zeros((2, 6, 6, 8))
+    kernel, grouped = jnp.zeros((3, 3, 8, 10)), jnp.zeros((3, 3, 2, 8))
+
+    def convolve(k, groups, stride):
+        return lax.conv_general_dilated(
+            image, k, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
+        )
+
+    assert macs.count(lambda: x @ jnp.zeros((5, 7))) == (4 * 3 * 5 * 7, 0)
+    assert macs.count(lambda: jnp.einsum("bij,bkj->bik", x, x)) == (4 * 3 * 3 * 5,) * 2
+    assert macs.count(lambda: convolve(kernel, 1, 2)) == (2 * 3 * 3 * 10 * 9 * 8, 0)
+    assert macs.count(lambda: convolve(grouped, 4, 1)) == (2 * 6 * 6 * 8 * 9 * 2, 0)
+    layers = jnp.zeros((6, 5, 5))
+    assert macs.count(lambda: lax.scan(lambda c, w: (jax.jit(jnp.dot)(c, w), None), x, layers)) == (6 * 12 * 25, 0)
+    assert macs.count(lambda: lax.cond(x.sum() > 0, lambda: x @ layers[0], lambda: x)) == (12 * 25, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "visible", "share", "with_decoder"),
+    [("b2", 12, 0.242, 0.474), ("b2", 19, 0.386, 0.626), ("b5", 12, 0.244, 0.309), ("b5", 19, 0.388, 0.456)],
+)
+def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share, with_decoder):
+    images, kept = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible), int)
+    encoder = mit.MixTransformer(*mit.VARIANTS[name])
+    params = jax.eval_shape(lambda: encoder.init(jax.random.key(0), images))
+    full, _ = macs.count(lambda params: encoder.apply(params, images), params)
+
+    def encode(params):
+        return mae.encode_units(functools.partial(encoder.apply, params), images, kept, train=False, dense=False)
+
+    masked, _ = macs.count(encode, params)
+    levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)
+    masked += sum(9 * mit.EXPANSION * c * depth * visible * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
+    assert masked / full == pytest.approx(share, abs=5e-4)
+
+    model = networks.build(f"mae_{name}")
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), images, kept))["params"]
+    whole, _ = macs.count(lambda params: model.apply({"params": params}, images, kept), params)
+    without_depthwise, _ = macs.count(encode, {"params": params["encoder"]})
+    assert (masked + whole - without_depthwise) / full == pytest.approx(with_decoder, abs=5e-4)

@@ -1,0 +1,74 @@
+"""Where arrays live."""
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh, PartitionSpec
+
+from aggpose_jax.errors import UserError
+from aggpose_jax.runtime import sharding
+
+MESH = AbstractMesh((2, 4), ("data", "fsdp"))
+
+
+def specs(tree: dict, mesh=MESH) -> dict:
+    shapes = jax.tree.map(
+        lambda shape: jax.ShapeDtypeStruct(shape, np.float32), tree, is_leaf=lambda s: type(s) is tuple
+    )
+    return jax.tree.map(lambda s: s.spec, sharding.tree_shardings(shapes, mesh))
+
+
+def test_the_largest_divisible_axis_is_split():
+    tree = {"a": (3, 8, 16), "b": (16, 8), "c": (7, 7, 12, 64), "d": (100, 6, 4), "e": (8,), "f": (30, 8)}
+    assert specs(tree) == {
+        "a": PartitionSpec(None, None, "fsdp"),
+        "b": PartitionSpec("fsdp", None),
+        "c": PartitionSpec(None, None, None, "fsdp"),
+        "d": PartitionSpec("fsdp", None, None),
+        "e": PartitionSpec("fsdp"),
+        "f": PartitionSpec(None, "fsdp"),  # 30 is larger but does not divide
+    }
+
+
+def test_what_does_not_divide_is_on_every_device():
+    assert set(specs({"a": (3, 5), "b": (), "c": (6,)}).values()) == {PartitionSpec()}
+
+
+def test_the_axis_over_blocks_is_never_split():
+    tree = {"stage1_1": {"blocks": {"kernel": (40, 8, 4), "bias": (40, 4), "odd": (40, 3)}, "norm": {"scale": (40,)}}}
+    assert specs(tree) == {
+        "stage1_1": {
+            "blocks": {
+                "kernel": PartitionSpec(None, "fsdp", None),
+                "bias": PartitionSpec(None, "fsdp"),
+                "odd": PartitionSpec(),
+            },
+            "norm": {"scale": PartitionSpec("fsdp")},
+        }
+    }
+    assert specs({"blocksmith": (40, 4)}) == {"blocksmith": PartitionSpec("fsdp", None)}  # only the whole key
+
+
+def test_states_that_mirror_parameters_are_split_alike():
+    parameters = {"stage": {"blocks": {"kernel": (40, 8, 4)}}}
+    assert specs({"moments": [parameters, parameters]})["moments"] == [specs(parameters)] * 2
+
+
+def test_one_device_splits_nothing():
+    assert specs({"a": (8, 8)}, AbstractMesh((4, 1), ("data", "fsdp"))) == {"a": PartitionSpec()}
+
+
+def test_mesh_of_all_devices():
+    mesh = sharding.make_mesh(-1, 1)
+    assert dict(mesh.shape) == {"data": jax.device_count(), "fsdp": 1}
+    batch = sharding.put_batch({"image": np.zeros((2 * mesh.size, 4, 4, 3), np.uint8)}, mesh)
+    assert batch["image"].sharding == sharding.batch_sharding(mesh)
+    assert sharding.batch_sharding(mesh).spec == PartitionSpec(("data", "fsdp"))
+    assert sharding.replicated(mesh).is_fully_replicated
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(4, 1), (-1, 3), (8, 2), (-1, 16)])
+def test_a_mesh_that_does_not_cover_the_devices(monkeypatch, data, fsdp):
+    monkeypatch.setattr(jax, "device_count", lambda: 8)
+    with pytest.raises(UserError, match=rf"mesh.*× {fsdp} does not cover 8 devices"):
+        sharding.make_mesh(data, fsdp)

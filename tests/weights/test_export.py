@@ -1,0 +1,66 @@
+"""Exported programs give the heatmaps of the network, for any number of images."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from trees import shapes, shapes_of
+
+from aggpose_jax import networks
+from aggpose_jax.errors import UserError
+from aggpose_jax.weights import export
+
+SIZE = (64, 96)
+pytestmark = pytest.mark.extras
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network with two blocks in a stage, whose parameters all matter; and its heatmaps by number of images."""
+    pytest.importorskip("flatbuffers")  # comes with the extras; without them nothing is worth computing
+    depths = ((2, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
+    model = networks.build("aggpose_tiny", keypoints=3, depths=depths)
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: (rng.standard_normal(a.shape) / 4).astype(np.float32), shapes_of(model))
+    heatmaps = jax.jit(lambda images: model.apply({"params": params}, images.transpose(0, 2, 3, 1)))
+    images = {n: rng.standard_normal((n, 3, *SIZE)).astype(np.float32) for n in (1, 3)}
+    return model, params, {n: (image, np.asarray(heatmaps(image)).transpose(0, 3, 1, 2)) for n, image in images.items()}
+
+
+def assert_near(actual, expected) -> None:
+    assert actual.shape == expected.shape
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(actual, expected, atol=1e-4, rtol=0)
+
+
+def test_stablehlo(network):
+    model, params, cases = network
+    program = jax.export.deserialize(export.to_stablehlo(model, params, SIZE))
+    assert program.platforms == ("cpu", "cuda", "tpu")
+    for images, expected in cases.values():
+        assert_near(program.call(images), expected)
+
+
+def test_onnx(network):
+    pytest.importorskip("jax2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    before = lax.platform_dependent, jnp.shape
+    model, params, cases = network
+    program = export.to_onnx(model, params, SIZE)
+    assert (lax.platform_dependent, jnp.shape) == before
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(program, options)
+    assert [put.name for put in (*session.get_inputs(), *session.get_outputs())] == ["images", "heatmaps"]
+    for images, expected in cases.values():
+        assert_near(session.run(["heatmaps"], {"images": images})[0], expected)
+
+
+@pytest.mark.parametrize(("exporter", "module"), [(export.to_stablehlo, "flatbuffers"), (export.to_onnx, "jax2onnx")])
+def test_what_is_not_installed_is_named(exporter, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=f"need {module}: pip install {module}"):
+        exporter(networks.build("aggpose_tiny", keypoints=3), shapes("aggpose_tiny", 3), SIZE)
