@@ -16,7 +16,7 @@ from programs import QUICK, ROOT, checkpoint_arrays, environment, logged, losses
 sys.path.insert(0, str(ROOT / "tests" / "endurance"))
 import kill
 
-from aggpose_jax.runtime import integrity
+from aggpose_jax.runtime import checksums
 from aggpose_jax.training import checkpoint
 
 STEPS = 20
@@ -140,7 +140,7 @@ def test_a_disk_that_takes_nothing_leaves_what_is_there_and_is_one_line(whole, t
         assert reason in line
         assert "Traceback" not in ended.stderr
         assert checkpoint.last_finished(folder / "run") == STEPS
-        assert integrity.fault(folder / "run" / "checkpoints" / str(STEPS)) is None
+        assert checksums.find_damage(folder / "run" / "checkpoints" / str(STEPS)) is None
     finally:
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o755)

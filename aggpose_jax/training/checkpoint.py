@@ -1,7 +1,7 @@
-"""Checkpoints of a run: written in the background, committed atomically, sealed by the SHA-256 of every file.
+"""Checkpoints of a run: written in the background, committed atomically, with a checksum manifest of every file.
 
-A step that has no seal does not count: its save, or its removal, was cut off. The best and the two latest are kept, so
-that there is one to go back to when the latest is damaged.
+A step without a SHA256SUMS file is incomplete and is ignored: its save, or its removal, was cut off. The best and the
+two latest are kept, so that there is one to go back to when the latest is damaged.
 """
 
 import json
@@ -19,7 +19,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime import distributed, integrity
+from aggpose_jax.runtime import checksums, distributed
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
@@ -34,7 +34,7 @@ def _write_what_all_have_once() -> None:
     """Lets one process write the arrays that are on all.
 
     By default each writes a slice, for which orbax compiles a program for every shape: half a minute at the first save,
-    when a run that is told to go has no more than that.
+    when a preempted run has no more than that.
     """
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)  # it warns that this replaces the default
@@ -44,15 +44,15 @@ def _write_what_all_have_once() -> None:
 
 
 class Checkpoints(ocp.CheckpointManager):
-    """The manager of WORKDIR/checkpoints; seals each step as soon as it is committed.
+    """The manager of WORKDIR/checkpoints; writes the checksum manifest of each step as soon as it is committed.
 
     Items of a step: `params`, `average` where a run keeps one, and `optimizer`.
     """
 
     def __init__(self, folder: pathlib.Path):
         _write_what_all_have_once()
-        self._sealing: Future | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._manifest: Future | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksums")
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(2),
@@ -63,33 +63,33 @@ class Checkpoints(ocp.CheckpointManager):
         super().__init__(folder, options=options)
 
     def save(self, step: int, *args, **kwargs) -> bool:
-        """Starts to write a step, when the one before is sealed, over one that was saved without its evaluation."""
+        """Starts to write a step, after the manifest of the one before; replaces one saved without its evaluation."""
         if step in self.all_steps():
             self.delete(step)
         saved = super().save(step, *args, **kwargs)
-        self._sealing = self._thread.submit(self._seal, step)
+        self._manifest = self._thread.submit(self._write_manifest, step)
         return saved
 
     def wait_until_finished(self) -> None:
-        """Waits until the last step is committed and sealed."""
-        sealing, self._sealing = self._sealing, None
-        if sealing is not None:
-            sealing.result()
+        """Waits until the last step is committed and its manifest is written."""
+        manifest, self._manifest = self._manifest, None
+        if manifest is not None:
+            manifest.result()
         super().wait_until_finished()
 
-    def _seal(self, step: int) -> None:
+    def _write_manifest(self, step: int) -> None:
         super().wait_until_finished()
         if distributed.is_first():
-            integrity.seal(pathlib.Path(self.directory) / str(step))
+            checksums.write_manifest(pathlib.Path(self.directory) / str(step))
             shutil.rmtree(pathlib.Path(self.directory) / REMOVED, ignore_errors=True)
 
 
 def open_manager(workdir: pathlib.Path, say: Callable[[str], None] = print) -> Checkpoints:
-    """The checkpoints of a run, to write and to resume from; only whole ones are left when it returns.
+    """The checkpoints of a run, to write and to resume from; only verified ones are left when it returns.
 
     Args:
       workdir: of the run.
-      say: takes a line for every step that does not count.
+      say: called with a line for every step that does not count.
 
     Raises:
       UserError: there are checkpoints and every one is damaged.
@@ -105,9 +105,9 @@ def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
     """Deletes what a killed process left half written or half deleted, and sets aside what does not count."""
     for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
         shutil.rmtree(left, ignore_errors=True)
-    whole, unfinished, damaged = _look_at(folder)
-    if damaged and not whole:
-        raise UserError(f"no checkpoint is whole: {'; '.join(damaged.values())}; give another --workdir")
+    verified, unfinished, damaged = _verify(folder)
+    if damaged and not verified:
+        raise UserError(f"no checkpoint is intact: {'; '.join(damaged.values())}; give another --workdir")
     for step in unfinished:
         say(f"the checkpoint of step {step} was not finished and does not count")
     for step, fault in damaged.items():
@@ -119,17 +119,17 @@ def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
         os.replace(folder / str(step), place)
 
 
-def _look_at(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
-    """The ascending steps that are whole, those that are not sealed, and the faults of the damaged ones."""
+def _verify(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
+    """The ascending steps that are verified, those without a manifest, and what is wrong with the damaged ones."""
     steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    unfinished = [step for step in steps if not integrity.is_sealed(folder / str(step))]
-    faults = {step: integrity.fault(folder / str(step)) for step in steps if step not in unfinished}
-    return [step for step in faults if not faults[step]], unfinished, {step: f for step, f in faults.items() if f}
+    unfinished = [step for step in steps if not checksums.has_manifest(folder / str(step))]
+    damage = {step: checksums.find_damage(folder / str(step)) for step in steps if step not in unfinished}
+    return [step for step in damage if not damage[step]], unfinished, {step: d for step, d in damage.items() if d}
 
 
 def last_finished(workdir: pathlib.Path) -> int | None:
-    """The latest step that is sealed, without a look at what is in it."""
-    finished = [int(path.parent.name) for path in (workdir / FOLDER).glob(f"*/{integrity.MANIFEST}")]
+    """The latest step with a checksum manifest, which is not verified here."""
+    finished = [int(path.parent.name) for path in (workdir / FOLDER).glob(f"*/{checksums.MANIFEST}")]
     return max(finished, default=None)
 
 
@@ -165,23 +165,23 @@ def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best"
     Args:
       workdir: of the run.
       abstract_params: tree of ShapeDtypeStruct with shardings.
-      which: "best" or "latest", of the whole checkpoints; damaged ones are named on standard error.
+      which: "best" or "latest", of the verified checkpoints; damaged ones are named on standard error.
 
     Returns:
       The step and the parameters.
 
     Raises:
-      UserError: if there is no whole checkpoint or it is of another network.
+      UserError: if there is no verified checkpoint or it is of another network.
     """
     folder = workdir.absolute() / FOLDER
     if not folder.is_dir():
         raise UserError(f"{workdir}: no {FOLDER} folder in it; give the workdir of a run")
-    whole, _, damaged = _look_at(folder)
+    verified, _, damaged = _verify(folder)
     for step, fault in damaged.items():
         print(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and not used: {fault}", file=sys.stderr, flush=True)
-    if not whole:
-        raise UserError(f"{folder}: no finished checkpoint in it that is whole")
-    step = whole[-1] if which == "latest" else _best(folder, whole)
+    if not verified:
+        raise UserError(f"{folder}: no finished checkpoint in it that is intact")
+    step = verified[-1] if which == "latest" else _best(folder, verified)
     item = "average" if (folder / str(step) / "average").exists() else "params"
     _check_same_network(folder / str(step) / item, abstract_params)
     with ocp.StandardCheckpointer() as checkpointer:

@@ -16,8 +16,8 @@ from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.profiling import Profiler
-from aggpose_jax.training.reliability import corrupt, preemption, storage, watchdog
-from aggpose_jax.training.reliability.finite import FiniteWatch
+from aggpose_jax.training.reliability import data_watchdog, preemption, storage_errors, unreadable_images
+from aggpose_jax.training.reliability.nonfinite import NonFiniteGuard
 from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
@@ -44,7 +44,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     trainer = Trainer(task, config, mesh)
     task.describe()  # reads the data, which may be wrong, before anything is written
     open_workdir(workdir, config)
-    with storage.faults_named(workdir), preemption.watching() as notice:
+    with storage_errors.reported(workdir), preemption.watching() as notice:
         reporter = open_reporter(workdir, task.metric)
         _describe(trainer, workdir, reporter)
         with checkpoint.open_manager(workdir, reporter.say) as manager:
@@ -120,7 +120,7 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
     if start and _is_due(start, trainer, eval_steps) and manager.metrics(start) is None:  # its evaluation was cut off
         result = _score(trainer, state, start, manager, reporter, notice)
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
-    watch = FiniteWatch(trainer.watched, manager, reporter if config.nonfinite == "skip" else None)
+    watch = NonFiniteGuard(trainer.watched, manager, reporter if config.nonfinite == "skip" else None)
     profiler = Profiler(reporter.workdir / "profile", *config.profile_steps)
     batches = _batches(trainer, start, reporter)
     for step in range(start + 1, trainer.total_steps + 1):
@@ -156,8 +156,9 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
 def _batches(trainer, start, reporter) -> Iterator[dict[str, np.ndarray]]:
     """The batches after a step, looked after: images that cannot be read, and data that does not come."""
     task, most = trainer.task, trainer.config.most_corrupt
-    readable = corrupt.watch(task.train_batches(start), task.train_source, most, reporter.workdir, reporter.say)
-    return watchdog.watched(readable, reporter.say)
+    batches = task.train_batches(start)
+    readable = unreadable_images.listed(batches, task.train_source, most, reporter.workdir, reporter.say)
+    return data_watchdog.warn_when_late(readable, reporter.say)
 
 
 def _is_due(step, trainer, eval_steps) -> bool:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
-from aggpose_jax.training.reliability.finite import are_finite, watched
+from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
 
 
 @functools.partial(
@@ -68,7 +68,7 @@ class Trainer:
     @property
     def watched(self) -> list[str]:
         """Names of what a step says to be finite or not."""
-        return list(watched(None, self.shapes.params, self.shapes.params, self._frozen))
+        return list(guarded_quantities(None, self.shapes.params, self.shapes.params, self._frozen))
 
     def new_state(self, params: Any = None) -> TrainState:
         """The state before the first step, with new parameters or the given ones."""
@@ -101,7 +101,7 @@ class Trainer:
         average = state.average
         if average is not None:
             average = update_average(average, params, self.config.average_decay, state.step)
-        finite = are_finite(watched(loss, gradient, params, self._frozen))
+        finite = are_finite(guarded_quantities(loss, gradient, params, self._frozen))
         new = TrainState(state.step + 1, params, optimizer, average)
         if self.config.nonfinite == "skip":
             kept = dataclasses.replace(state, step=new.step)

@@ -14,7 +14,7 @@ import os, signal, sys, time
 import numpy as np
 from absl import flags
 from aggpose_jax.data import pipeline
-from aggpose_jax.training import watchdog
+from aggpose_jax.training.reliability import data_watchdog
 
 class Source:
     def __len__(self):
@@ -28,7 +28,7 @@ def example(record, rng):
 if __name__ == "__main__":
     flags.FLAGS(["x"])
     batches = pipeline.training_batches(Source(), example, batch_size=2, seed=0, workers=1)
-    for batch in watchdog.watched(batches, lambda text: print(text, flush=True), 1.0):
+    for batch in data_watchdog.warn_when_late(batches, lambda text: print(text, flush=True), 1.0):
         print("worker", batch["worker"][0], flush=True)
         time.sleep(0.05)
 """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime import integrity, sharding
+from aggpose_jax.runtime import checksums, sharding
 from aggpose_jax.training import checkpoint
 
 
@@ -138,14 +138,14 @@ def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
         assert not left.parent.exists()
 
 
-def test_every_step_is_sealed_when_the_save_is_over(tmp_path):
+def test_every_step_has_a_checksum_manifest_when_the_save_is_over(tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
         checkpoint.save(manager, 1, {"params": tree(1)})
         manager.wait_until_finished()
-        assert integrity.fault(tmp_path / "checkpoints" / "1") is None
+        assert checksums.find_damage(tmp_path / "checkpoints" / "1") is None
     write(tmp_path, {2: 0.5, 3: 0.6})
     for step in kept(tmp_path):
-        assert integrity.fault(tmp_path / "checkpoints" / str(step)) is None
+        assert checksums.find_damage(tmp_path / "checkpoints" / str(step)) is None
 
 
 def flip_a_bit(file) -> None:
@@ -175,7 +175,7 @@ def test_damage_to_any_file_is_named_and_the_step_before_is_used(tmp_path, abstr
             assert_same(params, tree(100))
         warned = capsys.readouterr().err
         assert warned.count("STEP 2 IS DAMAGED and not used") == 2
-        assert str(file) in warned or file.name == integrity.MANIFEST
+        assert str(file) in warned or file.name == checksums.MANIFEST
         said = []
         with checkpoint.open_manager(workdir, said.append) as manager:
             assert (manager.latest_step(), manager.best_step()) == (1, 1)
@@ -190,17 +190,17 @@ def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew(tmp_path, 
     for step in kept(tmp_path):
         cut(tmp_path / "checkpoints" / str(step) / "_CHECKPOINT_METADATA")
     with pytest.raises(
-        UserError, match=r"no checkpoint is whole: \S+/1: _CHECKPOINT_METADATA is not as written; \S+/2"
+        UserError, match=r"no checkpoint is intact: \S+/1: _CHECKPOINT_METADATA is not as written; \S+/2"
     ):
         checkpoint.open_manager(tmp_path)
-    with pytest.raises(UserError, match="no finished checkpoint in it that is whole"):
+    with pytest.raises(UserError, match="no finished checkpoint in it that is intact"):
         checkpoint.load_params(tmp_path, abstract(tree(0)))
     assert kept(tmp_path) == [1, 2]
 
 
-def test_a_step_without_its_seal_does_not_count(tmp_path, abstract, capsys):
+def test_a_step_without_its_manifest_does_not_count(tmp_path, abstract, capsys):
     write(tmp_path, {1: 0.5, 2: 0.9})
-    (tmp_path / "checkpoints" / "2" / integrity.MANIFEST).unlink()
+    (tmp_path / "checkpoints" / "2" / checksums.MANIFEST).unlink()
     assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 1
     assert not capsys.readouterr().err  # another process may be writing it
     with checkpoint.open_manager(tmp_path) as manager:

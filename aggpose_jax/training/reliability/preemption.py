@@ -1,4 +1,4 @@
-"""A run that is told to go (SIGTERM) finishes its step on every process, saves, and ends with a code of its own."""
+"""A preempted run (SIGTERM) finishes its step on every process, saves, and exits with a status of its own."""
 
 import contextlib
 import signal
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_CODE = 75  # "try again": of a run that was told to go and saved its last step; the same command goes on
+EXIT_CODE = 75  # EX_TEMPFAIL, "try again": of a run that was preempted and saved its last step
 
 
 class Preempted(SystemExit):
@@ -18,28 +18,28 @@ class Preempted(SystemExit):
         super().__init__(EXIT_CODE)
 
 
-class Notice:
-    """Whether SIGTERM has come, to this process or another; every process hears of it at the same question.
+class PreemptionNotice:
+    """Whether SIGTERM was received, by this process or another; all processes get the same answer at the same call.
 
-    Of several processes JAX catches the signal and lets them agree; a single one does so here.
+    With several processes JAX catches the signal and lets them agree; a single one does so here.
     """
 
     def __init__(self):
-        self._asked, self._signalled, self._reached = 0, False, False
+        self._calls, self._signalled, self._reached = 0, False, False
 
     def given(self) -> bool:
-        """The answer; every process must ask at the same places, and often."""
-        self._asked += 1
+        """The answer; every process must call this at the same places, and often."""
+        self._calls += 1
         if jax.process_count() > 1:
-            self._reached |= multihost_utils.reached_preemption_sync_point(self._asked)
+            self._reached |= multihost_utils.reached_preemption_sync_point(self._calls)
             return self._reached
         return self._signalled
 
     def check(self) -> None:
-        """Asks, too.
+        """Calls `given`, too.
 
         Raises:
-          Preempted: the notice was given.
+          Preempted: it was.
         """
         if self.given():
             raise Preempted
@@ -49,9 +49,9 @@ class Notice:
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[Notice]:
+def watching() -> Iterator[PreemptionNotice]:
     """A notice that catches SIGTERM inside the context."""
-    notice = Notice()
+    notice = PreemptionNotice()
     if jax.process_count() > 1 or threading.current_thread() is not threading.main_thread():
         yield notice
         return

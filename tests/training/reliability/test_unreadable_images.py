@@ -12,7 +12,7 @@ from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime.sharding import make_mesh
-from aggpose_jax.training.reliability import corrupt
+from aggpose_jax.training.reliability import unreadable_images
 from aggpose_jax.training.tasks import PoseTask
 
 RECORDS = 50
@@ -47,41 +47,41 @@ def planted(clean, tmp_path_factory):
     return directory
 
 
-def batches_of(directory, workdir, most=0.02, start=0, count=BATCHES) -> list[dict]:
+def batches_of(directory, workdir, limit=0.02, start=0, count=BATCHES) -> list[dict]:
     task = task_of(directory)
-    batches = corrupt.watch(task.train_batches(start), task.train_source, most, workdir)
+    batches = unreadable_images.listed(task.train_batches(start), task.train_source, limit, workdir)
     return list(itertools.islice(batches, count))
 
 
-def test_only_the_corrupt_example_differs_and_has_no_weight(clean, planted, tmp_path):
+def test_only_the_unreadable_example_differs_and_has_no_weight(clean, planted, tmp_path):
     ours, expected = batches_of(planted, tmp_path), batches_of(clean, tmp_path / "clean")
-    blank = 0
+    invalid = 0
     for a, b in zip(ours, expected, strict=True):
-        whole = a["valid"] == 1
-        blank += (~whole).sum()
+        valid = a["valid"] == 1
+        invalid += (~valid).sum()
         assert a.keys() == b.keys()
         for name in a:
             assert a[name].dtype == b[name].dtype
-            np.testing.assert_array_equal(a[name][whole], b[name][whole])
+            np.testing.assert_array_equal(a[name][valid], b[name][valid])
         np.testing.assert_array_equal(a["id"], b["id"])
-        assert not a["weight"][~whole].any()
-    assert blank == 2  # once an epoch
+        assert not a["weight"][~valid].any()
+    assert invalid == 2  # once an epoch
 
 
-def test_they_are_named_and_the_same_on_a_repeated_and_a_resumed_run(planted, tmp_path):
+def test_they_are_listed_and_the_same_in_a_repeated_and_a_resumed_run(planted, tmp_path):
     names = [f"train/{name}" for name in sorted(BROKEN)]
     batches_of(planted, tmp_path)
-    assert (tmp_path / corrupt.FILE).read_text().splitlines() == names
+    assert (tmp_path / unreadable_images.FILE).read_text().splitlines() == names
     batches_of(planted, tmp_path, start=3)
-    assert (tmp_path / corrupt.FILE).read_text().splitlines() == names
+    assert (tmp_path / unreadable_images.FILE).read_text().splitlines() == names
 
 
-def test_a_line_tells_of_each_once(planted, tmp_path):
+def test_each_is_logged_once(planted, tmp_path):
     task, lines = task_of(planted), []
-    batches = corrupt.watch(task.train_batches(0), task.train_source, 0.02, tmp_path, lines.append)
+    batches = unreadable_images.listed(task.train_batches(0), task.train_source, 0.02, tmp_path, lines.append)
     list(itertools.islice(batches, BATCHES))
     (line,) = lines
-    assert line.startswith("1 of 50 training images cannot be read, training goes on without: ")
+    assert line.startswith("1 of 50 training images cannot be read, training continues without: ")
     assert "synthetic_000007.jpg is cut short" in line
 
 
@@ -103,7 +103,7 @@ def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_no
         image.write_bytes(content if isinstance(content, bytes) else image.read_bytes()[:-100])
     message = re.escape(f"{image} {fault}")
     with pytest.raises(UserError, match=f"^1 of 5 training images cannot be read, .*{message}"):
-        batches_of(tmp_path, tmp_path, most=0, count=1)
+        batches_of(tmp_path, tmp_path, limit=0, count=1)
     task = task_of(tmp_path)
     with pytest.raises(UserError, match=f"^{message}") as raised:
         task.evaluate({}, make_mesh(-1, 1))
@@ -112,18 +112,18 @@ def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_no
 
 def test_no_file_where_all_is_well(clean, tmp_path):
     batches_of(clean, tmp_path, count=10)
-    assert not (tmp_path / corrupt.FILE).exists()
+    assert not (tmp_path / unreadable_images.FILE).exists()
 
 
-def test_above_the_share_the_run_stops(planted, tmp_path):
+def test_above_the_limit_the_run_stops(planted, tmp_path):
     message = r"^1 of 50 training images cannot be read, .* most_corrupt = 0\.019: .*7\.jpg is cut short.*corrupt_im"
     with pytest.raises(UserError, match=message):
-        batches_of(planted, tmp_path, most=0.019)
-    assert (tmp_path / corrupt.FILE).exists()
+        batches_of(planted, tmp_path, limit=0.019)
+    assert (tmp_path / unreadable_images.FILE).exists()
 
 
 def test_the_loss_of_the_others_is_what_it_was_up_to_their_weight(clean, planted, tmp_path):
-    """A batch of five with one blank: the sum of the squared errors of the other four, over five."""
+    """A batch of five with one invalid: the sum of the squared errors of the other four, over five."""
     import jax
 
     ours, expected = batches_of(planted, tmp_path), batches_of(clean, tmp_path / "clean")

@@ -1,4 +1,4 @@
-"""A loss, gradient or parameter that is not finite stops a run, or is skipped with its step, before it is saved."""
+"""Guards a run against NaN and infinity: such a step stops the run or is skipped, and is never saved."""
 
 from typing import Any
 
@@ -11,28 +11,35 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.training.reporting import Reporter
 
 
-def watched(loss: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
-    """What must be finite after a step, by name and in the order of its origin; what is frozen costs no gradient."""
+def guarded_quantities(loss: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
+    """Returns what must be finite after a step, by name, in the order of computation; frozen parameters are left out.
+
+    Args:
+      loss: scalar.
+      gradient, params: trees of arrays.
+      frozen: tree of bool like them.
+    """
     quantities = {"the loss": loss}
     for word, tree in (("the gradient of", gradient), ("the parameter", params)):
-        for (path, leaf), stays in zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(frozen), strict=True):
-            if not stays:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        for (path, leaf), is_frozen in zip(leaves, jax.tree.leaves(frozen), strict=True):
+            if not is_frozen:
                 quantities[f"{word} {jax.tree_util.keystr(path, simple=True, separator='/')}"] = leaf
     return quantities
 
 
 def are_finite(quantities: dict[str, jax.Array]) -> jax.Array:
-    """[Q] bool, in order. A quantity of which the square overflows counts as infinite, as it does to the optimizer."""
+    """[Q] bool, in order. A quantity whose square overflows counts as infinite, as it does to the optimizer."""
     return jnp.stack([jnp.isfinite(jnp.square(quantity).sum()) for quantity in quantities.values()])
 
 
-class FiniteWatch:
-    """Looks at each step while the next one runs, so that none waits for it.
+class NonFiniteGuard:
+    """Checks each step while the next one runs, so that none waits for it.
 
     Args:
       names: of the quantities of `are_finite`.
       manager: of the checkpoints of the run.
-      reporter: is told of skipped steps; without it a step that is not finite stops the run.
+      reporter: logs skipped steps; None stops the run at the first step that is not finite.
     """
 
     def __init__(self, names: list[str], manager: ocp.CheckpointManager, reporter: Reporter | None = None):
@@ -40,33 +47,37 @@ class FiniteWatch:
         self._step, self._finite, self._skipped = 0, np.ones(len(names), bool), 0
 
     def note(self, step: int, finite: jax.Array) -> None:
-        """Checks the step before and keeps this one."""
+        """Checks the step before and keeps this one.
+
+        Raises:
+          UserError: as `check` does.
+        """
         self.check()
         self._step, self._finite = step, finite
 
     def check(self) -> None:
-        """Waits for the last step that was noted.
+        """Waits for the last step that was noted, and checks it.
 
         Raises:
-          UserError: something of it is not finite; names the step, the first such quantity and the last checkpoint.
+          UserError: it is not finite; names the step, the first such quantity and the last checkpoint.
         """
         finite, self._finite = np.asarray(self._finite), np.ones(len(self._names), bool)
         if finite.all():
             return
         what = f"step {self._step}: {self._names[finite.argmin()]} is not finite"
         if self._reporter is None:
-            raise UserError(f"{what}; {self._kept()}")
+            raise UserError(f"{what}; {self._advice()}")
         self._skipped += 1
         self._reporter.say(f"WARNING: {what}; the step is skipped, {self._skipped} since the start")
         self._reporter.figures(self._step, {"train/skipped": self._skipped})
 
-    def _kept(self) -> str:
+    def _advice(self) -> str:
         self._manager.wait_until_finished()
         saved, workdir = self._manager.latest_step(), self._manager.directory.parent
-        advice = "take a lower learning_rate or a clip_norm"
+        advice = "use a lower learning_rate or a clip_norm"
         if saved is None:
             return f"no checkpoint was written yet; {advice}"
         return (
-            f"{workdir} keeps the checkpoint of step {saved}; {advice}, and go on from it in another workdir "
+            f"{workdir} keeps the checkpoint of step {saved}; {advice}, and continue from it in another workdir "
             f"with --config.init_from={workdir}"
         )

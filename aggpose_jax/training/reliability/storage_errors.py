@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or gone becomes one line that says so."""
+"""Reports a disk that is full, read-only or gone as one line."""
 
 import contextlib
 import errno
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import checkpoint
 
-FAULTS = {
+STORAGE_ERRNOS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),  # full, or not ours to write
     *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # gone
 }
 
 
 @contextlib.contextmanager
-def faults_named(workdir: pathlib.Path) -> Iterator[None]:
-    """Names the workdir and what is safe in it when the file system fails a run.
+def reported(workdir: pathlib.Path) -> Iterator[None]:
+    """Raises an error of the file system in the context as one line: the workdir, the reason, the last checkpoint.
 
     Raises:
-      UserError: instead of an error of the file system.
+      UserError: instead of an error of the file system; other errors pass through.
     """
     try:
         yield
@@ -30,16 +30,19 @@ def faults_named(workdir: pathlib.Path) -> Iterator[None]:
         if reason is None:
             raise
         step = checkpoint.last_finished(workdir)
-        safe = "no checkpoint was finished yet" if step is None else f"the checkpoint of step {step} is whole"
+        safe = "no checkpoint was finished yet" if step is None else f"the checkpoint of step {step} is intact"
         raise UserError(
-            f"{workdir}: cannot be written ({reason}); {safe}; mend that, and give the same command again"
+            f"{workdir}: cannot write ({reason}); {safe}; fix this and rerun the same command to resume"
         ) from error
 
 
 def _reason(error: Exception, workdir: pathlib.Path) -> str | None:
-    """What the file system says, or None if this is no error of it; TensorStore puts the number into a ValueError."""
+    """The message of the file system, or None if the error is not one of it.
+
+    TensorStore puts the number into the text of a ValueError.
+    """
     if isinstance(error, OSError):
         inside = error.filename is not None and workdir.absolute() in pathlib.Path(error.filename).absolute().parents
-        return error.strerror if error.errno in FAULTS or inside else None
+        return error.strerror if error.errno in STORAGE_ERRNOS or inside else None
     number = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(number[1])) if number else None

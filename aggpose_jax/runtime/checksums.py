@@ -1,0 +1,62 @@
+"""A checksum manifest of a folder: the SHA-256 of every file, to verify later that none has changed.
+
+Training writes one into every checkpoint; readers of a run verify it too, which is why this lies below training.
+"""
+
+import hashlib
+import os
+import pathlib
+
+MANIFEST = "SHA256SUMS"  # in the format of the program sha256sum, which can verify it too
+
+
+def write_manifest(folder: pathlib.Path) -> None:
+    """Writes the manifest of a folder, atomically: an interrupted write leaves the folder without one."""
+    partial = folder / f".{MANIFEST}.partial"
+    partial.write_text(_manifest(folder))
+    os.replace(partial, folder / MANIFEST)
+
+
+def has_manifest(folder: pathlib.Path) -> bool:
+    """True if the folder has a manifest, verified or not."""
+    return (folder / MANIFEST).exists()
+
+
+def find_damage(folder: pathlib.Path) -> str | None:
+    """Returns which files differ from the manifest of a folder, as text, or None if the folder is verified.
+
+    Changed, missing and added files are named, and a file that cannot be read.
+    """
+    try:
+        stored = (folder / MANIFEST).read_bytes()
+        found = _manifest(folder).encode()
+    except OSError as error:
+        return f"{error.filename or folder}: cannot be read ({error.strerror})"
+    if stored == found:
+        return None
+    listed, present = _by_name(stored), _by_name(found)
+    names = sorted(name for name in listed.keys() | present.keys() if listed.get(name) != present.get(name))
+    files = ", ".join(f"{name} {_change(name, listed, present)}" for name in names)
+    # If every file agrees, the manifest itself has changed.
+    return f"{folder}: {files or f'{MANIFEST} is not as written'}"
+
+
+def _manifest(folder: pathlib.Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and MANIFEST not in path.name)
+    return "".join(f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+
+
+def _digest(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _by_name(manifest: bytes) -> dict[str, str]:
+    lines = manifest.decode(errors="replace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _change(name: str, listed: dict[str, str], present: dict[str, str]) -> str:
+    if name not in present:
+        return "is missing"
+    return "is not as written" if name in listed else f"is not in {MANIFEST}"
