@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags, logging
 
 from aggpose_jax import cli, networks
-from aggpose_jax.config.experiment import read_experiment
+from aggpose_jax.config import read_experiment
 from aggpose_jax.data import images, transforms
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks import mae, mit, units

@@ -14,8 +14,7 @@ import numpy as np
 from absl import flags, logging
 
 from aggpose_jax import cli, networks
-from aggpose_jax.config.experiment import read_experiment
-from aggpose_jax.config.schema import Config, load_config
+from aggpose_jax.config import Config, load_config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint

@@ -8,8 +8,7 @@ import jax
 from absl import flags, logging
 
 from aggpose_jax import cli
-from aggpose_jax.config.experiment import change
-from aggpose_jax.config.schema import load_config
+from aggpose_jax.config import change, load_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose.metrics import FIGURES

@@ -5,8 +5,7 @@ import pathlib
 from absl import flags, logging
 
 from aggpose_jax import cli
-from aggpose_jax.config.experiment import read_experiment
-from aggpose_jax.config.schema import Config
+from aggpose_jax.config import Config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import compilation, distributed
 from aggpose_jax.training import loop

@@ -6,7 +6,7 @@ The data directory holds annotations/person_keypoints_{train2017,val2017}.json, 
 detected boxes. The rate falls for the last time at epoch 240; the best checkpoint on val2017 is kept.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

@@ -5,7 +5,7 @@ python -m aggpose_jax.main --config configs/coco_mit_b5.py --config.data_dir=dat
 The paper starts it from ImageNet-21K weights and trains 300 epochs; the epochs of decay are those of AggPose.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

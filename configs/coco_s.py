@@ -3,7 +3,7 @@
 python -m aggpose_jax.main --config configs/coco_s.py --config.data_dir=data/coco
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

@@ -7,7 +7,7 @@ python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 
 Steps and learning rate were fixed before either was measured, and are the same for both.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

@@ -8,7 +8,7 @@ The data directory holds annotations/person_keypoints_{train,val}.json, train/ a
 keypoints are others; everything else starts from the COCO run.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

@@ -6,7 +6,7 @@ python -m aggpose_jax.main --config configs/mae_mit_b2.py --config.data_dir=data
 256 million samples, 200 epochs of ImageNet. Nobody has published it for this network.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 BATCH = 4096
 

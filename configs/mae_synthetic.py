@@ -6,7 +6,7 @@ It predicts pixels as they are, not normalised per unit, so that its errors comp
 Its encoder is that of aggpose_tiny; configs/finetune_synthetic.py goes on from it.
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

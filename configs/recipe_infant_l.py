@@ -14,7 +14,7 @@ The paper names the stages and gives no epochs or rates for those before the las
 of configs/coco_l.py and configs/infant_l.py.
 """
 
-from aggpose_jax.config.schema import default_config, shrink
+from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.errors import UserError
 
 # stage: (epochs, learning rate, epochs of ×0.1, frozen parameters)
@@ -47,4 +47,4 @@ def get_config(arg: str = ""):
     if "debug" not in words:
         return config
     config.data, config.keypoint_set = "synthetic", "infant_21"  # in every stage: there are no synthetic adults
-    return shrink(config)
+    return debug_variant(config)

@@ -3,7 +3,7 @@
 python -m aggpose_jax.main --config configs/synthetic.py
 """
 
-from aggpose_jax.config.schema import default_config, sized
+from aggpose_jax.config import default_config, sized
 
 
 def get_config(arg: str = ""):

@@ -23,7 +23,7 @@ def main() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
 
-    from aggpose_jax.config.experiment import read_experiment
+    from aggpose_jax.config import read_experiment
     from aggpose_jax.runtime import compilation, sharding
     from aggpose_jax.training.tasks import make_task
     from aggpose_jax.training.trainer import Trainer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax import benchmark
-from aggpose_jax.config.schema import default_config, shrink
+from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
@@ -14,7 +14,7 @@ from aggpose_jax.training.tasks import make_task
 
 
 def small_config():
-    config = shrink(default_config())
+    config = debug_variant(default_config())
     config.data, config.keypoint_set, config.synthetic_train = "synthetic", "infant_21", 4
     return config
 

@@ -10,12 +10,12 @@ from reference import REFERENCE, named_weight
 from trees import blank, shapes_of, zeros
 
 from aggpose_jax import networks
-from aggpose_jax.config.schema import load_config
+from aggpose_jax.config import load_config
 from aggpose_jax.weights import weight_files
 from aggpose_jax.weights.foreign import write_tensors
 
 TINY = """
-from aggpose_jax.config.schema import default_config
+from aggpose_jax.config import default_config
 
 def get_config():
     config = default_config()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from programs import run
 
-from aggpose_jax.config.schema import default_config, save_config, shrink
+from aggpose_jax.config import debug_variant, default_config, save_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.evaluate import evaluate
 from aggpose_jax.training import checkpoint
@@ -16,7 +16,7 @@ from aggpose_jax.training.tasks import make_task
 def workdir(tmp_path_factory):
     """A run of a tiny AggPose on synthetic infants; its parameters are zero."""
     folder = tmp_path_factory.mktemp("run")
-    config = shrink(default_config())
+    config = debug_variant(default_config())
     config.data, config.keypoint_set = "synthetic", "infant_21"
     save_config(config, folder / "config.json")
     shapes = jax.eval_shape(make_task(config).init, jax.random.key(0))

@@ -11,7 +11,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 from programs import ROOT, SMALL, environment
 
-from aggpose_jax.config.schema import load_config
+from aggpose_jax.config import load_config
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.initialise import load_run
 from aggpose_jax.training.optimizer import paths_matching

@@ -5,14 +5,14 @@ import pathlib
 import jax
 import numpy as np
 
-from aggpose_jax.config.schema import default_config, save_config, shrink
+from aggpose_jax.config import debug_variant, default_config, save_config
 from aggpose_jax.training import checkpoint
 from aggpose_jax.training.tasks import make_task
 
 
 def write_run(folder: pathlib.Path):
     """Writes the run of a tiny network of 21 keypoints with drawn parameters; returns its task and these."""
-    config = shrink(default_config())
+    config = debug_variant(default_config())
     config.model.name = "mit_pose_tiny"
     config.data, config.keypoint_set, config.input_size, config.eval_batch_size = "synthetic", "infant_21", (64, 64), 7
     config.nms_threshold, config.synthetic_eval = 0.0, 20

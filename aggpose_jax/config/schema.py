@@ -184,7 +184,7 @@ def default_config() -> Config:
     return config.lock()
 
 
-def shrink(config: Config) -> Config:
+def debug_variant(config: Config) -> Config:
     """The `:debug` form of an experiment: a tiny network and a few steps, the rest as it is."""
     config.model.name = config.model.name.rsplit("_", 1)[0] + "_tiny"
     config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
@@ -199,7 +199,7 @@ def sized(config: Config, argument: str) -> Config:
     """The form of an experiment that the argument of its get_config names: "" as it is, "debug" shrunk."""
     if argument not in ("", "debug"):
         raise UserError(f":{argument} is unknown; an experiment has no argument but :debug")
-    return shrink(config) if argument else config
+    return debug_variant(config) if argument else config
 
 
 def describe(config: Config) -> str:

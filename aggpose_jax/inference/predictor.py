@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from aggpose_jax.config.experiment import change, read_experiment
-from aggpose_jax.config.schema import Config, load_config
+from aggpose_jax.config import Config, change, load_config, read_experiment
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.transforms import View, view_transform, warp
 from aggpose_jax.errors import UserError

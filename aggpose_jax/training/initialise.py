@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 from jax.sharding import Mesh
 
-from aggpose_jax.config.schema import load_config
+from aggpose_jax.config import load_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint

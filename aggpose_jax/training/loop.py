@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from aggpose_jax.config.schema import describe
+from aggpose_jax.config import describe
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import read_keypoint_set
 from aggpose_jax.runtime import compilation, distributed, sharding

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from aggpose_jax.config.experiment import change, read_experiment
-from aggpose_jax.config.schema import default_config, load_config
+from aggpose_jax.config import change, default_config, load_config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.training.workdir import open_workdir
 
@@ -14,7 +13,7 @@ def write(path, *lines: str) -> str:
     """An experiment with these lines between the default and its return."""
     body = "".join(f"    {line}\n" for line in lines)
     path.write_text(
-        "from aggpose_jax.config.schema import default_config, sized\n\n\n"
+        "from aggpose_jax.config import default_config, sized\n\n\n"
         f'def get_config(arg=""):\n    config = default_config()\n{body}    return sized(config, arg)\n'
     )
     return str(path)

@@ -79,7 +79,7 @@ def test_a_weight_file_with_its_experiment(run, model, tmp_path):
         load(file)
     experiment = tmp_path / "experiment.py"
     experiment.write_text(
-        "from aggpose_jax.config.schema import load_config\nimport pathlib\n"
+        "from aggpose_jax.config import load_config\nimport pathlib\n"
         f"def get_config(arg=''):\n    return load_config(pathlib.Path({str(folder / 'config.json')!r}))\n"
     )
     loaded = load(file, str(experiment))

@@ -8,7 +8,7 @@ import pytest
 from trees import blank, numbered, shapes
 
 from aggpose_jax import networks
-from aggpose_jax.config.schema import default_config, save_config
+from aggpose_jax.config import default_config, save_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax.config.schema import default_config
+from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import checkpoint, loop
 from aggpose_jax.training.reliability import preemption

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax import networks
-from aggpose_jax.config.schema import default_config, shrink
+from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.tasks import make_task
@@ -18,7 +18,7 @@ from aggpose_jax.weights.transfer import transplant
 def small(**changes):
     config = default_config()
     config.task, config.data, config.model.name, config.color_jitter = "mae", "synthetic", "mae_tiny", 0.0
-    config = shrink(config)
+    config = debug_variant(config)
     config.input_size, config.batch_size, config.eval_batch_size = (64, 64), 4, 4
     config.synthetic_train, config.synthetic_eval, config.frame_stride = 6, 3, 5
     config.update(changes)

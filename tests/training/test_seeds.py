@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from aggpose_jax.config.schema import default_config
+from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import loop, seeds
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax.config.schema import default_config
+from aggpose_jax.config import default_config
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.trainer import Trainer
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from aggpose_jax.config.schema import default_config, shrink
+from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.data import files
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
@@ -21,7 +21,7 @@ BATCHES = 2 * RECORDS // 5  # two epochs
 
 
 def task_of(directory: pathlib.Path) -> PoseTask:
-    config = shrink(default_config())
+    config = debug_variant(default_config())
     config.keypoint_set, config.data_dir = "infant_21", str(directory)
     config.train_split = config.eval_split = "train"
     config.batch_size, config.input_size = 5, (64, 64)
