@@ -1,11 +1,13 @@
-"""A frame without labels becomes a crop: anywhere and of any size in training, the middle in evaluation."""
+"""Frames without labels become crops: anywhere and of any size in training, the middle in evaluation."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from aggpose_jax.data.images import read_image
+from aggpose_jax.data.frames import Frames
+from aggpose_jax.data.images import ImageError, read_image
 
 STRETCH = 4 / 3  # most that a random crop differs from the aspect of the input, either way (He et al. 2022)
 ATTEMPTS = 10  # to draw a crop that fits
@@ -45,40 +47,53 @@ def cut(image: np.ndarray, region: tuple[int, int, int, int], size: tuple[int, i
     )
 
 
-def make_crop(
-    frame: dict,
-    input_size: tuple[int, int],
+def make_batch(
+    records: Sequence[dict],
+    generators: Sequence[np.random.Generator] | None = None,
     *,
+    source: Frames,
+    input_size: tuple[int, int],
     smallest: float = 1.0,
     flip: float = 0.0,
-    rng: np.random.Generator | None = None,
 ) -> dict[str, np.ndarray]:
-    """The example of a frame.
+    """Draws a frame of each segment and returns crops of them as a batch.
 
     Args:
-      frame: with image and id, as a source of `frames` draws it.
-      input_size: height and width of the crop.
-      smallest: least share of the frame in a random crop.
-      flip: probability of mirroring.
-      rng: source of chance; None cuts the middle.
+      records: N segments of the source.
+      generators: sources of randomness for the frame, region and mirroring of each; None takes the middle of a frame
+        that is always the same.
+      source: of the segments.
+      input_size: (height, width) of the crops.
+      smallest: least fraction of the frame's area in a random crop.
+      flip: probability of mirroring a random crop.
 
     Returns:
-      image uint8 [H, W, 3], id int32 (), valid float32 (), 1.
-
-    Raises:
-      ImageError: the image cannot be read.
+      image uint8 [N, H, W, 3], id int32 [N] of the frame, valid float32 [N], 1. A frame that cannot be read gives a
+      black crop with the id of its segment whose `valid` is 0.
     """
-    image = read_image(frame["image"])
-    aspect = input_size[1] / input_size[0]
-    if rng is None:
-        crop = cut(image, middle_region(*image.shape[:2], aspect), input_size)
-    else:
-        crop = cut(image, random_region(*image.shape[:2], aspect, smallest, rng), input_size)
-        if rng.random() < flip:
-            crop = np.ascontiguousarray(crop[:, ::-1])
-    return {"image": crop, "id": np.int32(frame["id"]), "valid": np.float32(1)}
+    crops = np.zeros((len(records), *input_size, 3), np.uint8)
+    ids = np.array([record["id"] for record in records], np.int32)
+    valid = np.zeros(len(records), np.float32)
+    for row, record in enumerate(records):
+        try:
+            if generators is None:
+                frame = source.draw(record, np.random.default_rng(record["id"]))
+                crops[row] = _middle(read_image(frame["image"]), input_size)
+            else:
+                frame = source.draw(record, generators[row])
+                crops[row] = _random(read_image(frame["image"]), input_size, smallest, flip, generators[row])
+        except ImageError:
+            continue
+        ids[row], valid[row] = frame["id"], 1
+    return {"image": crops, "id": ids, "valid": valid}
 
 
-def blank_crop(record: dict, input_size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """What stands for a frame that cannot be read: the fields of `make_crop`, black and not valid."""
-    return {"image": np.zeros((*input_size, 3), np.uint8), "id": np.int32(record["id"]), "valid": np.float32(0)}
+def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cut(image, middle_region(*image.shape[:2], size[1] / size[0]), size)
+
+
+def _random(
+    image: np.ndarray, size: tuple[int, int], smallest: float, flip: float, rng: np.random.Generator
+) -> np.ndarray:
+    crop = cut(image, random_region(*image.shape[:2], size[1] / size[0], smallest, rng), size)
+    return crop[:, ::-1] if rng.random() < flip else crop

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grain
@@ -69,17 +69,10 @@ class _TrainingBatches:
         return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[place])
 
 
-def stack(examples: Iterable[Batch]) -> Batch:
-    """Examples as a batch."""
-    examples = list(examples)
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
-
-
 def training_batches(
     source,
-    make_example: Callable,
+    make_batch: Callable[[list[dict], list[np.random.Generator]], Batch],
     *,
-    batched: bool = False,
     batch_size: int,
     seed: int,
     start: int = 0,
@@ -91,8 +84,8 @@ def training_batches(
 
     Args:
       source: indexable records.
-      make_example: (record, generator) → example; the generator depends on (seed, epoch, record) only.
-      batched: `make_example` takes lists of records and generators and gives their batch: transforms.make_batch.
+      make_batch: (records, generators) → batch, such as transforms.make_batch. A record's generator depends on
+        (seed, epoch, record) only.
       batch_size: examples in a batch of all processes together.
       seed: of the order and of the augmentation.
       start: number of the first batch, where a resumed run goes on.
@@ -102,7 +95,6 @@ def training_batches(
         batch, so that the parts in order are the batch of a single process.
     """
     index, count = shard
-    make_batch = make_example if batched else lambda records, rngs: stack(map(make_example, records, rngs))
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
     ahead = batches.to_iter_dataset(_read_ahead(threads))
@@ -110,25 +102,31 @@ def training_batches(
 
 
 def evaluation_batches(
-    source, make_example: Callable[[dict], Batch], *, batch_size: int, threads: int = 0, shard: tuple[int, int] = (0, 1)
+    source,
+    make_batch: Callable[[list[dict]], Batch],
+    *,
+    batch_size: int,
+    threads: int = 0,
+    shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0.
 
     Args:
       source: indexable records.
-      make_example: record → example.
+      make_batch: records → batch with `valid` [N].
       batch_size: examples in a batch of all processes together.
       threads: that make batches ahead of time; 0 chooses by the machine.
       shard: (index, count) of this process among those that evaluate together, as of `training_batches`.
     """
     index, count = shard
-    size, whole = len(source), -(-len(source) // batch_size) * batch_size
+    size, part = len(source), batch_size // count
 
-    def example(position: int) -> Batch:
-        made = make_example(source[min(position, size - 1)])
-        return made if position < size else made | {"valid": 0 * made["valid"]}
+    def batch(number: int) -> Batch:
+        positions = np.arange(number * part, (number + 1) * part)
+        made = make_batch([source[position] for position in np.minimum(positions, size - 1).tolist()])
+        return made | {"valid": np.where(positions < size, made["valid"], 0)}
 
-    batches = grain.MapDataset.range(whole).map(example).batch(batch_size // count)[index::count]
+    batches = grain.MapDataset.range(-(-size // batch_size) * count).map(batch)[index::count]
     return iter(batches.to_iter_dataset(_read_ahead(threads)))
 
 

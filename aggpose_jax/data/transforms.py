@@ -1,4 +1,4 @@
-"""One record becomes one crop: the image is read, the view of the person is drawn and cut out."""
+"""Records become crops: each image is read, and the view of its person is drawn and cut out."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -133,122 +133,84 @@ def cut_out(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def make_example(
-    record: dict,
+def make_batch(
+    records: Sequence[dict],
+    generators: Sequence[np.random.Generator] | None = None,
+    *,
     keypoint_set: KeypointSet,
     input_size: tuple[int, int],
-    *,
     augmentation: Augmentation | None = None,
-    rng: np.random.Generator | None = None,
     convention: str = "unbiased",
 ) -> dict[str, np.ndarray]:
-    """Cuts the crop of a record.
+    """Cuts the crops of records and returns them as a batch.
+
+    Decoding an image evicts everything else from the processor's caches, so whatever runs next starts slowly. All views
+    are therefore drawn first, then all crops cut, each into its place in the batch, then the rest is computed.
 
     Args:
-      record: image, box, keypoints [K, 3], image_id, id and perhaps score (see data.coco).
+      records: N records with image, box, keypoints [K, 3], image_id, id and perhaps score (see data.coco).
+      generators: sources of randomness for the augmentation of each record; None shows the persons as they are.
       keypoint_set: of K points.
-      input_size: (height, width) of the crop.
-      augmentation: what to vary; None shows the person as it is.
-      rng: source of chance, needed with an augmentation.
+      input_size: (height, width) of the crops.
+      augmentation: what to vary; needed with generators, not used without.
       convention: of geometry.crop_transform.
 
     Returns:
-      image uint8 [H, W, 3]; keypoints float32 [K, 2] in crop pixels and weight float32 [K], both 0 where unlabelled;
-      to_image float32 [2, 3] from crop to image pixels; crop_area float32 (), square image pixels of the region;
-      image_id, id int64 (); score float32 (); valid float32 (), 1.
+      image uint8 [N, H, W, 3]; keypoints float32 [N, K, 2] in crop pixels and weight float32 [N, K], both 0 where
+      unlabelled; to_image float32 [N, 2, 3] from crop to image pixels; crop_area float32 [N], square image pixels of
+      the region; image_id, id int64 [N]; score float32 [N]; valid float32 [N], 1. With generators, an image that cannot
+      be read gives a black crop without keypoints whose `valid` is 0.
 
     Raises:
-      ImageError: the image cannot be read.
+      ImageError: without generators, an image cannot be read.
     """
-    view = _view(record, keypoint_set, input_size, augmentation, rng)
-    image = read_image(record["image"])
-    transform = view_transform(view, image.shape[1], input_size, convention)
-    crop = warp(image, transform, input_size)
-    if augmentation and rng.random() < augmentation.cutout:
-        crop = cut_out(crop, rng)
-    return {"image": crop} | _truth(record, view, transform, keypoint_set)
-
-
-def make_batch(
-    records: Sequence[dict],
-    generators: Sequence[np.random.Generator],
-    *,
-    keypoint_set: KeypointSet,
-    input_size: tuple[int, int],
-    augmentation: Augmentation,
-    convention: str = "unbiased",
-) -> dict[str, np.ndarray]:
-    """The augmented examples of `make_example`, stacked. An image that cannot be read is black, unlabelled, not valid.
-
-    Decoding an image empties the caches of a processor, so that what follows is slow to begin. Therefore views are
-    drawn, crops cut, and the rest computed for all records one after the other, and each crop is cut into its place.
-
-    Args:
-      records, generators: of each example.
-      keypoint_set, input_size, augmentation, convention: as of `make_example`.
-    """
-    pairs = list(zip(records, generators, strict=True))
-    views = [_view(record, keypoint_set, input_size, augmentation, rng) for record, rng in pairs]
+    aspect = input_size[1] / input_size[0]
+    if generators is None:
+        views = [View(*geometry.crop_region(record["box"], aspect)) for record in records]
+    else:
+        pairs = zip(records, generators, strict=True)
+        views = [draw_view(record, keypoint_set, aspect, augmentation, rng) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
     transforms = [
-        _cut(record, view, crop, convention) for record, view, crop in zip(records, views, crops, strict=True)
+        _cut(record, view, crop, convention, blank=generators is not None)
+        for record, view, crop in zip(records, views, crops, strict=True)
     ]
-    for crop, rng in zip(crops, generators, strict=True):
-        if rng.random() < augmentation.cutout:
-            crop[:] = cut_out(crop, rng)
-    truths = [
-        _no_truth(record, keypoint_set) if transform is None else _truth(record, view, transform, keypoint_set)
-        for record, view, transform in zip(records, views, transforms, strict=True)
-    ]
-    return {"image": crops} | {name: np.stack([truth[name] for truth in truths]) for name in truths[0]}
+    if generators is not None:
+        for crop, rng in zip(crops, generators, strict=True):
+            if rng.random() < augmentation.cutout:
+                crop[:] = cut_out(crop, rng)
+    labels = [_labels(*one, keypoint_set) for one in zip(records, views, transforms, strict=True)]
+    return {"image": crops} | {name: np.stack([one[name] for one in labels]) for name in labels[0]}
 
 
-def _view(record, keypoint_set, input_size, augmentation, rng) -> View:
-    """The view of a record's person, drawn where there is an augmentation."""
-    aspect = input_size[1] / input_size[0]
-    if augmentation is None:
-        return View(*geometry.crop_region(record["box"], aspect))
-    return draw_view(record, keypoint_set, aspect, augmentation, rng)
-
-
-def _cut(record: dict, view: View, crop: np.ndarray, convention: str) -> np.ndarray | None:
-    """Fills a crop [H, W, 3], and returns its transform; None of an image that cannot be read."""
+def _cut(record: dict, view: View, crop: np.ndarray, convention: str, blank: bool) -> np.ndarray | None:
+    """Fills a crop [H, W, 3] and returns its transform; None for an image that cannot be read, if it may stay blank."""
     try:
         image = read_image(record["image"])
     except ImageError:
-        return None
+        if blank:
+            return None
+        raise
     input_size = crop.shape[:2]
     transform = view_transform(view, image.shape[1], input_size, convention)
     warp(image, transform, input_size, crop)
     return transform
 
 
-def _truth(record: dict, view: View, transform: np.ndarray, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
-    """What an example says beside its image."""
+def _labels(record: dict, view: View, transform: np.ndarray | None, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
+    """Everything in an example besides its image; `transform` is None for an image that could not be read."""
+    valid = np.float32(transform is not None)
+    transform = np.eye(2, 3) if transform is None else transform
     order = keypoint_set.flip_permutation if view.flipped else slice(None)
     keypoints = record["keypoints"][order]
-    weight = (keypoints[:, 2] > 0).astype(np.float32)
+    weight = (keypoints[:, 2] > 0) * valid
     return {
         "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
         "weight": weight,
         "to_image": geometry.invert(transform).astype(np.float32),
-        "crop_area": np.float32(view.size[0] * view.size[1]),
+        "crop_area": np.float32(view.size[0] * view.size[1] * valid),
         "image_id": np.int64(record["image_id"]),
         "id": np.int64(record["id"]),
-        "score": np.float32(record.get("score", 1)),
-        "valid": np.float32(1),
-    }
-
-
-def _no_truth(record: dict, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
-    """The same of an image that cannot be read."""
-    return {
-        "keypoints": np.zeros((len(keypoint_set), 2), np.float32),
-        "weight": np.zeros(len(keypoint_set), np.float32),
-        "to_image": np.eye(2, 3, dtype=np.float32),
-        "crop_area": np.float32(0),
-        "image_id": np.int64(record["image_id"]),
-        "id": np.int64(record["id"]),
-        "score": np.float32(0),
-        "valid": np.float32(0),
+        "score": np.float32(record.get("score", 1) * valid),
+        "valid": valid,
     }

@@ -13,7 +13,6 @@ from jax.sharding import Mesh
 
 from aggpose_jax import networks
 from aggpose_jax.data import frame_crops, frames, pipeline
-from aggpose_jax.data.images import ImageError
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
@@ -68,6 +67,12 @@ class MaeTask:
             what = "keeps" if self.visible == 0 else "masks"
             raise UserError(f"mask_ratio: {config.mask_ratio} of {self.units} units {what} none; give another")
         self.model = networks.build(**config.model.to_dict())
+        self._make_batch = functools.partial(
+            frame_crops.make_batch,
+            input_size=tuple(config.input_size),
+            smallest=config.smallest_crop,
+            flip=config.augmentation.flip,
+        )
         self._forward = jax.jit(self._score)
 
     @functools.cached_property
@@ -101,18 +106,9 @@ class MaeTask:
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; a frame that cannot be read is blank and not `valid`."""
-        source, size = self.train_source, tuple(self.config.input_size)
-        smallest, flip = self.config.smallest_crop, self.config.augmentation.flip
-
-        def make_example(record, rng):
-            try:
-                return frame_crops.make_crop(source.draw(record, rng), size, smallest=smallest, flip=flip, rng=rng)
-            except ImageError:
-                return frame_crops.blank_crop(record, size)
-
         return pipeline.training_batches(
-            source,
-            make_example,
+            self.train_source,
+            functools.partial(self._make_batch, source=self.train_source),
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             start=start,
@@ -172,17 +168,9 @@ class MaeTask:
         return {}
 
     def _eval_batches(self, mesh: Mesh) -> Iterator[dict[str, np.ndarray]]:
-        source, size = self.eval_source, tuple(self.config.input_size)
-
-        def make_example(record):
-            try:
-                return frame_crops.make_crop(source.draw(record, np.random.default_rng(record["id"])), size)
-            except ImageError:
-                return frame_crops.blank_crop(record, size)
-
         return pipeline.evaluation_batches(
-            source,
-            make_example,
+            self.eval_source,
+            functools.partial(self._make_batch, source=self.eval_source),
             batch_size=-(-self.config.eval_batch_size // mesh.size) * mesh.size,
             threads=self.config.threads,
             shard=distributed.share(),

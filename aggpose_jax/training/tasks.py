@@ -79,10 +79,11 @@ class PoseTask:
                 f"hardest_keypoints: {config.hardest_keypoints} of {len(self.keypoint_set)} keypoints; give 0 for all"
             )
         self.model = networks.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
-        self._make_example = functools.partial(
-            transforms.make_example,
+        self._make_batch = functools.partial(
+            transforms.make_batch,
             keypoint_set=self.keypoint_set,
             input_size=self.codec.input_size,
+            augmentation=transforms.Augmentation(**config.augmentation.to_dict()),
             convention=config.crop_convention,
         )
         self._estimator = make_estimator(self._apply, self.codec, self.keypoint_set, config.flip_test)
@@ -120,15 +121,9 @@ class PoseTask:
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; an image that cannot be read is blank and not `valid`."""
-        make_batch = functools.partial(
-            transforms.make_batch,
-            **self._make_example.keywords,
-            augmentation=transforms.Augmentation(**self.config.augmentation.to_dict()),
-        )
         return pipeline.training_batches(
             self.train_source,
-            make_batch,
-            batched=True,
+            self._make_batch,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             start=start,
@@ -214,7 +209,7 @@ class PoseTask:
         batch_size = -(-self.config.eval_batch_size // devices) * devices
         return pipeline.evaluation_batches(
             self.eval_source,
-            self._make_example,
+            self._make_batch,
             batch_size=batch_size,
             threads=self.config.threads,
             shard=distributed.share(),

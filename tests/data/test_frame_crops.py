@@ -7,7 +7,29 @@ from aggpose_jax.data import frame_crops
 from aggpose_jax.data.images import ImageError
 
 IMAGE = np.arange(60 * 80 * 3, dtype=np.uint32).reshape(60, 80, 3).astype(np.uint8)
-FRAME = {"image": IMAGE, "id": 7}
+SEGMENT = {"id": 7}
+
+
+class Segments:
+    """A source whose segments have two frames, the image and its inverse."""
+
+    def draw(self, record, rng):
+        number = int(rng.integers(2))
+        return {"image": 255 - IMAGE if number else IMAGE, "id": record["id"] + number}
+
+
+class Broken:
+    """A source whose frames with an odd id are no images, and whose shard is damaged after id 10."""
+
+    def draw(self, record, rng):
+        if record["id"] > 10:
+            raise ImageError("damaged")
+        return {"image": b"" if record["id"] % 2 else IMAGE, "id": record["id"] + 1}
+
+
+def make_batch(records, size, seed=None, source=None, **options):
+    generators = None if seed is None else [np.random.default_rng((seed, row)) for row in range(len(records))]
+    return frame_crops.make_batch(records, generators, source=source or Segments(), input_size=size, **options)
 
 
 def test_random_regions_lie_inside_with_the_area_and_aspect_asked_for():
@@ -30,27 +52,33 @@ def test_where_no_random_region_fits_it_is_the_middle():
     assert frame_crops.middle_region(100, 20, 2.0) == (45, 0, 10, 20)
 
 
-def test_without_chance_it_is_the_middle_to_the_pixel():
-    example = frame_crops.make_crop(FRAME, (60, 40))
-    np.testing.assert_array_equal(example["image"], IMAGE[:, 20:60])
-    assert (example["id"], example["valid"]) == (7, 1)
+def test_without_generators_it_is_the_middle_of_the_same_frame_to_the_pixel():
+    batch = make_batch([SEGMENT, {"id": 2}], (60, 40))
+    drawn = [int(np.random.default_rng(id_).integers(2)) for id_ in (7, 2)]
+    assert batch["id"].tolist() == [7 + drawn[0], 2 + drawn[1]]
+    assert batch["valid"].tolist() == [1, 1]
+    for image, number in zip(batch["image"], drawn, strict=True):
+        np.testing.assert_array_equal(image, (255 - IMAGE if number else IMAGE)[:, 20:60])
+    assert [(array.dtype.name, array.shape) for array in batch.values()] == [
+        ("uint8", (2, 60, 40, 3)), ("int32", (2,)), ("float32", (2,)),
+    ]  # fmt: skip
 
 
 def test_a_crop_is_a_function_of_the_generator_and_mirrored_as_often_as_asked():
-    first, again = (
-        frame_crops.make_crop(FRAME, (32, 32), smallest=0.5, flip=0.5, rng=np.random.default_rng(3)) for _ in range(2)
-    )
-    np.testing.assert_array_equal(first["image"], again["image"])
-    plain, mirrored = (
-        frame_crops.make_crop(FRAME, (32, 32), smallest=0.5, flip=flip, rng=np.random.default_rng(3))["image"]
-        for flip in (0.0, 1.0)
-    )
-    np.testing.assert_array_equal(plain, mirrored[:, ::-1])
+    first, again = (make_batch(4 * [SEGMENT], (32, 32), 3, smallest=0.5, flip=0.5) for _ in range(2))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert set(first["id"]) == {7, 8}
+    plain, mirrored = (make_batch(4 * [SEGMENT], (32, 32), 3, smallest=0.5, flip=flip)["image"] for flip in (0.0, 1.0))
+    np.testing.assert_array_equal(plain, mirrored[:, :, ::-1])
+    flipped = (first["image"] == mirrored).all((1, 2, 3))
+    np.testing.assert_array_equal(first["image"], np.where(flipped[:, None, None, None], mirrored, plain))
 
 
-def test_a_frame_that_cannot_be_read():
-    with pytest.raises(ImageError):
-        frame_crops.make_crop({"image": b"", "id": 7}, (32, 32))
-    blank, crop = frame_crops.blank_crop({"id": 7}, (32, 64)), frame_crops.make_crop(FRAME, (32, 64))
-    assert {name: (a.shape, a.dtype) for name, a in blank.items()} == {n: (a.shape, a.dtype) for n, a in crop.items()}
-    assert (blank["id"], blank["valid"], blank["image"].max()) == (7, 0, 0)
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_frame_that_cannot_be_read_is_black_and_has_the_id_of_its_segment(seed):
+    batch = make_batch([{"id": number} for number in (4, 5, 12)], (32, 64), seed, Broken())
+    assert batch["id"].tolist() == [5, 5, 12]
+    assert batch["valid"].tolist() == [1, 0, 0]
+    assert batch["image"][0].any()
+    assert not batch["image"][1:].any()

@@ -58,11 +58,11 @@ def drawn(source, epochs: float, **options) -> list[tuple[int, int]]:
     batch_size = options.pop("batch_size", 2)
     start = options.get("start", 0)
 
-    def make_example(record, rng):
-        frame = source.draw(record, rng)
-        return {name: np.int64(frame[name]) for name in ("video_id", "frame", "id")}
+    def make_batch(records, generators):
+        frames = [source.draw(record, rng) for record, rng in zip(records, generators, strict=True)]
+        return {name: np.array([frame[name] for frame in frames]) for name in ("video_id", "frame", "id")}
 
-    batches = pipeline.training_batches(source, make_example, batch_size=batch_size, seed=3, **options)
+    batches = pipeline.training_batches(source, make_batch, batch_size=batch_size, seed=3, **options)
     stop = round(epochs * len(source) / batch_size) - start
     taken = list(itertools.islice(batches, stop))
     return [pair for b in taken for pair in zip(b["video_id"].tolist(), b["frame"].tolist(), strict=True)]

@@ -29,12 +29,12 @@ class Numbers:
         return {"images": [self._count]}
 
 
-def augment(record: dict, rng: np.random.Generator) -> dict:
-    return {"number": np.int64(record["number"]), "chance": rng.random(2), "valid": np.float32(1)}
+def plain(records: list[dict]) -> dict:
+    return {"number": np.array([record["number"] for record in records]), "valid": np.ones(len(records), np.float32)}
 
 
-def plain(record: dict) -> dict:
-    return {"number": np.int64(record["number"]), "valid": np.float32(1)}
+def augment(records: list[dict], generators: list[np.random.Generator]) -> dict:
+    return plain(records) | {"chance": np.stack([rng.random(2) for rng in generators])}
 
 
 def take(count: int, *, records: int = 10, batch_size: int = 4, **options) -> list[dict]:

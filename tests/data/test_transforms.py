@@ -47,6 +47,14 @@ def record() -> dict:
     return {"image": image, "box": box, "keypoints": keypoints, "image_id": 11, "id": 12, "score": 0.5}
 
 
+def make_example(record: dict, keypoint_set: KeypointSet, input_size, *, rng=None, **options) -> dict:
+    """The one example of a batch of one record."""
+    generators = None if rng is None else [rng]
+    batch = transforms.make_batch([record], generators, keypoint_set=keypoint_set, input_size=input_size, **options)
+    assert {len(array) for array in batch.values()} == {1}
+    return {name: array[0] for name, array in batch.items()}
+
+
 def dots(crop: np.ndarray) -> np.ndarray:
     """[3, 2] centre of mass of each colour."""
     y, x = np.mgrid[: crop.shape[0], : crop.shape[1]]
@@ -64,7 +72,7 @@ def full_body(keypoint_set: KeypointSet) -> np.ndarray:
 
 def test_example_without_augmentation(record):
     record["keypoints"][2, 2] = 0
-    example = transforms.make_example(record, CORNERS, (64, 48))
+    example = make_example(record, CORNERS, (64, 48))
     assert {key: (value.shape, str(value.dtype)) for key, value in example.items()} == {
         "image": ((64, 48, 3), "uint8"),
         "keypoints": ((3, 2), "float32"),
@@ -88,13 +96,13 @@ def test_example_without_augmentation(record):
 
 
 def test_example_in_the_hrnet_convention(record):
-    example = transforms.make_example(record, CORNERS, (64, 48), convention="hrnet")
+    example = make_example(record, CORNERS, (64, 48), convention="hrnet")
     np.testing.assert_allclose(example["keypoints"][0], [24 + 30 * 0.48, 32 + 20 * 0.48], rtol=1e-6)
 
 
 def test_augmentation_of_nothing_changes_nothing(record, rng):
-    plain = transforms.make_example(record, CORNERS, (64, 48))
-    varied = transforms.make_example(record, CORNERS, (64, 48), augmentation=NEVER, rng=rng)
+    plain = make_example(record, CORNERS, (64, 48))
+    varied = make_example(record, CORNERS, (64, 48), augmentation=NEVER, rng=rng)
     for key, value in plain.items():
         np.testing.assert_array_equal(varied[key], value)
 
@@ -104,9 +112,7 @@ def test_augmentation_of_nothing_changes_nothing(record, rng):
 def test_points_follow_the_pixels(record, rng, flip, convention):
     augmentation = Augmentation(half_body=0, scale=0.2, rotation_probability=1, flip=flip)
     for _ in range(5):
-        example = transforms.make_example(
-            record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, convention=convention
-        )
+        example = make_example(record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, convention=convention)
         colours = [1, 0, 2] if flip else [0, 1, 2]  # what was left is right in the mirror
         np.testing.assert_allclose(example["keypoints"], dots(example["image"])[colours], atol=0.1)
         back = geometry.apply(example["to_image"], example["keypoints"])
@@ -115,19 +121,15 @@ def test_points_follow_the_pixels(record, rng, flip, convention):
 
 
 def test_flip_mirrors_the_crop(record, rng):
-    plain = transforms.make_example(record, CORNERS, (64, 48))
-    mirrored = transforms.make_example(
-        record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng
-    )
+    plain = make_example(record, CORNERS, (64, 48))
+    mirrored = make_example(record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng)
     np.testing.assert_allclose(mirrored["image"].astype(int), plain["image"][:, ::-1], atol=2)
     np.testing.assert_allclose(mirrored["keypoints"][:, 0], 47 - plain["keypoints"][[1, 0, 2], 0], atol=1e-4)
 
 
 def test_flipped_weights_change_places(record, rng):
     record["keypoints"][0, 2] = 0
-    example = transforms.make_example(
-        record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng
-    )
+    example = make_example(record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng)
     assert example["weight"].tolist() == [1, 0, 1]
 
 
@@ -217,7 +219,7 @@ def test_views_vary_as_told(rng):
 
 def test_augmentation_is_a_function_of_the_generator(record):
     examples = [
-        transforms.make_example(record, CORNERS, (64, 48), augmentation=Augmentation(), rng=np.random.default_rng(seed))
+        make_example(record, CORNERS, (64, 48), augmentation=Augmentation(), rng=np.random.default_rng(seed))
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(examples[0]["image"], examples[1]["image"])
@@ -229,7 +231,7 @@ def test_a_batch_is_its_examples_and_black_where_an_image_cannot_be_read(record,
     augmentation = Augmentation(half_body=0.5, half_body_min_labelled=2, cutout=0.5, flip=flip)
     options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": augmentation, "convention": "hrnet"}
     records = [record | {"id": number, "score": number / 8} for number in range(6)]
-    examples = [transforms.make_example(r, **options, rng=np.random.default_rng(r["id"])) for r in records]
+    examples = [make_example(r, **options, rng=np.random.default_rng(r["id"])) for r in records]
     records[3]["image"] = b"no image"
     batch = transforms.make_batch(records, [np.random.default_rng(r["id"]) for r in records], **options)
     assert batch.keys() == examples[0].keys()
@@ -239,7 +241,15 @@ def test_a_batch_is_its_examples_and_black_where_an_image_cannot_be_read(record,
         assert array.dtype == expected.dtype
         np.testing.assert_array_equal(array[readable], expected[readable])
     assert batch["id"].tolist() == list(range(6))
-    assert not any(batch[name][3].any() for name in ("image", "keypoints", "weight", "score", "valid"))
+    assert not any(batch[name][3].any() for name in ("image", "keypoints", "weight", "score", "crop_area", "valid"))
+    np.testing.assert_array_equal(batch["to_image"][3], np.eye(2, 3))
+
+
+def test_without_generators_an_image_that_cannot_be_read_is_an_error(record):
+    options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": Augmentation()}
+    records = [record, record | {"image": b"no image"}]
+    with pytest.raises(images.ImageError, match="no JPEG or PNG"):
+        transforms.make_batch(records, **options)
 
 
 def test_crops_equal_the_reference(test_data):
@@ -263,7 +273,7 @@ def test_unturned_examples_equal_the_reference(test_data):
     crops = np.load(test_data / "coco_mini/pipeline_crops.npz")["crop"]
     source = CocoKeypoints(test_data / "coco_mini", "val2017", COCO_17)
     for i in np.flatnonzero(reference["rotation"] == 0):
-        example = transforms.make_example(source[i], COCO_17, INPUT_SIZE)
+        example = make_example(source[i], COCO_17, INPUT_SIZE)
         in_heatmap = (example["keypoints"] - [95.5, 127.5]) * 47 / 191 + [23.5, 31.5]  # centre to centre
         labelled = example["weight"] > 0
         np.testing.assert_allclose(in_heatmap[labelled], reference["joints_heatmap"][i][labelled], atol=1e-3)
@@ -306,7 +316,7 @@ def test_cutout_changes_a_share_of_the_crops_and_nothing_else(record):
     def example(cutout, seed):
         augmentation = dataclasses.replace(NEVER, cutout=cutout)
         rng = np.random.default_rng(seed)
-        return transforms.make_example(record, CORNERS, INPUT_SIZE, augmentation=augmentation, rng=rng)
+        return make_example(record, CORNERS, INPUT_SIZE, augmentation=augmentation, rng=rng)
 
     def has_hole(crop):
         return (crop == 0).any()

@@ -22,12 +22,12 @@ class Source:
     def __getitem__(self, index):
         return {"number": index}
 
-def example(record, rng):
-    return {"number": np.int64(record["number"]), "worker": np.int64(os.getpid())}
+def make_batch(records, generators):
+    return {"number": np.array([record["number"] for record in records]), "worker": np.full(len(records), os.getpid())}
 
 if __name__ == "__main__":
     flags.FLAGS(["x"])
-    batches = pipeline.training_batches(Source(), example, batch_size=2, seed=0, workers=1)
+    batches = pipeline.training_batches(Source(), make_batch, batch_size=2, seed=0, workers=1)
     for batch in data_watchdog.warn_when_late(batches, lambda text: print(text, flush=True), 1.0):
         print("worker", batch["worker"][0], flush=True)
         time.sleep(0.05)

@@ -38,18 +38,15 @@ def built(directory, tmp_path_factory):
 
 
 def assert_same_crops(ours, theirs, keypoint_set):
-    make_example = functools.partial(
-        transforms.make_example,
+    make_batch = functools.partial(
+        transforms.make_batch,
         keypoint_set=keypoint_set,
         input_size=(64, 64),
         augmentation=transforms.Augmentation(),
     )
 
-    def crop(record, rng):
-        return make_example(record, rng=rng)
-
     epoch = -(-len(theirs) // 2)
-    batches = (pipeline.training_batches(source, crop, batch_size=2, seed=1) for source in (ours, theirs))
+    batches = (pipeline.training_batches(source, make_batch, batch_size=2, seed=1) for source in (ours, theirs))
     for a, b in itertools.islice(zip(*batches, strict=True), epoch):
         assert a.keys() == b.keys()
         for name in a:
