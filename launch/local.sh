@@ -4,7 +4,7 @@
 #   launch/local.sh PROCESSES --config configs/infant_l.py [--config.key=value …]
 #
 # Only the first prints and writes; what the others say goes to standard error. SIGTERM and SIGINT go to every process.
-# Ends when all have ended, with the exit status of the first that failed: 75 where they were told to stop and saved.
+# Ends when all have ended, with the exit status of the first that failed: 75 where they were preempted and saved.
 # ${PORT:-…} is where they meet.
 set -uo pipefail
 count=${1:?PROCESSES}

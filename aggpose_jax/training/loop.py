@@ -1,12 +1,10 @@
 """The training loop: batches → a trained network, whatever the task."""
 
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 
 from aggpose_jax.config import describe
 from aggpose_jax.errors import UserError
@@ -16,8 +14,7 @@ from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.profiling import Profiler
-from aggpose_jax.training.reliability import data_watchdog, preemption, storage_errors, unreadable_images
-from aggpose_jax.training.reliability.nonfinite import NonFiniteGuard
+from aggpose_jax.training.reliability import NonFiniteGuard, Preempted, guarded_batches, guarded_run
 from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
@@ -32,7 +29,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
 
     Raises:
       UserError: for a configuration, data or workdir that cannot be used.
-      Preempted: SIGTERM came, and the last step is saved.
+      Preempted: SIGTERM was received and the last step is saved.
     """
     config.keypoint_set = read_keypoint_set(config.keypoint_set)
     mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
@@ -44,7 +41,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     trainer = Trainer(task, config, mesh)
     task.describe()  # reads the data, which may be wrong, before anything is written
     open_workdir(workdir, config)
-    with storage_errors.reported(workdir), preemption.watching() as notice:
+    with guarded_run(workdir) as notice:
         reporter = open_reporter(workdir, task.metric)
         _describe(trainer, workdir, reporter)
         with checkpoint.open_manager(workdir, reporter.say) as manager:
@@ -55,9 +52,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
                 evaluations = {"network": result}
                 if config.baselines:
                     evaluations |= task.baselines(state.evaluated, mesh, notice.check)
-            except preemption.Preempted:
+            except Preempted:
                 manager.wait_until_finished()
-                reporter.say(f"told to stop: step {manager.latest_step()} is saved; the same command goes on from it")
+                saved = f"Received SIGTERM: saved a checkpoint at step {manager.latest_step()}."
+                reporter.say(f"{saved} Rerun the same command to resume.")
                 raise
             finally:
                 reporter.close()
@@ -122,7 +120,9 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
     watch = NonFiniteGuard(trainer.watched, manager, reporter if config.nonfinite == "skip" else None)
     profiler = Profiler(reporter.workdir / "profile", *config.profile_steps)
-    batches = _batches(trainer, start, reporter)
+    batches = guarded_batches(
+        task.train_batches(start), task.train_source, config.most_corrupt, reporter.workdir, reporter.say
+    )
     for step in range(start + 1, trainer.total_steps + 1):
         if config.patience and checkpoint.evaluations_since_best(manager, step - 1, eval_steps) >= config.patience:
             reporter.say(f"stopping: {config.patience} evaluations without a better {task.metric}")
@@ -147,18 +147,10 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
             watch.check()
             checkpoint.save(manager, step, _items(state))
         if told:
-            raise preemption.Preempted
+            raise Preempted
     profiler.close()
     progress.close()
     return state, result or _evaluate(trainer, state, start, reporter, notice)
-
-
-def _batches(trainer, start, reporter) -> Iterator[dict[str, np.ndarray]]:
-    """The batches after a step, looked after: images that cannot be read, and data that does not come."""
-    task, most = trainer.task, trainer.config.most_corrupt
-    batches = task.train_batches(start)
-    readable = unreadable_images.listed(batches, task.train_source, most, reporter.workdir, reporter.say)
-    return data_watchdog.warn_when_late(readable, reporter.say)
 
 
 def _is_due(step, trainer, eval_steps) -> bool:
@@ -166,10 +158,10 @@ def _is_due(step, trainer, eval_steps) -> bool:
 
 
 def _score(trainer, state, step, manager, reporter, notice) -> Any:
-    """Evaluates and saves; told to stop in the middle it only saves, and the next start evaluates."""
+    """Evaluates and saves; preempted in the middle it only saves, and the next start evaluates."""
     try:
         result = _evaluate(trainer, state, step, reporter, notice)
-    except preemption.Preempted:
+    except Preempted:
         if step not in manager.all_steps():
             checkpoint.save(manager, step, _items(state))
         raise

@@ -14,7 +14,7 @@ import pytest
 from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.training import checkpoint, loop
-from aggpose_jax.training.reliability import preemption
+from aggpose_jax.training.reliability import Preempted, preemption
 
 APS = {2: 0.1, 4: 0.5, 6: 0.5, 8: 0.4, 10: 0.9, 12: 0.2}  # by step; an equal one is not a better one
 
@@ -196,10 +196,10 @@ class Told(Clock):
 )
 def test_a_run_that_is_told_to_go_loses_no_step_and_goes_on_as_if_it_had_not_been(train, tmp_path, capsys, told, saved):
     options = {"checkpoint_steps": 100, "steps": 6}
-    with pytest.raises(preemption.Preempted) as raised:
+    with pytest.raises(Preempted) as raised:
         train(Told(**told), **options)
     assert raised.value.code == preemption.EXIT_CODE == 75
-    assert f"told to stop: step {saved} is saved; the same command goes on" in capsys.readouterr().out
+    assert f"saved a checkpoint at step {saved}. Rerun the same command" in capsys.readouterr().out
     assert latest(tmp_path / "run")[0] == saved
 
     run = train(Clock(), **options)

@@ -10,7 +10,7 @@ T = TypeVar("T")
 SECONDS = 20.0  # of waiting for one batch, after which a warning is logged, and again after as many
 
 
-def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: float = SECONDS) -> Iterator[T]:
+def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: float) -> Iterator[T]:
     """Yields the batches unchanged and logs a warning while one is waited for: a hanging disk or data worker.
 
     A worker that dies raises an error of its own, which passes through.

@@ -42,7 +42,7 @@ def test_an_error_of_the_data_passes_through():
         yield 0
         raise RuntimeError("Worker process was terminated")
 
-    late = data_watchdog.warn_when_late(broken(), print)
+    late = data_watchdog.warn_when_late(broken(), print, 20.0)
     assert next(late) == 0
     with pytest.raises(RuntimeError, match="Worker process"):
         next(late)
