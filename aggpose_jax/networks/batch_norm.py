@@ -1,0 +1,45 @@
+"""Batch normalisation with PyTorch's running statistics."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+EPSILON = 1e-5
+MOMENTUM = 0.1  # weight of a batch in the running statistics
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel: [B, H, W, C] → [B, H, W, C] of the same dtype.
+
+    As in PyTorch, a batch is normalised with its biased variance, and the running variance averages unbiased ones;
+    flax's own BatchNorm averages biased ones. In a jitted program whose batch is split over devices, the statistics are
+    those of the whole batch.
+
+    The running `mean` and `var` are in the collection "batch_stats", which must be mutable unless
+    `use_running_average`. Statistics are computed in float32, or in float64 for inputs of float64.
+    """
+
+    @nn.compact
+    def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
+        c = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (c,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (c,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (c,), jnp.float32)
+
+        wide = x.astype(jnp.promote_types(jnp.float32, x.dtype))
+        if use_running_average:
+            mean, var = running_mean.value, running_var.value
+        else:
+            mean, var = wide.mean((0, 1, 2)), wide.var((0, 1, 2))  # two passes, for inputs of large mean
+            if not self.is_initializing():
+                count = x.size // c
+                update_running(running_mean, mean)
+                update_running(running_var, var * (count / max(count - 1, 1)))
+        normalised = (wide - mean) * (jax.lax.rsqrt(var + EPSILON) * scale) + bias
+        return normalised.astype(x.dtype)
+
+
+def update_running(running: nn.Variable, batch: jax.Array) -> None:
+    """Moves a running statistic towards that of a batch; it keeps its dtype."""
+    running.value = ((1 - MOMENTUM) * running.value + MOMENTUM * batch).astype(running.value.dtype)
