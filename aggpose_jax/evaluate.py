@@ -1,13 +1,12 @@
 """Scores a checkpoint: python -m aggpose_jax.evaluate --checkpoint RUN [--config.key=value …] [--out DIR]."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 
 import jax
 from absl import flags, logging
 
-from aggpose_jax import cli
+from aggpose_jax import cli, io
 from aggpose_jax.config import change, load_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
@@ -43,9 +42,8 @@ def write(evaluation: Evaluation, out: pathlib.Path) -> None:
     """Writes figures.json and results.json."""
     figures = {"figures": evaluation.figures, "keypoints": evaluation.keypoints}
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "figures.json").write_text(json.dumps(figures, indent=2) + "\n")
-        (out / "results.json").write_text(json.dumps(evaluation.results) + "\n")
+        io.write_json(out / "figures.json", figures, indent=2)
+        io.write_json(out / "results.json", evaluation.results)
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
 

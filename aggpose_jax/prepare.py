@@ -6,6 +6,7 @@ import pathlib
 
 from tqdm import tqdm
 
+from aggpose_jax import io
 from aggpose_jax.data import files
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
@@ -37,7 +38,7 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
         first = video * arguments.frames
         frames = (source[first + frame]["image"] for frame in range(arguments.frames))
         files.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
-    files.write_json(source.ground_truth(), out / "annotations" / "videos.json")
+    io.write_json(out / "annotations" / "videos.json", source.ground_truth())
 
 
 def split(arguments: argparse.Namespace) -> None:

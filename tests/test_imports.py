@@ -32,7 +32,7 @@ FLOORS = {  # package: packages whose modules it may import, besides its own and
         "config",
     },
 }
-FREE = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.cli"}
+FREE = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_jax.cli"}
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_ROOMS = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")

@@ -5,7 +5,6 @@ Values are the recipe of AggPose on COCO at 256×192 unless their comment says o
 
 import difflib
 import json
-import os
 import pathlib
 import re
 import reprlib
@@ -14,6 +13,7 @@ from typing import Any
 
 import ml_collections
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 
 # What a resumed run may do differently. Every other key makes another experiment, which belongs in another workdir.
@@ -240,10 +240,8 @@ def _check_one(key: str, value: Any) -> None:
 
 
 def save_config(config: Config, path: pathlib.Path) -> None:
-    """Writes a configuration as JSON. The file appears when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    os.replace(partial, path)
+    """Writes a configuration as JSON, atomically."""
+    io.write_json(path, config.to_dict(), indent=2)
 
 
 def load_config(path: pathlib.Path) -> Config:

@@ -6,7 +6,6 @@ one, they are gathered in DIR/manifest.json.
 
 import concurrent.futures.process
 import dataclasses
-import glob
 import hashlib
 import json
 import multiprocessing
@@ -20,8 +19,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from aggpose_jax import io
 from aggpose_jax.data import boxes, shards, videos
-from aggpose_jax.data.files import write_json
 from aggpose_jax.errors import UserError
 
 SETTINGS = "settings.json"
@@ -133,7 +132,7 @@ def _begin(out: pathlib.Path, settings: Settings, crop: pathlib.Path | None, mos
         if other:
             raise UserError(f"{out} was begun with {', '.join(other)}; give the same, or another folder")
     else:
-        write_json(asked, path)
+        io.write_json(path, asked)
 
 
 def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
@@ -176,22 +175,16 @@ def _is_finished(job: Job) -> bool:
 
 def _extract(job: Job) -> str:
     """Writes the shard of a video and its note; returns why not, if the video cannot be read."""
-    job.shard.parent.mkdir(parents=True, exist_ok=True)
-    # Named by the process, lest one that outlives its program for a moment writes into the file of the next.
-    for left in job.shard.parent.glob(f".{glob.escape(job.shard.name)}.*.partial"):
-        left.unlink(missing_ok=True)
-    partial = job.shard.with_name(f".{job.shard.name}.{os.getpid()}.partial")
+    io.remove_leftovers(job.shard)
     try:
-        count = shards.write_records(_frames(job), partial)
-        size, digest = partial.stat().st_size, _sha256(partial)
-        os.replace(partial, job.shard)
+        with io.atomic_path(job.shard) as temporary:
+            count = shards.write_records(_frames(job), temporary)
     except videos.VideoError as error:
-        write_json({"video": job.video, "skipped": str(error)}, job.note)
+        io.write_json(job.note, {"video": job.video, "skipped": str(error)})
         return f"skipped: {error}"
-    finally:
-        partial.unlink(missing_ok=True)
+    size, digest = job.shard.stat().st_size, _sha256(job.shard)
     file = job.shard.relative_to(job.out).as_posix()
-    write_json(shards.Shard(job.video, file, count, size, digest)._asdict(), job.note)
+    io.write_json(job.note, shards.Shard(job.video, file, count, size, digest)._asdict())
     return ""
 
 
@@ -249,7 +242,7 @@ def _gather(files: Mapping[str, pathlib.Path], out: pathlib.Path) -> shards.Mani
         "skipped": skipped,
         "shards": found,
     }
-    write_json(content, out / shards.MANIFEST)
+    io.write_json(out / shards.MANIFEST, content)
     return shards.read_manifest(out)
 
 

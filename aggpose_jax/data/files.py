@@ -1,7 +1,5 @@
 """Records become files: a COCO directory of images, and videos."""
 
-import json
-import os
 import pathlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 
@@ -36,20 +35,12 @@ def write_coco(source, directory: pathlib.Path, split: str, threads: int = 2) ->
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(write, range(len(source))))
-    write_json(truth, directory / "annotations" / f"person_keypoints_{split}.json")
+    io.write_json(directory / "annotations" / f"person_keypoints_{split}.json", truth)
 
 
 def write_video(frames: Iterable[np.ndarray], path: pathlib.Path, fps: int) -> None:
     """Writes frames uint8 [H, W, 3] RGB as H.264 in MP4, see `videos.write_frames`."""
     videos.write_frames(((number / fps, frame) for number, frame in enumerate(frames)), path)
-
-
-def write_json(content: object, path: pathlib.Path) -> None:
-    """Writes JSON. The file appears when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content))
-    os.replace(partial, path)
 
 
 def new_folder(path: pathlib.Path) -> pathlib.Path:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.data.annotations import read_annotations
-from aggpose_jax.data.files import new_folder, write_json
+from aggpose_jax.data.files import new_folder
 from aggpose_jax.errors import UserError
 
 
@@ -130,4 +131,4 @@ def _write(coco: dict, chosen: set, images: pathlib.Path, out: pathlib.Path, spl
             os.link(images / image["file_name"], target)
         except OSError:
             shutil.copyfile(images / image["file_name"], target)
-    write_json(part, out / "annotations" / f"person_keypoints_{split}.json")
+    io.write_json(out / "annotations" / f"person_keypoints_{split}.json", part)

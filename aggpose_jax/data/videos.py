@@ -1,6 +1,5 @@
 """Video files become frames as a player shows them, with their times; and frames become a video file."""
 
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -10,6 +9,7 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
@@ -86,10 +86,9 @@ def count_frames(path: str | pathlib.Path) -> int:
 def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path) -> None:
     """Writes pictures uint8 [H, W, 3] RGB at their times in seconds, as H.264 in MP4.
 
-    An odd side loses its last row or column, as H.264 wants. The file appears when it is whole.
+    An odd side loses its last row or column, as H.264 wants. The file is written atomically.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    with av.open(str(partial), "w", format="mp4") as container:
+    with io.atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=30, options=_ENCODER)
         stream.codec_context.thread_count = 1
         stream.pix_fmt = "yuv420p"
@@ -102,7 +101,6 @@ def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path)
             frame.pts, frame.time_base = round(seconds * TICKS), Fraction(1, TICKS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    os.replace(partial, path)
 
 
 def _open(path: pathlib.Path) -> "av.container.InputContainer":

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from aggpose_jax import io
 from aggpose_jax.data import files, videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import shots
@@ -128,7 +129,7 @@ class _Job:
         shutil.rmtree(self._out / source.name, ignore_errors=True)
 
     def _write(self) -> None:
-        files.write_json(self._manifest, self._out / MANIFEST)
+        io.write_json(self._out / MANIFEST, self._manifest)
 
 
 def _read_manifest(path: pathlib.Path, settings: dict) -> dict:

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from aggpose_jax.data.files import write_json
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import coco_results
@@ -16,11 +16,11 @@ from aggpose_jax.recordings.poses import Poses
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes a results file, what pycocotools' loadRes takes."""
+    """Writes a results file for pycocotools' loadRes, atomically."""
     results = coco_results(poses.numbers[poses.row], poses.keypoints, poses.scores)
     if poses.files:
         results = [r | {"file_name": poses.files[row]} for r, row in zip(results, poses.row, strict=True)]
-    write_json(results, path)
+    io.write_json(path, results)
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:

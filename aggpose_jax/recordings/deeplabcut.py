@@ -5,11 +5,11 @@ pixels, `likelihood` is the score, what was not found is empty (CSV) or nan (HDF
 """
 
 import csv
-import os
 import pathlib
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.poses import Poses, collect
@@ -20,19 +20,17 @@ KEY = "df_with_missing"  # of the table in an HDF5 file, as DeepLabCut names it
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the CSV. The file appears when it is whole."""
+    """Writes the CSV, atomically."""
     levels, columns = _columns(poses)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerows([level, *values] for level, values in zip(levels, zip(*columns, strict=True), strict=True))
         for number, row in zip(poses.numbers, _table(poses), strict=True):
             lines.writerow([number, *("" if np.isnan(value) else f"{value:.4f}" for value in row)])
-    os.replace(partial, path)
 
 
 def write_h5(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the HDF5 file, which needs pandas and PyTables.
+    """Writes the HDF5 file, atomically; needs pandas and PyTables.
 
     Raises:
       UserError: they are not installed.
@@ -41,10 +39,9 @@ def write_h5(poses: Poses, path: pathlib.Path) -> None:
     levels, columns = _columns(poses)
     index = pandas.MultiIndex.from_tuples(columns, names=levels)
     table = pandas.DataFrame(_table(poses), index=poses.numbers, columns=index)
-    partial = path.with_name(f".{path.name}.partial")
-    # What pandas 3 writes as format "table", pandas 2, which DeepLabCut needs, cannot read.
-    table.to_hdf(partial, key=KEY, format="fixed", mode="w")
-    os.replace(partial, path)
+    with io.atomic_path(path) as temporary:
+        # What pandas 3 writes as format "table", pandas 2, which DeepLabCut needs, cannot read.
+        table.to_hdf(temporary, key=KEY, format="fixed", mode="w")
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:

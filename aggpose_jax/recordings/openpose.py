@@ -11,7 +11,6 @@ import re
 
 import numpy as np
 
-from aggpose_jax.data.files import write_json
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.poses import Poses, collect
@@ -38,12 +37,15 @@ def write(poses: Poses, folder: pathlib.Path, stem: str) -> None:
     if not set(names) & set(BODY_25):
         raise UserError(f"{poses.keypoint_set.name} shares no keypoint with OpenPose's BODY_25; choose another format")
     body = _body(poses)
+    folder.mkdir(parents=True, exist_ok=True)
     for frame, number in enumerate(poses.numbers):
         people = [
             {"person_id": [-1], "pose_keypoints_2d": body[row].round(4).ravel().tolist(), **{key: [] for key in OTHERS}}
             for row in poses.rows(frame)
         ]
-        write_json({"version": 1.3, "people": people}, folder / f"{stem}_{number:012}_keypoints.json")
+        # Not atomic: flushing a file for each frame takes minutes, and without the others it is not complete anyway.
+        content = json.dumps({"version": 1.3, "people": people})
+        (folder / f"{stem}_{number:012}_keypoints.json").write_text(content)
 
 
 def read(folder: pathlib.Path, keypoint_set: KeypointSet) -> Poses:

@@ -7,11 +7,11 @@ empty person, keypoint, x, y and score, so that every frame has its time. Images
 
 import csv
 import math
-import os
 import pathlib
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.poses import Poses, collect
@@ -20,9 +20,8 @@ HEADER = ("frame", "time", "person", "keypoint", "x", "y", "score")
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the CSV. The file appears when it is whole."""
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    """Writes the CSV, atomically."""
+    with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(HEADER + ("image",) * bool(poses.files))
         for frame, (number, time) in enumerate(zip(poses.numbers, poses.times, strict=True)):
@@ -33,7 +32,6 @@ def write(poses: Poses, path: pathlib.Path) -> None:
                     lines.writerow((*start, poses.person[row], name, f"{x:.3f}", f"{y:.3f}", f"{score:.4f}", *end))
             if not poses.rows(frame):
                 lines.writerow((*start, *5 * ("",), *end))
-    os.replace(partial, path)
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:

@@ -4,17 +4,16 @@ Training writes one into every checkpoint; readers of a run verify it too, which
 """
 
 import hashlib
-import os
 import pathlib
+
+from aggpose_jax import io
 
 MANIFEST = "SHA256SUMS"  # in the format of the program sha256sum, which can verify it too
 
 
 def write_manifest(folder: pathlib.Path) -> None:
     """Writes the manifest of a folder, atomically: an interrupted write leaves the folder without one."""
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write_text(_manifest(folder))
-    os.replace(partial, folder / MANIFEST)
+    io.write_text(folder / MANIFEST, _manifest(folder))
 
 
 def has_manifest(folder: pathlib.Path) -> bool:

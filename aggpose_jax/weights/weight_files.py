@@ -1,7 +1,6 @@
 """Weight files: .safetensors, and PyTorch's .pth, which is read as tensors only and never runs code."""
 
 import io
-import os
 import pathlib
 import re
 import warnings
@@ -13,6 +12,7 @@ import safetensors
 import safetensors.numpy
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.io import write_bytes
 
 SUFFIXES = (".pth", ".safetensors")
 WRAPPER = "state_dict"  # key below which training programs keep the weights
@@ -67,17 +67,10 @@ def write_whole(path: pathlib.Path, content: bytes | memoryview) -> None:
     Raises:
       UserError: if it cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        write_bytes(path, content)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); no such file was left behind") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _check_suffix(path: pathlib.Path) -> None:

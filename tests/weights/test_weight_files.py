@@ -1,11 +1,8 @@
 """Weight files: what is read, what is refused, and that a write is whole or nothing."""
 
-import contextlib
 import os
 import pathlib
 import pickle
-import resource
-import signal
 import sys
 
 import jax
@@ -13,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+from disks import full_disk
 from trees import blank
 
 from aggpose_jax import networks
@@ -165,27 +163,15 @@ def test_safetensors_need_no_pytorch_and_pth_says_so(tmp_path, monkeypatch):
         weight_files.read(tmp_path / "w.pth")
 
 
-@contextlib.contextmanager
-def full_disk():
-    """A disk that takes 4,000 bytes a file and then fails the write, pytest's own output too: not for long."""
-    limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, action)
-
-
 @pytest.mark.parametrize("suffix", FORMATS, indirect=True)
 def test_a_full_disk_leaves_what_was_there(suffix, tmp_path):
     path = tmp_path / f"weights{suffix}"
     too_much = {"a": np.zeros(5000, np.float32)}
-    with full_disk(), pytest.raises(UserError, match=r"weights\S+: cannot be written"):
+    with full_disk(4000), pytest.raises(UserError, match=r"weights\S+: cannot be written"):
         weight_files.write(path, too_much)
     assert not list(tmp_path.iterdir())
     weight_files.write(path, some_tensors())
-    with full_disk(), pytest.raises(UserError):
+    with full_disk(4000), pytest.raises(UserError):
         weight_files.write(path, too_much)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert_same(weight_files.read(path), some_tensors())

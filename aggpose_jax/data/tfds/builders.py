@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow_datasets as tfds
 
+from aggpose_jax import io
 from aggpose_jax.data.annotations import read_annotations
-from aggpose_jax.data.files import write_json
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
@@ -65,7 +65,7 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
                     ),
                 },
             )
-        write_json(coco, pathlib.Path(self.data_dir) / file.name)
+        io.write_json(pathlib.Path(self.data_dir) / file.name, coco)
 
 
 def _whole(file: pathlib.Path, image: dict, key: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import distributed
 
@@ -40,7 +41,7 @@ def listed(
         new = {source.file_name(number) for number in invalid} - found
         if new:
             found |= new
-            file.write_text("".join(f"{name}\n" for name in sorted(found)))
+            io.write_text(file, "".join(f"{name}\n" for name in sorted(found)))
             count, fault = f"{len(found)} of {len(source)} training images cannot be read", source.fault(invalid[-1])
             if len(found) > limit * len(source):
                 raise UserError(
