@@ -11,17 +11,17 @@ import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 
-from aggpose_jax import networks
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import evaluation, pictures
-from aggpose_jax.estimation.estimator import make_estimator, normalise, to_unit
-from aggpose_jax.pose.codec import Codec, argmax
+from aggpose_jax.estimation.estimator import normalise, to_unit
+from aggpose_jax.estimation.pose_model import PoseModel
+from aggpose_jax.pose.codec import argmax
 from aggpose_jax.pose.draw import heatmap_sheet
-from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
+from aggpose_jax.pose.keypoints import INFANT_21
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
@@ -55,30 +55,21 @@ class PoseTask:
     )
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if any(side % networks.STRIDE for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {networks.STRIDE}")
         if config.data == "frames":
             raise UserError("data: frames have no keypoints; give other data, or --config.task=mae")
         self.config = config
-        self.keypoint_set = find_keypoint_set(config.keypoint_set)
+        self.pose_model = PoseModel.from_config(config)
+        self.keypoint_set, self.codec = self.pose_model.keypoint_set, self.pose_model.codec
         if config.data == "synthetic" and self.keypoint_set != INFANT_21:
             raise UserError(
                 f"keypoint_set: {self.keypoint_set.name}, but synthetic infants have {INFANT_21.name}; "
                 "name that, or other data"
             )
-        self.codec = Codec(
-            tuple(config.input_size),
-            config.sigma,
-            config.decoder,
-            config.blur_kernel,
-            config.blur_sigma,
-            config.crop_convention,
-        )
         if not 0 <= config.hardest_keypoints <= len(self.keypoint_set):
             raise UserError(
                 f"hardest_keypoints: {config.hardest_keypoints} of {len(self.keypoint_set)} keypoints; give 0 for all"
             )
-        self.model = networks.build(**config.model.to_dict(), keypoints=len(self.keypoint_set))
+        self.model = self.pose_model.network
         self._make_batch = functools.partial(
             transforms.make_batch,
             keypoint_set=self.keypoint_set,
@@ -86,7 +77,6 @@ class PoseTask:
             augmentation=transforms.Augmentation(**config.augmentation.to_dict()),
             convention=config.crop_convention,
         )
-        self._estimator = make_estimator(self._apply, self.codec, self.keypoint_set, config.flip_test)
 
     @functools.cached_property
     def train_source(self):
@@ -117,7 +107,7 @@ class PoseTask:
 
     def init(self, rng: jax.Array) -> Any:
         """New parameters."""
-        return self.model.init(rng, jnp.zeros((1, *self.codec.input_size, 3)))["params"]
+        return self.pose_model.init(rng)["params"]
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; an image that cannot be read is blank and not `valid`."""
@@ -215,14 +205,11 @@ class PoseTask:
             shard=distributed.share(),
         )
 
-    def _apply(self, params, images):
-        return self.model.apply({"params": params}, images)
-
     def _put(self, batch, mesh) -> dict[str, jax.Array]:
         return sharding.put_batch({name: batch[name] for name in ("image", "to_image")}, mesh)
 
     def _estimate(self, params, crops, mesh) -> tuple[jax.Array, jax.Array]:
-        estimates = self._estimator(params, crops["image"], crops["to_image"])
+        estimates = self.pose_model.estimate({"params": params}, crops["image"], crops["to_image"])
         return jax.device_put(estimates, sharding.batch_sharding(mesh))
 
 

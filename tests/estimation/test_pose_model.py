@@ -1,0 +1,59 @@
+"""A network with its codec and its keypoint set, as a configuration describes them."""
+
+import jax
+import numpy as np
+import pytest
+
+from aggpose_jax.config.experiment import change
+from aggpose_jax.config.schema import default_config
+from aggpose_jax.errors import UserError
+from aggpose_jax.estimation.estimator import normalise, to_unit
+from aggpose_jax.estimation.pose_model import PoseModel
+from aggpose_jax.pose.codec import Codec
+
+
+def config(*overrides: str):
+    return change(default_config(), ["model.name=mit_pose_tiny", "input_size=(64, 32)", *overrides])
+
+
+def test_the_configuration_is_that_of_the_model():
+    overrides = ("keypoint_set=infant_21", "sigma=3", "decoder=quarter", "blur_kernel=5", "blur_sigma=1")
+    model = PoseModel.from_config(config(*overrides, "crop_convention=hrnet", "flip_test=False"))
+    assert model.codec == Codec((64, 32), 3.0, "quarter", 5, 1.0, "hrnet")
+    assert (model.keypoint_set.name, model.network.keypoints, model.flip_test) == ("infant_21", 21, False)
+
+
+def test_shapes_are_those_of_new_variables():
+    model = PoseModel.from_config(config())
+    variables, shapes = model.init(jax.random.key(0)), model.shapes()
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), variables) == jax.tree.map(lambda a: (a.shape, a.dtype), shapes)
+    assert variables["params"]["head"]["fc2"]["bias"].shape == (17,)
+
+
+def test_keypoints_come_from_the_heatmaps_of_the_crop():
+    model = PoseModel.from_config(config("flip_test=False"))
+    variables = model.init(jax.random.key(0))
+    image = np.random.default_rng(0).integers(0, 256, (2, 64, 32, 3), np.uint8)
+    to_image = np.stack([[[2, 0, 5], [0, 2, -1]]] * 2).astype(np.float32)
+    keypoints, heatmaps = model.estimate(variables, image, to_image)
+    expected = model.apply(variables, normalise(to_unit(image)))
+    assert expected.shape == (2, 16, 8, 17)
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-5)
+    points, scores = model.codec.decode(expected)
+    np.testing.assert_allclose(keypoints[..., :2], 2 * points + np.array([5, -1]), atol=1e-3)
+    np.testing.assert_allclose(keypoints[..., 2], scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("input_size=(64, 48)", r"input_size: \(64, 48\) .* 32"),
+        ("task=mae", "task: mae finds no keypoints"),
+        ("keypoint_set=nobody", "nobody"),
+        ("model.name=nothing", "model.name: .*nothing"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_line(override, message):
+    with pytest.raises(UserError, match=message) as error:
+        PoseModel.from_config(config(override))
+    assert "\n" not in str(error.value)
