@@ -33,6 +33,15 @@ def environment(devices: int = 1) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
+def is_alive(pid: int) -> bool:
+    """True if there is a process of this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def start(program: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
     """Starts python -m aggpose_jax.PROGRAM, or a script by its path, in the root of the repository."""
     named = [program] if program.endswith(".py") else ["-m", f"aggpose_jax.{program}"]

@@ -14,7 +14,7 @@ FLOORS = {  # package: packages whose modules it may import, besides its own and
     "networks": {"config"},
     "runtime": {"config"},
     "weights": {"networks", "pose", "config"},
-    "data": {"networks", "pose", "config"},
+    "data": {"runtime", "networks", "pose", "config"},
     "recordings": {"data", "pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},

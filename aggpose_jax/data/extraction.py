@@ -9,10 +9,7 @@ import dataclasses
 import hashlib
 import json
 import multiprocessing
-import os
 import pathlib
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
@@ -22,6 +19,7 @@ from tqdm import tqdm
 from aggpose_jax import io
 from aggpose_jax.data import boxes, shards, videos
 from aggpose_jax.errors import UserError
+from aggpose_jax.runtime.processes import exit_with_parent
 
 SETTINGS = "settings.json"
 _THUMBNAIL = (32, 32)  # on which frames are compared
@@ -141,7 +139,7 @@ def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
         yield from map(_extract, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _end_with, (os.getpid(),)) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, context, _start_worker) as pool:
         try:
             for done in concurrent.futures.as_completed([pool.submit(_extract, job) for job in jobs]):
                 yield done.result()
@@ -153,16 +151,9 @@ def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
             pool.shutdown(cancel_futures=True)
 
 
-def _end_with(parent: int) -> None:
-    """Makes a worker leave when the program that started it was killed."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    cv2.setNumThreads(0)
-    threading.Thread(target=watch, daemon=True).start()
+def _start_worker() -> None:
+    cv2.setNumThreads(0)  # there are as many processes as cores
+    exit_with_parent()
 
 
 def _is_finished(job: Job) -> bool:

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import grain
 import numpy as np
+
+from aggpose_jax.runtime.processes import exit_with_parent
 
 Batch = dict[str, np.ndarray]
 
@@ -98,7 +98,7 @@ def training_batches(
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
     ahead = batches.to_iter_dataset(_read_ahead(threads))
-    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _leave_with_parent))
+    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), exit_with_parent))
 
 
 def evaluation_batches(
@@ -134,15 +134,3 @@ def _read_ahead(threads: int) -> grain.ReadOptions:
     # A tenth of a sample is Python, where one thread waits for the others: more cores than eight want workers.
     threads = threads or min(os.cpu_count() or 1, 8)
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
-
-
-def _leave_with_parent(*_) -> None:
-    """Ends a worker process when the one that started it is gone, however that ended."""
-    parent = os.getppid()
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from programs import environment
+from programs import environment, is_alive
 
 PROGRAM = """
 import os, signal, sys, time
@@ -48,14 +48,6 @@ def program(tmp_path):
     yield process, int(line.split()[1])
     process.kill()
     process.communicate()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.slow
