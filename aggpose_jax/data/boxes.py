@@ -4,10 +4,10 @@ import json
 import pathlib
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.pose.draw import mosaic
 
 CELLS = 6  # of a mosaic, along each side: a face of six by six patches is nobody's
 
@@ -66,11 +66,9 @@ def blur(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     part = cut(image, box)
     if part is None:
         return image
-    height, width = part.shape[:2]
-    cells = cv2.resize(part, (min(CELLS, width), min(CELLS, height)), interpolation=cv2.INTER_AREA)
     left, top, right, bottom = _pixels(image, box)
     image = image.copy()
-    image[top:bottom, left:right] = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST)
+    image[top:bottom, left:right] = mosaic(part, CELLS, CELLS)
     return image
 
 

@@ -1,9 +1,9 @@
 """Heads are made unrecognisable in every picture that is written."""
 
-import cv2
 import numpy as np
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.pose.draw import mosaic
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import torso_length
 
@@ -37,14 +37,15 @@ def mosaic_heads(image: np.ndarray, poses: np.ndarray, keypoint_set: KeypointSet
     circles = [head_circle(pose, keypoint_set) for pose in poses]
     if not circles or None in circles:
         side = max(image.shape[0] // (4 * TILES), 1)
-        return _tiles(image, side)
+        return mosaic(image, image.shape[0] // side, image.shape[1] // side)
     image = image.copy()
     for x, y, radius in circles:
         low = np.maximum([round(y - radius), round(x - radius)], 0)
         high = np.maximum([round(y + radius) + 1, round(x + radius) + 1], 0)
         part = image[low[0] : high[0], low[1] : high[1]]
         if part.size:
-            part[:] = _tiles(part, max(round(2 * radius / TILES), 1))
+            side = max(round(2 * radius / TILES), 1)
+            part[:] = mosaic(part, part.shape[0] // side, part.shape[1] // side)
     return image
 
 
@@ -63,10 +64,3 @@ def head_circle(pose: np.ndarray, keypoint_set: KeypointSet) -> tuple[float, flo
     radius = 1.5 * max(np.linalg.norm(pose[points, :2] - center, axis=1).max(), np.linalg.norm(spread, axis=1).max())
     torso = torso_length(pose[None], keypoint_set)[0]
     return float(center[0]), float(center[1]), float(np.nanmax([radius, 0.6 * torso]))
-
-
-def _tiles(image: np.ndarray, side: int) -> np.ndarray:
-    """The picture in squares of one colour each."""
-    height, width = image.shape[:2]
-    small = cv2.resize(image, (max(width // side, 1), max(height // side, 1)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)

@@ -117,6 +117,17 @@ def blend_heatmap(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     return (grey * (1 - opacity) + hot * opacity).astype(np.uint8)
 
 
+def mosaic(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """An image uint8 [H, W, 3] as a mosaic of rows × columns patches of one colour each, at least 1 × 1, at most H × W.
+
+    Used to make faces unrecognisable.
+    """
+    height, width = image.shape[:2]
+    size = min(max(columns, 1), width), min(max(rows, 1), height)
+    patches = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(patches, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
 def _colour(name: str) -> tuple[int, int, int]:
     return LEFT if name.startswith("left_") else RIGHT if name.startswith("right_") else MIDDLE
 

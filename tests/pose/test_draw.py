@@ -123,3 +123,12 @@ def test_a_chart_numbers_the_points_and_lists_their_names(keypoints):
         assert (chart[number] != posed[number]).any()
         row = chart[round(k * 200 / 6) : round((k + 0.7) * 200 / 6), 200:].astype(int)
         assert np.abs(row - colour).sum(-1).min() < 90  # thin letters are blended with the background
+
+
+def test_a_mosaic_has_patches_of_their_mean_colour():
+    image = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    means = image.reshape(3, 4, 2, 10, 3).mean((1, 3))
+    covered = draw.mosaic(image, 3, 2).astype(int)
+    np.testing.assert_allclose(covered, means.repeat(4, axis=0).repeat(10, axis=1), atol=0.5)
+    assert (draw.mosaic(image, 0, 0) == draw.mosaic(image, 1, 1)).all()
+    np.testing.assert_array_equal(draw.mosaic(image, 99, 99), image)

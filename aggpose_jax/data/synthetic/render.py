@@ -7,6 +7,7 @@ from aggpose_jax.data.synthetic import parts, textures
 from aggpose_jax.data.synthetic.appearance import Appearance
 from aggpose_jax.data.synthetic.canvas import SHEET_DEPTH, Canvas, Group
 from aggpose_jax.data.synthetic.scene import HEIGHT, WIDTH, Scene
+from aggpose_jax.pose.draw import mosaic
 
 SIZE = (WIDTH, HEIGHT)
 
@@ -37,7 +38,7 @@ def render(scene: Scene, look: Appearance, time: float, noise_at: tuple[int, int
     row, column = noise_at
     noise = textures.grain()[row : row + HEIGHT, column : column + WIDTH]
     image = cv2.addWeighted(image, 1.0, noise, look.noise / 32, -4 * look.noise)
-    return _mosaic(image, scene, look, time) if look.mosaic else image
+    return _hide_face(image, scene, look, time) if look.mosaic else image
 
 
 def _shadow(cover: np.ndarray, light: np.ndarray) -> np.ndarray:
@@ -94,14 +95,12 @@ def _brightness(look: Appearance) -> np.ndarray:
     return (1 + np.float32(look.slope[0]) * x)[None, :] * (1 + np.float32(look.slope[1]) * y)[:, None]
 
 
-def _mosaic(image: np.ndarray, scene: Scene, look: Appearance, time: float) -> np.ndarray:
+def _hide_face(image: np.ndarray, scene: Scene, look: Appearance, time: float) -> np.ndarray:
     """The image with square blocks over the face, as published hospital recordings have."""
     (x, y), radius = parts.face_window(scene, time)
     top, left = max(int(y - radius), 0), max(int(x - radius), 0)
     face = image[top : max(int(y + radius), 0), left : max(int(x + radius), 0)]
     if face.size:
         height, width = face.shape[:2]
-        blocks = (max(width // look.mosaic, 1), max(height // look.mosaic, 1))
-        coarse = cv2.resize(face, blocks, interpolation=cv2.INTER_AREA)
-        face[:] = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST)
+        face[:] = mosaic(face, height // look.mosaic, width // look.mosaic)
     return image
