@@ -22,8 +22,8 @@ from aggpose_jax.training.initialise import initial_params, load_run
 from aggpose_jax.training.tasks import make_pose_task, make_task
 from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights import export, weight_files
-from aggpose_jax.weights.foreign import write_tensors
-from aggpose_jax.weights.transfer import Account
+from aggpose_jax.weights.state_dicts import Weights, write_state_dict
+from aggpose_jax.weights.transfer import TransferReport
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
@@ -51,7 +51,7 @@ def from_torch(file: pathlib.Path) -> None:
 def to_torch(file: pathlib.Path) -> None:
     """Writes the weights of a run as a state dict."""
     config, params = _run()
-    tensors = write_tensors(make_task(config).model, params)
+    tensors = write_state_dict(make_task(config).model, {"params": params})
     weight_files.write(file, tensors)
     print(f"{file}: {len(tensors):,} tensors of {config.model.name}")
 
@@ -62,11 +62,10 @@ def check(file: pathlib.Path) -> None:
     params, account = _parameters(file, task)
     if account.new:
         raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
+    stride = networks.find(task.config.model.name).stride
     images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
-    if images.ndim != 4 or images.shape[1] != 3 or any(side % networks.STRIDE for side in images.shape[2:]):
-        raise UserError(
-            f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {networks.STRIDE}"
-        )
+    if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
+        raise UserError(f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {stride}")
     shape = (len(images), len(task.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:
         raise UserError(f"{EXPECT.value}: {expected.shape} where heatmaps {shape} belong")
@@ -103,22 +102,25 @@ def _experiment() -> Config:
 def _run() -> tuple[Config, dict]:
     """The configuration and parameters of --checkpoint."""
     workdir = pathlib.Path(CHECKPOINT.value)
-    params = load_run(workdir, sharding.make_mesh(-1, 1), WHICH.value)
+    params = load_run(workdir, sharding.make_mesh(-1, 1), WHICH.value).variables["params"]
     return load_config(workdir / "config.json"), jax.tree.map(np.asarray, params)
 
 
-def _parameters(source: pathlib.Path, task) -> tuple[dict, Account]:
+def _parameters(source: pathlib.Path, task) -> tuple[dict, TransferReport]:
     """The parameters of a task's network from weights, which must be of as many keypoints."""
     key = jax.random.key(0)
-    shapes = jax.eval_shape(task.init, key)
-    params, account = initial_params(source, shapes, lambda: jax.jit(task.init)(key), sharding.make_mesh(-1, 1))
+    network = networks.find(task.config.model.name)
+    target = Weights(network, task.model, {"params": jax.eval_shape(task.init, key)})
+    variables, account = initial_params(
+        source, target, lambda: {"params": jax.jit(task.init)(key)}, sharding.make_mesh(-1, 1)
+    )
     if account.other_head:
         there, here = account.keypoints
         raise UserError(
             f"{source}: finds {there} keypoints where keypoint_set has {here}; give a --config of {there}, "
             "or train from the file with --config.init_from, where the head is new"
         )
-    return params, account
+    return variables["params"], account
 
 
 def _read_array(path: str) -> np.ndarray:

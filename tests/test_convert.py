@@ -12,7 +12,7 @@ from trees import blank, shapes_of, zeros
 from aggpose_jax import networks
 from aggpose_jax.config import load_config
 from aggpose_jax.weights import weight_files
-from aggpose_jax.weights.foreign import write_tensors
+from aggpose_jax.weights.state_dicts import write_state_dict
 
 TINY = """
 from aggpose_jax.config import default_config
@@ -28,7 +28,10 @@ DEBUG = "--config=configs/synthetic.py:debug"  # AggPose tiny, 21 keypoints
 
 
 def named_tensors(model, parameters) -> dict[str, np.ndarray]:
-    return {name: named_weight(name, tensor.shape) for name, tensor in write_tensors(model, parameters).items()}
+    return {
+        name: named_weight(name, tensor.shape)
+        for name, tensor in write_state_dict(model, {"params": parameters}).items()
+    }
 
 
 def tiny_tensors(keypoints: int) -> dict[str, np.ndarray]:

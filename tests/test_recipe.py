@@ -15,7 +15,8 @@ from aggpose_jax.config import load_config
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.initialise import load_run
 from aggpose_jax.training.optimizer import paths_matching
-from aggpose_jax.weights.transfer import transplant
+from aggpose_jax.weights.state_dicts import Weights
+from aggpose_jax.weights.transfer import transfer
 
 STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")
 OPTIONS = (*SMALL, "--config.checkpoint_steps=2", "--config.steps=12")
@@ -29,8 +30,9 @@ def start_recipe(workdir) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def parameters(workdir) -> dict:
-    return jax.tree.map(np.asarray, load_run(workdir, sharding.make_mesh(-1, 1)))
+def parameters(workdir) -> Weights:
+    weights = load_run(workdir, sharding.make_mesh(-1, 1))
+    return weights._replace(variables=jax.tree.map(np.asarray, weights.variables))
 
 
 def flat(tree: dict) -> dict:
@@ -59,10 +61,13 @@ def test_every_stage_trains_what_it_says_and_a_killed_recipe_goes_on(tmp_path):
     for stage in STAGES[1:]:
         after, config = parameters(tmp_path / stage), load_config(tmp_path / stage / "config.json")
         assert config.init_from == str(tmp_path / STAGES[STAGES.index(stage) - 1])
-        start, account = transplant(after, before)  # what is new in a stage is compared with itself, and left out
-        frozen = flat(paths_matching(after, config.freeze))
+        start, account = transfer(after, before)  # what is new in a stage is compared with itself, and left out
+        frozen = flat(paths_matching(after.variables["params"], config.freeze))
         assert any(frozen.values()) == (stage == "join" or stage.startswith("level"))
-        for path, leaf in flat(after).items():
+        for path, leaf in flat(after.variables).items():
             if account.origins[path]:
-                assert (leaf.tobytes() == flat(start)[path].tobytes()) == frozen[path], (stage, path)
+                assert (leaf.tobytes() == flat(start)[path].tobytes()) == frozen[path.removeprefix("params/")], (
+                    stage,
+                    path,
+                )
         before = after

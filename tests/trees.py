@@ -8,12 +8,18 @@ import numpy as np
 from flax import linen as nn
 
 from aggpose_jax import networks
+from aggpose_jax.weights.state_dicts import Weights
 
 
 @functools.cache
 def shapes(name: str, keypoints: int = 17) -> dict:
     """The shapes of a network's parameters."""
     return shapes_of(networks.build(name, keypoints=keypoints))
+
+
+def weights(name: str, params: dict, keypoints: int = 17) -> Weights:
+    """Parameters as those of a network."""
+    return Weights(networks.find(name), networks.build(name, keypoints=keypoints), {"params": params})
 
 
 def shapes_of(model: nn.Module) -> dict:

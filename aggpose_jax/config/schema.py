@@ -187,7 +187,8 @@ def default_config() -> Config:
 def debug_variant(config: Config) -> Config:
     """The `:debug` form of an experiment: a tiny network and a few steps, the rest as it is."""
     config.model.name = config.model.name.rsplit("_", 1)[0] + "_tiny"
-    config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
+    if config.task == "mae":
+        config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
     config.input_size = (128, 96)
     config.batch_size, config.eval_batch_size = 8, 8
     config.steps, config.log_steps, config.checkpoint_steps = 20, 5, 10

@@ -44,8 +44,9 @@ class PoseModel:
         """
         if config.task != "pose":
             raise UserError(f"task: {config.task} finds no keypoints; give the run or configuration of a pose network")
-        if any(side % networks.STRIDE for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {networks.STRIDE}")
+        stride = networks.find(config.model.name).stride
+        if any(side % stride for side in config.input_size):
+            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {stride}")
         keypoint_set = find_keypoint_set(config.keypoint_set)
         network = networks.build(**config.model.to_dict(), keypoints=len(keypoint_set))
         return cls(network, _codec(config), keypoint_set, config.flip_test)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from aggpose_jax import networks
 from aggpose_jax.config import Config, change, load_config, read_experiment
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.transforms import View, view_transform, warp
@@ -20,7 +21,8 @@ from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.initialise import load_file, load_run
 from aggpose_jax.training.tasks import PoseTask, make_task
-from aggpose_jax.weights.transfer import transplant
+from aggpose_jax.weights.state_dicts import Weights
+from aggpose_jax.weights.transfer import transfer
 
 BATCH_SIZES = (1, 4, 16)  # crops go through the network in the smallest of these that takes them: three programs in all
 Crop = tuple[np.ndarray, View]  # an image uint8 [H, W, 3] RGB, and what of it to look at
@@ -115,9 +117,10 @@ def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence
     task = make_task(config)
     if not isinstance(task, PoseTask):
         raise UserError(f"{run}: {config.task} finds no keypoints; give the run of a pose network")
-    params = load_run(run, sharding.make_mesh(-1, 1)) if run.is_dir() else load_file(run)
+    weights = load_run(run, sharding.make_mesh(-1, 1)) if run.is_dir() else load_file(run)
+    shapes = {"params": jax.eval_shape(task.init, jax.random.key(0))}
     try:
-        params, account = transplant(jax.eval_shape(task.init, jax.random.key(0)), params)
+        variables, account = transfer(Weights(networks.find(config.model.name), task.model, shapes), weights)
     except UserError as error:
         raise UserError(f"{run}: {error}") from None
     if account.other_head:
@@ -125,7 +128,7 @@ def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence
         raise UserError(f"{run}: finds {there} keypoints where keypoint_set has {here}; give a config of {there}")
     if account.new:
         raise UserError(f"{run}: lacks weights for {', '.join(account.new)}; give a trained pose network")
-    return Predictor(task.model, params, task.codec, task.keypoint_set, config.flip_test)
+    return Predictor(task.model, variables["params"], task.codec, task.keypoint_set, config.flip_test)
 
 
 def check_boxes(boxes: Sequence | np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

@@ -1,14 +1,20 @@
 """AggPose: deep aggregation of Mix Transformer streams (AggPose §3.2, Eq. 4–5, Table 2)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
-from aggpose_jax.networks import ops
+from aggpose_jax.networks import mit, mit_tables, ops
 from aggpose_jax.networks.mit import HEADS, REDUCTIONS, MixFFN, PatchEmbed, Stage, drop_path_rates
+from aggpose_jax.networks.mit_tables import EMBED, FFN
+from aggpose_jax.networks.network import Network, Origin, StateDictForm
+from aggpose_jax.networks.weight_table import Table, module_entries
 
+STREAMS = range(1, 5)
 # name: (widths, depths of each stream from its own column on). The first depth of each stream is the backbone's.
 VARIANTS = {
     "l": ((64, 128, 320, 512), ((3, 3, 3, 3), (6, 3, 3), (40, 3), (3,))),
@@ -57,7 +63,8 @@ class AggPose(nn.Module):
             if column < len(self.widths):
                 coarser = [PatchEmbed(self.widths[column], dtype=self.dtype, name=f"embed{column + 1}")(streams[-1])]
             streams = self.fuse(streams, column) + coarser
-        return self.head(streams).astype(jnp.float32)
+        heatmaps = self.head(streams)
+        return heatmaps.astype(jnp.promote_types(jnp.float32, heatmaps.dtype))
 
     def stage(self, i: int, column: int, rates: Sequence[float]) -> Stage:
         """The stage of stream i (1 is the finest) in a column."""
@@ -105,3 +112,75 @@ class AggPose(nn.Module):
             parts.append(ops.upsample_nearest(x, 2 ** (i - 1)))
         x = MixFFN(width, width, self.dtype, name="head_merge")(jnp.concatenate(parts, axis=-1))
         return MixFFN(width, self.keypoints, self.dtype, name="head")(x)
+
+
+def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Layers from the head, see `Network.depths`."""
+    return mit.layer_decay_depths(params, r"(?P<kind>stage|embed|down_ffn|down|up|merge)(?:\d_)?(?P<column>\d)/")
+
+
+def backbone(fields: Mapping[str, Any]) -> tuple:
+    """The sizes of the Mix Transformer that AggPose grows from."""
+    return "Mix Transformer", tuple(fields["widths"]), tuple(depths[0] for depths in fields["depths"])
+
+
+def origin_in_encoder(path: str) -> Origin | None:
+    """Where a parameter comes from in a Mix Transformer, which goes into every layer (§4.1); None where it is new.
+
+    Stage i goes into all stages of stream i, where later stages take the first blocks, and embeddings into all
+    embeddings of the same widths, those of the fusions too.
+    """
+    layer = re.fullmatch(r"params/(stage|embed|down)(\d)(?:_(\d))?/(.*)", path)
+    if not layer:
+        return None
+    kind, i, column, rest = layer.groups()
+    later = kind == "stage" and column != i and rest.startswith("blocks/")
+    return Origin(f"params/encoder/{'stage' if kind == 'stage' else 'embed'}{i}/{rest}", first_blocks=later)
+
+
+def stage_names(i: int, depths: Sequence[Any]) -> list[str]:
+    """Suffixes of the names of a stream's stages in the released weights, from its own column on: 2, 2_1, 2_2."""
+    return [f"{i}_{later}" if later else f"{i}" for later in range(len(depths))]
+
+
+def table(model: AggPose) -> Table:
+    """Names in the released weights, which have the released fusion."""
+    entries = []
+    for i, stream in enumerate(model.depths, start=1):
+        entries += module_entries(f"embed{i}", f"patch_embed{i}", EMBED)
+        for column, suffix, depth in zip(range(i, 5), stage_names(i, stream), stream, strict=True):
+            entries += mit_tables.stage(f"stage{i}_{column}", f"block{suffix}", f"norm{suffix}", depth, reduced=i < 4)
+    for column in range(2, 5):
+        merge, down = f"merge_{'1234'[:column]}", "k" * (column - 2)
+        for i in range(1, column + 1):
+            entries += module_entries(f"merge{i}_{column}", f"{merge}_{i}", FFN)
+            if i > 1:
+                entries += module_entries(f"down{i}_{column}", f"patch_embed{i - 1}{i}{down}", EMBED)
+            if i < column:
+                entries += module_entries(f"up{i}_{column}", f"upsample{column - 1}_{i + 1}{i}.mlp", FFN)
+    for i in range(2, 5):
+        entries += module_entries(f"head_up{i}", f"upsample4_{i}1.mlp", FFN)
+    return [*entries, *module_entries("head_merge", "final", FFN), *module_entries("head", "final_layer", FFN)]
+
+
+def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The sizes that a state dict shows."""
+    stages = ([f"block{suffix}" for suffix in stage_names(i, range(5 - i))] for i in STREAMS)
+    return {
+        "keypoints": mit_tables.count_keypoints(tensors),
+        "widths": mit_tables.widths(tensors),
+        "depths": tuple(mit_tables.count_blocks(names, tensors) for names in stages),
+    }
+
+
+NETWORK = Network(
+    module=AggPose,
+    variants={name: {"widths": widths, "depths": depths} for name, (widths, depths) in VARIANTS.items()},
+    stride=mit.STRIDES[-1],
+    depths=layer_decay_depths,
+    backbone=backbone,
+    state_dicts=(StateDictForm("AggPose", r"merge_|upsample\d_|final\.|block\d_\d", fields, table),),
+    head="head",
+    keypoints_at="params/head/fc2/bias",
+    backbone_origin=origin_in_encoder,
+)

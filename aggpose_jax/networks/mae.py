@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from aggpose_jax.networks import mit, mit_pose
 from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
+from aggpose_jax.networks.network import Network
 from aggpose_jax.networks.units import UNIT, DenseMask, KeptUnits, gather, scatter, sine_positions, split_units
 
 VARIANCE_EPSILON = 1e-6  # of the pixels of a unit
@@ -141,3 +143,12 @@ def masked_loss(
 def mask_of(kept: jax.Array, units: int) -> jax.Array:
     """[B, V] kept units → [B, units] float32: 1 for a masked unit, 0 for a kept one."""
     return 1.0 - jax.nn.one_hot(kept, units).sum(1)
+
+
+NETWORK = Network(
+    module=MaskedAutoencoder,
+    variants={name: {"widths": widths, "depths": depths} for name, (widths, depths) in mit.VARIANTS.items()},
+    stride=UNIT,
+    depths=mit_pose.depths,
+    backbone=mit_pose.backbone,
+)

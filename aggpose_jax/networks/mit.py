@@ -1,12 +1,14 @@
-"""Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021) and the plain pose model on top of it.
+"""Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021).
 
 Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis.
-A `Grid` says how a token meets its neighbours; the plain one suits all but masked images (`units`).
+A `Grid` defines how a token meets its neighbours; the default one is that of an image of which nothing is missing.
 """
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -258,30 +260,37 @@ class MixTransformer(nn.Module):
         return features
 
 
-class MitPose(nn.Module):
-    """The plain pose model (AggPose Table 5, "SegFormer-B5"): images [B, H, W, 3] → heatmaps [B, H/4, W/4, K].
+def layer_decay_depths(params: Mapping[str, Any], pattern: str) -> dict[str, np.ndarray]:
+    """The number of layers from each parameter of a network of Mix Transformer stages to its head, which has 0.
 
-    Each feature map goes through a Mix-FFN to the width `fused` and is enlarged to stride 4; a last Mix-FFN
-    reads all four. H and W divide by 32.
+    A layer is a block. Columns follow one another, each as long as its deepest stage, and shallower stages begin with
+    it. An embedding or a fusion belongs to the layer before it, the first embedding to a layer of its own.
+
+    Args:
+      params: arrays or shapes by path.
+      pattern: of the beginning of the paths of the encoder; its group `kind` is "stage", "embed" or a module of a
+        fusion, `column` the number of the column, which in a plain Mix Transformer is the stage.
     """
+    prefix = re.compile(pattern)
+    blocks = {path.split("/blocks/")[0] + "/": leaf.shape[0] for path, leaf in params.items() if "/blocks/" in path}
+    longest = defaultdict(int)
+    for stage, count in blocks.items():
+        column = int(prefix.match(stage)["column"])
+        longest[column] = max(longest[column], count)
+    total = sum(longest.values())
 
-    keypoints: int
-    widths: Sequence[int]
-    depths: Sequence[int]
-    fused: int = 64
-    drop_path: float = 0.1
-    remat: bool = False
-    unroll: int = 0
-    dtype: Any = jnp.float32
+    def depth(path: str, leaf: Any) -> np.ndarray:
+        module = prefix.match(path)
+        if not module:
+            return np.zeros((), int)
+        kind, column = module["kind"], int(module["column"])
+        before = sum(longest[c] for c in range(1, column))
+        if "/blocks/" in path:
+            number = np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+        elif kind == "stage":
+            number = blocks.get(module[0], 0)
+        else:
+            number = 0 if kind == "embed" else longest[column]
+        return np.asarray(total + 1 - before - number)
 
-    @nn.compact
-    def __call__(self, images, train: bool = False):
-        encoder = MixTransformer(
-            self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
-        )
-        fused = [
-            ops.upsample_nearest(MixFFN(self.fused, self.fused, self.dtype, name=f"fuse{i + 1}")(x), 2**i)
-            for i, x in enumerate(encoder(images.astype(self.dtype), train))
-        ]
-        x = MixFFN(self.fused, self.keypoints, self.dtype, name="head")(jnp.concatenate(fused, axis=-1))
-        return x.astype(jnp.float32)
+    return {path: depth(path, leaf) for path, leaf in params.items()}

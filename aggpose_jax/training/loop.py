@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import ml_collections
 
+from aggpose_jax import networks
 from aggpose_jax.config import describe
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import read_keypoint_set
@@ -19,6 +20,7 @@ from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, pa
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer, TrainState
 from aggpose_jax.training.workdir import open_workdir
+from aggpose_jax.weights.state_dicts import Weights
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Any]:
@@ -90,9 +92,10 @@ def _first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Re
         reporter.say("new parameters")
         return trainer.new_state()
     source = pathlib.Path(trainer.config.init_from)
-    params, account = initial_params(source, trainer.shapes.params, lambda: trainer.new_state().params, trainer.mesh)
-    reporter.say(f"parameters from {source}\n{account}")
-    return trainer.new_state(params)
+    target = Weights(networks.find(trainer.config.model.name), trainer.task.model, {"params": trainer.shapes.params})
+    variables, report = initial_params(source, target, lambda: {"params": trainer.new_state().params}, trainer.mesh)
+    reporter.say(f"parameters from {source}\n{report}")
+    return trainer.new_state(variables["params"])
 
 
 def _check_resumable(manager: checkpoint.Checkpoints, step: int) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from aggpose_jax.networks.layer_decay import layers_from_head
+from aggpose_jax import networks
 
 
 def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
@@ -38,7 +38,7 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
     """AdamW; decays where `decay` matches, leaves what `freeze` matches as it is and keeps no state for it.
 
     Args:
-      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm, freeze and layer_decay.
+      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm, freeze, layer_decay and model.name.
       params: whose paths are matched; shapes suffice.
       schedule: learning rate by step.
     """
@@ -54,13 +54,14 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
         labels = jax.tree.map(lambda frozen: "frozen" if frozen else "trained", paths_matching(params, config.freeze))
         optimizer = optax.multi_transform({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
     if config.layer_decay != 1:
-        optimizer = optax.chain(optimizer, _scale_by_layer(params, config.layer_decay))
+        depths = networks.find(config.model.name).layer_decay_depths(params)
+        optimizer = optax.chain(optimizer, _scale_by_layer(depths, config.layer_decay))
     return optimizer
 
 
-def _scale_by_layer(params: Any, decay: float) -> optax.GradientTransformation:
+def _scale_by_layer(depths: Any, decay: float) -> optax.GradientTransformation:
     """Smaller steps, the further a layer is from the head (Bao et al. 2022); stacked blocks have a factor each."""
-    factors = jax.tree.map(lambda layers: jnp.float32(decay) ** layers, layers_from_head(params))
+    factors = jax.tree.map(lambda layers: jnp.float32(decay) ** layers, depths)
     return optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, factors))
 
 

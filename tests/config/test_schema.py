@@ -59,7 +59,7 @@ def test_every_experiment_makes_a_task_and_survives_json(name, argument, tmp_pat
 def test_debug_is_the_same_experiment_made_small(name):
     whole, debug = experiment(name), experiment(name, "debug")
     assert debug.model.name.endswith("_tiny")
-    assert debug.model.name in networks.VARIANTS
+    assert debug.model.name in networks.NAMES
     assert debug.model.name.startswith(whole.model.name.rsplit("_", 1)[0])
     assert 0 < debug.steps <= 20
     assert debug.batch_size <= 8
@@ -175,7 +175,7 @@ def test_no_task_or_network_of_a_name():
     with pytest.raises(UserError, match="task: 'poses' is unknown; known are pose, mae"):
         make_task(config)
     config.task, config.model.name = "pose", "aggpose_xl"
-    with pytest.raises(UserError, match=r"model\.name: unknown network 'aggpose_xl'; known are aggpose_l"):
+    with pytest.raises(UserError, match=r"model\.name: unknown network 'aggpose_xl'; the nearest is aggpose_l;"):
         make_task(config)
 
 

@@ -12,7 +12,7 @@ from aggpose_jax.inference import predictor
 from aggpose_jax.inference.predictor import check_boxes, load
 from aggpose_jax.runtime import sharding
 from aggpose_jax.weights import weight_files
-from aggpose_jax.weights.foreign import write_tensors
+from aggpose_jax.weights.state_dicts import write_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_grey_transparent_and_turned_images(model, tmp_path):
 def test_a_weight_file_with_its_experiment(run, model, tmp_path):
     folder, task, params = run
     file = tmp_path / "weights.safetensors"
-    weight_files.write(file, write_tensors(task.model, params))
+    weight_files.write(file, write_state_dict(task.model, {"params": params}))
     with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; say its network with a config"):
         load(file)
     experiment = tmp_path / "experiment.py"

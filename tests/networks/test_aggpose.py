@@ -8,9 +8,11 @@ from flax import linen as nn
 from reference import REFERENCE, named_weight
 
 from aggpose_jax import networks
+from aggpose_jax.networks import aggpose
 from aggpose_jax.networks.aggpose import VARIANTS, AggPose
 from aggpose_jax.networks.mit import Stage
-from aggpose_jax.weights import tables
+from aggpose_jax.networks.weight_table import Table
+from aggpose_jax.weights.state_dicts import from_tensors, to_tensors
 
 WIDTHS = (4, 8, 10, 16)
 DEPTHS = ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
@@ -21,15 +23,15 @@ def read(name: str) -> dict:
         return dict(arrays)
 
 
-def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, tables.Table, dict]:
+def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, Table, dict]:
     """The network of a reference file, its table and its weights by name."""
     first = [int(depth) for depth in reference["depths"]]
     depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
     model = networks.build(f"aggpose_{name}", keypoints=int(reference["num_joints"]), depths=depths, **fields)
-    table = tables.aggpose_table(depths)
+    table = aggpose.table(model)
     blank = jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), abstract_params(model))
-    tensors = {key: named_weight(key, a.shape) for key, a in tables.to_foreign(table, blank).items()}
-    return model, table, tables.from_foreign(table, tensors, blank)
+    tensors = {key: named_weight(key, a.shape) for key, a in to_tensors(table, {"params": blank}).items()}
+    return model, table, from_tensors(table, tensors, {"params": blank})["params"]
 
 
 def abstract_params(model: nn.Module, size: tuple[int, int] = (64, 64)):
@@ -53,7 +55,7 @@ def tiny() -> dict:
         return 0.5 * jnp.mean((weight * (heatmaps - target)) ** 2), heatmaps
 
     (value, heatmaps), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    ours = {"params": params, "heatmaps": heatmaps, "loss": value, "gradient": tables.to_foreign(table, gradient)}
+    ours = {"params": params, "heatmaps": heatmaps, "loss": value, "gradient": to_tensors(table, {"params": gradient})}
     return reference | {"loss_reference": reference["loss"]} | ours
 
 

@@ -45,10 +45,10 @@ def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
 
 
 def test_every_variant_is_listed():
-    assert networks.VARIANTS.keys() == SIZES.keys()
+    assert set(networks.NAMES) == SIZES.keys()
 
 
-@pytest.mark.parametrize("name", networks.VARIANTS)
+@pytest.mark.parametrize("name", networks.NAMES)
 def test_size(name):
     assert measure(name) == SIZES[name]
 

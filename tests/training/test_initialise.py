@@ -5,7 +5,7 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from trees import blank, numbered, shapes
+from trees import blank, numbered, shapes, weights
 
 from aggpose_jax import networks
 from aggpose_jax.config import default_config, save_config
@@ -14,7 +14,7 @@ from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_params
 from aggpose_jax.weights import weight_files
-from aggpose_jax.weights.foreign import write_tensors
+from aggpose_jax.weights.state_dicts import write_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def mesh():
 
 
 def write_file(path: pathlib.Path, name: str, keypoints: int = 17, change=lambda tensors: tensors) -> pathlib.Path:
-    tensors = write_tensors(networks.build(name, keypoints=keypoints), numbered(name, keypoints))
+    tensors = write_state_dict(networks.build(name, keypoints=keypoints), {"params": numbered(name, keypoints)})
     weight_files.write(path, change(tensors))
     return path
 
@@ -47,15 +47,19 @@ def test_a_file_and_a_run_are_the_same_start(tmp_path, mesh):
         write_file(tmp_path / "tiny.safetensors", "aggpose_tiny"),
         write_run(tmp_path / "run", "aggpose_tiny"),
     ):
-        params, account = initial_params(source, shapes("aggpose_tiny"), no_new_parameters, mesh)
-        jax.tree.map(np.testing.assert_array_equal, params, numbered("aggpose_tiny"))
+        variables, account = initial_params(
+            source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh
+        )
+        jax.tree.map(np.testing.assert_array_equal, variables["params"], numbered("aggpose_tiny"))
         assert not account.new
 
 
 def test_what_a_source_lacks_is_made_new(tmp_path, mesh):
     source = write_run(tmp_path / "run", "mit_pose_tiny")
     new = numbered("aggpose_tiny", 21, start=10**6)
-    params, account = initial_params(source, shapes("aggpose_tiny", 21), lambda: new, mesh)
+    target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
+    variables, account = initial_params(source, target, lambda: {"params": new}, mesh)
+    params = variables["params"]
     backbone = numbered("mit_pose_tiny")["encoder"]
     np.testing.assert_array_equal(params["stage2_4"]["norm"]["scale"], backbone["stage2"]["norm"]["scale"])
     np.testing.assert_array_equal(params["head"]["fc1"]["kernel"], new["head"]["fc1"]["kernel"])
@@ -66,7 +70,9 @@ def test_what_a_source_lacks_is_made_new(tmp_path, mesh):
 def test_a_head_of_other_keypoints_is_made_new_and_said(tmp_path, mesh):
     source = write_file(tmp_path / "coco.safetensors", "aggpose_tiny", 17)
     new = numbered("aggpose_tiny", 21)
-    params, account = initial_params(source, shapes("aggpose_tiny", 21), lambda: new, mesh)
+    target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
+    variables, account = initial_params(source, target, lambda: {"params": new}, mesh)
+    params = variables["params"]
     assert account.new == ["head"]
     assert account.keypoints == (17, 21)
     assert params["head"]["fc2"]["bias"].shape == (21,)
@@ -90,18 +96,20 @@ def infinite(tensors: dict) -> dict:
 def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, message, tmp_path, mesh):
     source = write_file(tmp_path / "bad.safetensors", "aggpose_tiny", 17, change)
     with pytest.raises(UserError, match=rf"^{source}: taken for AggPose .*{message}"):
-        initial_params(source, shapes("aggpose_tiny"), no_new_parameters, mesh)
+        initial_params(source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh)
 
 
 def test_another_variant_says_which_fits(tmp_path, mesh):
     source = tmp_path / "s.safetensors"
-    weight_files.write(source, write_tensors(networks.build("aggpose_s", keypoints=17), blank("aggpose_s")))
+    weight_files.write(
+        source, write_state_dict(networks.build("aggpose_s", keypoints=17), {"params": blank("aggpose_s")})
+    )
     with pytest.raises(
         UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2 and mae_b2, not this network: "
     ):
-        initial_params(source, shapes("aggpose_l"), no_new_parameters, mesh)
+        initial_params(source, weights("aggpose_l", shapes("aggpose_l")), no_new_parameters, mesh)
 
 
 def test_a_source_that_is_not_there(tmp_path, mesh):
     with pytest.raises(UserError, match="gone: no such run or weight file"):
-        initial_params(tmp_path / "gone", shapes("aggpose_tiny"), no_new_parameters, mesh)
+        initial_params(tmp_path / "gone", weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh)

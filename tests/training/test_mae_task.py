@@ -12,7 +12,8 @@ from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.tasks import make_task
-from aggpose_jax.weights.transfer import transplant
+from aggpose_jax.weights.state_dicts import Weights
+from aggpose_jax.weights.transfer import transfer
 
 
 def small(**changes):
@@ -119,7 +120,9 @@ def test_its_encoder_goes_into_pose_networks(name):
     )
     network = networks.build(name, keypoints=21)
     target = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
-    params, account = transplant(target, source)
+    source_weights = Weights(networks.find("mae_tiny"), task.model, {"params": source})
+    variables, account = transfer(Weights(networks.find(name), network, {"params": target}), source_weights)
+    params = variables["params"]
     stage, embed = (
         (params["encoder"]["stage2"], params["encoder"]["embed3"])
         if "encoder" in params

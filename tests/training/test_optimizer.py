@@ -32,6 +32,7 @@ def config(**changes) -> ml_collections.ConfigDict:
         "freeze": (),
         "clip_norm": 0.0,
         "layer_decay": 1.0,
+        "model": {"name": "aggpose_tiny"},
     }
     assert changes.keys() <= default.keys()
     return ml_collections.ConfigDict(default | changes)

@@ -16,7 +16,7 @@ from trees import blank
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
 from aggpose_jax.weights import weight_files
-from aggpose_jax.weights.foreign import read_tensors, write_tensors
+from aggpose_jax.weights.state_dicts import read_state_dict, write_state_dict
 
 FORMATS = [pytest.param(".pth", marks=pytest.mark.extras), ".safetensors"]
 
@@ -66,20 +66,20 @@ def test_what_is_written_is_read_bit_for_bit(suffix, tmp_path):
 
 @pytest.mark.extras
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in networks.VARIANTS if not name.startswith("mae_")])
+@pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith("mae_")])
 def test_every_network_survives_a_file_of_pytorch(name, torch, tmp_path):
     """jax → torch → jax and torch → jax → torch, of random finite bits."""
     model, rng = networks.build(name, keypoints=17), np.random.default_rng(0)
     tensors = {
         key: (rng.integers(0, 2**32, tensor.shape, np.uint32) & np.uint32(0xFF7FFFFF)).view(np.float32)
-        for key, tensor in write_tensors(model, blank(name)).items()
+        for key, tensor in write_state_dict(model, {"params": blank(name)}).items()
     }
     torch.save({key: torch.from_numpy(tensor) for key, tensor in tensors.items()}, tmp_path / "theirs.pth")
-    parameters = read_tensors(weight_files.read(tmp_path / "theirs.pth"))
-    weight_files.write(tmp_path / "ours.pth", write_tensors(model, parameters))
+    parameters = read_state_dict(weight_files.read(tmp_path / "theirs.pth")).variables
+    weight_files.write(tmp_path / "ours.pth", write_state_dict(model, parameters))
     again = torch.load(tmp_path / "ours.pth", weights_only=True)
     assert_same({key: tensor.numpy() for key, tensor in again.items()}, tensors)
-    again = read_tensors(weight_files.read(tmp_path / "ours.pth"))
+    again = read_state_dict(weight_files.read(tmp_path / "ours.pth")).variables
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32)), again, parameters)
 
 

@@ -6,12 +6,12 @@ import pytest
 from flax.traverse_util import flatten_dict
 from trees import shapes
 
-from aggpose_jax.networks.layer_decay import layers_from_head
+from aggpose_jax import networks
 
 
 def layers(name: str) -> dict:
     """Path: number, or the numbers of stacked blocks."""
-    tree = layers_from_head(shapes(name))
+    tree = networks.find(name).layer_decay_depths(shapes(name))
     assert jax.tree.structure(tree) == jax.tree.structure(shapes(name))
     return {path: array.ravel().tolist() for path, array in flatten_dict(tree, sep="/").items()}
 
@@ -63,7 +63,7 @@ def test_aggpose_by_hand():
 
 @pytest.mark.parametrize(("name", "blocks"), [("aggpose_l", 52), ("mit_pose_b0", 8), ("aggpose_demo", 3)])
 def test_numbers_broadcast_along_the_stacked_blocks(name, blocks):
-    whole, tree = shapes(name), layers_from_head(shapes(name))
+    whole, tree = shapes(name), networks.find(name).layer_decay_depths(shapes(name))
     for leaf, number in zip(jax.tree.leaves(whole), jax.tree.leaves(tree), strict=True):
         assert np.broadcast_shapes(leaf.shape, number.shape) == leaf.shape
         assert number.size in (1, leaf.shape[0])

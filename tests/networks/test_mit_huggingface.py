@@ -6,11 +6,11 @@ import pytest
 from reference import manifest
 from trees import blank
 
-from aggpose_jax import networks
+from aggpose_jax.networks import mit
 from aggpose_jax.networks.mit import BLOCK_EPSILON, EMBED_EPSILON, HEADS, REDUCTIONS, STRIDES, MixTransformer
+from aggpose_jax.networks.mit_huggingface import original_tensors
 from aggpose_jax.weights import weight_files
-from aggpose_jax.weights.foreign import read_tensors
-from aggpose_jax.weights.huggingface import original_tensors
+from aggpose_jax.weights.state_dicts import read_state_dict
 
 NAMES = {  # as files have them, as modules have them since transformers 5: original
     ("encoder.patch_embeddings.2.proj.weight", "stages.2.patch_embeddings.proj.weight"): "patch_embed3.proj.weight",
@@ -84,13 +84,13 @@ def test_a_published_state_dict_fills_an_encoder():
     expected = jax.tree.map(np.shape, blank("mit_pose_b0")["encoder"])
     for prefix in ("", "segformer."):
         found = {name.replace("segformer.", prefix): tensor for name, tensor in tensors.items()}
-        assert jax.tree.map(np.shape, read_tensors(found)) == {"encoder": expected}
+        assert jax.tree.map(np.shape, read_state_dict(found).variables["params"]) == {"encoder": expected}
 
 
 @pytest.mark.extras
 @pytest.mark.parametrize("variant", ["b0", "b2"])
 def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, tmp_path):
-    widths, depths = networks.mit.VARIANTS[variant]
+    widths, depths = mit.VARIANTS[variant]
     config = transformers.SegformerConfig(
         depths=list(depths), hidden_sizes=list(widths), num_attention_heads=list(HEADS), sr_ratios=list(REDUCTIONS)
     )
@@ -106,7 +106,7 @@ def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, 
     image = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
     with torch.no_grad():
         output = theirs(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()), output_hidden_states=True)
-    found = read_tensors(weight_files.read(tmp_path / "model.safetensors"))
+    found = read_state_dict(weight_files.read(tmp_path / "model.safetensors")).variables["params"]
     ours = jax.jit(MixTransformer(widths, depths).apply)({"params": found["encoder"]}, image)
     for feature, expected, stride in zip(ours, output.hidden_states, STRIDES, strict=True):
         expected = expected.numpy().transpose(0, 2, 3, 1)

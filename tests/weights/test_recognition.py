@@ -8,39 +8,43 @@ from trees import blank, numbered
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
+from aggpose_jax.networks import mit, mit_tables
 from aggpose_jax.networks.mit import MixTransformer
-from aggpose_jax.weights import tables
-from aggpose_jax.weights.foreign import read_tensors, write_tensors
+from aggpose_jax.weights.state_dicts import read_state_dict, to_tensors, write_state_dict
 
 
 def tensors_of(name: str, keypoints: int = 17, parameters=blank) -> dict[str, np.ndarray]:
-    return write_tensors(networks.build(name, keypoints=keypoints), parameters(name, keypoints))
+    return write_state_dict(networks.build(name, keypoints=keypoints), {"params": parameters(name, keypoints)})
 
 
 def encoder_tensors(variant: str) -> dict[str, np.ndarray]:
     """A Mix Transformer alone, as classifiers are published."""
-    table = tables.mix_transformer_table(networks.mit.VARIANTS[variant][1], "encoder")
-    tensors = tables.to_foreign(table, {"encoder": blank(f"mit_pose_{variant}")["encoder"]})
+    table = mit_tables.encoder("encoder", mit.VARIANTS[variant][1])
+    tensors = to_tensors(table, {"params": {"encoder": blank(f"mit_pose_{variant}")["encoder"]}})
     return tensors | {"head.weight": np.zeros((1000, 256), np.float32), "head.bias": np.zeros(1000, np.float32)}
+
+
+def params_in(tensors: dict) -> dict:
+    return read_state_dict(tensors).variables["params"]
 
 
 def shape_tree(parameters: dict) -> dict:
     return jax.tree.map(np.shape, parameters)
 
 
-@pytest.mark.parametrize("name", [name for name in networks.VARIANTS if not name.startswith("mae_")])
+@pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith("mae_")])
 def test_every_network_is_recognised_with_its_keypoints(name):
-    assert shape_tree(read_tensors(tensors_of(name, 14))) == shape_tree(blank(name, 14))
+    assert shape_tree(params_in(tensors_of(name, 14))) == shape_tree(blank(name, 14))
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b5"])
 def test_a_mix_transformer_alone_is_an_encoder(variant):
-    found = read_tensors(encoder_tensors(variant))
+    found = params_in(encoder_tensors(variant))
     assert shape_tree(found) == {"encoder": shape_tree(blank(f"mit_pose_{variant}")["encoder"])}
 
 
 def test_parameters_keep_their_values():
-    found = read_tensors(tensors_of("aggpose_tiny", 17, numbered))
+    found = params_in(tensors_of("aggpose_tiny", 17, numbered))
     jax.tree.map(np.testing.assert_array_equal, found, numbered("aggpose_tiny"))
 
 
@@ -55,9 +59,9 @@ def test_parameters_keep_their_values():
 def test_published_state_dicts_are_read_and_written_with_every_key(published, network, keypoints, tensors):
     shapes = manifest(published)
     assert len(shapes) == tensors
-    found = read_tensors({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+    found = params_in({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     assert shape_tree(found) == shape_tree(blank(network, keypoints))
-    written = write_tensors(networks.build(network, keypoints=keypoints), found)
+    written = write_state_dict(networks.build(network, keypoints=keypoints), {"params": found})
     used = {name: shape for name, shape in shapes.items() if not name.startswith("recover.")}
     assert {name: tensor.shape for name, tensor in written.items()} == used
 
@@ -67,9 +71,10 @@ def test_what_it_lacks_and_has_too_much_is_said_at_once():
     del tensors["block3.2.attn.q.bias"], tensors["final_layer.fc2.bias"], tensors["patch_embed2.proj.bias"]
     tensors["extra.weight"] = np.zeros(3, np.float32)
     with pytest.raises(UserError) as raised:
-        read_tensors(tensors)
+        read_state_dict(tensors)
     assert str(raised.value) == (
-        "taken for AggPose of widths (64, 128, 320, 512) and blocks ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,)): "
+        "taken for AggPose of keypoints 17, widths (64, 128, 320, 512), "
+        "depths ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,)): "
         "the weights do not fit the network; missing: block3.2.attn.q.bias, final_layer.fc2.bias, "
         "patch_embed2.proj.bias; surplus: extra.weight"
     )
@@ -81,17 +86,19 @@ def test_sizes_that_no_network_has():
         "block1.9999.norm1.bias": np.zeros(7),
         "merge_12_1.x": np.zeros(1),
     }
-    with pytest.raises(UserError, match=r"taken for AggPose of widths \(7, 0, 0, 0\) .*: there is no such network"):
-        read_tensors(tensors)
+    with pytest.raises(
+        UserError, match=r"taken for AggPose of keypoints 0, widths \(7, 0, 0, 0\), .*: there is no such network"
+    ):
+        read_state_dict(tensors)
 
 
 def test_tensors_of_something_else():
     with pytest.raises(UserError, match=r"none of its 2 tensors \(conv1\.weight, fc\.bias, …\) is of a network of"):
-        read_tensors({"fc.bias": np.zeros(3), "conv1.weight": np.zeros((3, 3))})
+        read_state_dict({"fc.bias": np.zeros(3), "conv1.weight": np.zeros((3, 3))})
     with pytest.raises(UserError, match="none of its 0 tensors"):
-        read_tensors({})
+        read_state_dict({})
 
 
 def test_a_network_without_counterpart():
     with pytest.raises(UserError, match="MixTransformer has no counterpart in PyTorch"):
-        write_tensors(MixTransformer((8,), (1,)), {})
+        write_state_dict(MixTransformer((8,), (1,)), {})

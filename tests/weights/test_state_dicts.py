@@ -1,4 +1,4 @@
-"""Weights in foreign names and layouts, there and back."""
+"""Weights in the names and layouts of PyTorch, there and back."""
 
 import jax
 import numpy as np
@@ -8,7 +8,9 @@ from trees import shapes as shapes_of
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
-from aggpose_jax.weights import tables
+from aggpose_jax.networks import mit_tables
+from aggpose_jax.networks.weight_table import CONVOLUTION, DEPTHWISE, LINEAR, SAME, Entry, Table
+from aggpose_jax.weights.state_dicts import from_tensors, to_tensors
 
 CASES = [
     ("aggpose_tiny", 21),
@@ -24,15 +26,15 @@ MANIFESTS = {
 }
 
 
-def table_of(name: str) -> tables.Table:
-    _, _, depths = networks.VARIANTS[name]
-    return tables.aggpose_table(depths) if name.startswith("aggpose") else tables.mit_pose_table(depths)
+def table_of(name: str) -> Table:
+    return networks.find(name).state_dicts[0].table(networks.build(name, keypoints=17))
 
 
 def parameters_of(name: str, keypoints: int) -> dict:
     """Parameters that tell where they stood, in two bytes each to be small."""
     return jax.tree.map(
-        lambda a: (np.arange(a.size) % 2039).astype(np.float16).reshape(a.shape), shapes_of(name, keypoints)
+        lambda a: (np.arange(a.size) % 2039).astype(np.float16).reshape(a.shape),
+        {"params": shapes_of(name, keypoints)},
     )
 
 
@@ -44,8 +46,8 @@ def assert_equal_trees(ours: dict, expected: dict) -> None:
 @pytest.mark.parametrize(("name", "keypoints"), CASES)
 def test_there_and_back_bit_for_bit(name, keypoints):
     table, parameters = table_of(name), parameters_of(name, keypoints)
-    tensors = tables.to_foreign(table, parameters)
-    assert_equal_trees(tables.from_foreign(table, tensors, parameters), parameters)
+    tensors = to_tensors(table, parameters)
+    assert_equal_trees(from_tensors(table, tensors, parameters), parameters)
     assert sum(tensor.size for tensor in tensors.values()) == sum(leaf.size for leaf in jax.tree.leaves(parameters))
     if (name, keypoints) in MANIFESTS:
         shapes = manifest(MANIFESTS[name, keypoints])
@@ -55,8 +57,8 @@ def test_there_and_back_bit_for_bit(name, keypoints):
 
 def test_stages_without_a_block_have_no_entry():
     table, parameters = table_of("aggpose_demo"), parameters_of("aggpose_demo", 21)
-    tensors = tables.to_foreign(table, parameters)
-    assert_equal_trees(tables.from_foreign(table, tensors, parameters), parameters)
+    tensors = to_tensors(table, parameters)
+    assert_equal_trees(from_tensors(table, tensors, parameters), parameters)
 
 
 def test_floats_keep_every_bit():
@@ -64,15 +66,15 @@ def test_floats_keep_every_bit():
     rng = np.random.default_rng(0)
     finite = np.uint32(0xFF7FFFFF)  # one bit of the exponent is never set; subnormal numbers and −0 are among the rest
     bits = jax.tree.map(lambda a: (rng.integers(0, 2**32, a.shape, np.uint32) & finite).view(np.float32), parameters)
-    back = tables.from_foreign(table, tables.to_foreign(table, bits), parameters)
+    back = from_tensors(table, to_tensors(table, bits), parameters)
     assert_equal_trees(*(jax.tree.map(lambda a: a.view(np.uint32), tree) for tree in (back, bits)))
 
 
 def test_foreign_tensors_come_back_as_they_were():
     table, parameters = table_of("aggpose_tiny"), parameters_of("aggpose_tiny", 17)
-    tensors = tables.to_foreign(table, parameters)
+    tensors = to_tensors(table, parameters)
     tensors = {name: np.random.default_rng(0).permuted(tensor) for name, tensor in tensors.items()}
-    back = tables.to_foreign(table, tables.from_foreign(table, tensors, parameters))
+    back = to_tensors(table, from_tensors(table, tensors, parameters))
     assert back.keys() == tensors.keys()
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(back[name], tensor)
@@ -80,10 +82,10 @@ def test_foreign_tensors_come_back_as_they_were():
 
 def test_layouts_by_hand():
     table = [
-        tables.Entry(("linear",), ("linear.weight",), tables.LINEAR),
-        tables.Entry(("convolution",), ("convolution.weight",), tables.CONVOLUTION),
-        tables.Entry(("depthwise",), ("depthwise.weight",), tables.DEPTHWISE),
-        tables.Entry(("stage", "bias"), ("block.0.bias", "block.1.bias"), tables.SAME, stacked=True),
+        Entry(("linear",), ("linear.weight",), LINEAR),
+        Entry(("convolution",), ("convolution.weight",), CONVOLUTION),
+        Entry(("depthwise",), ("depthwise.weight",), DEPTHWISE),
+        Entry(("stage", "bias"), ("block.0.bias", "block.1.bias"), SAME, stacked=True),
     ]
     tensors = {
         "linear.weight": np.arange(6.0).reshape(2, 3),  # out, in
@@ -98,7 +100,7 @@ def test_layouts_by_hand():
         "depthwise": np.zeros((4, 5, 3)),
         "stage": {"bias": np.zeros((2, 2))},
     }
-    ours = tables.from_foreign(table, tensors, like)
+    ours = from_tensors(table, tensors, like)
     assert ours["linear"][2, 1] == tensors["linear.weight"][1, 2]
     assert ours["convolution"].shape == (4, 5, 3, 2)
     assert ours["convolution"][3, 1, 2, 0] == tensors["convolution.weight"][0, 2, 3, 1]
@@ -109,7 +111,7 @@ def test_layouts_by_hand():
 
 def test_everything_that_does_not_fit_is_named_at_once():
     table, parameters = table_of("aggpose_tiny"), parameters_of("aggpose_tiny", 17)
-    tensors = tables.to_foreign(table, parameters)
+    tensors = to_tensors(table, parameters)
     gone = ["norm1_2.bias", "block2.0.attn.kv.weight", "final.fc1.weight"]
     tensors = {name: tensor for name, tensor in tensors.items() if name not in gone}
     tensors |= {"extra.a": np.zeros(1), "extra.b": np.zeros(1), "norm1.weight": np.zeros((4, 4), np.float32)}
@@ -117,7 +119,7 @@ def test_everything_that_does_not_fit_is_named_at_once():
     tensors["norm2.bias"][7] = -np.inf
     tensors["norm3.bias"] = np.zeros(80, np.int8)
     with pytest.raises(UserError) as raised:
-        tables.from_foreign(table, tensors, parameters)
+        from_tensors(table, tensors, parameters)
     assert str(raised.value) == (
         "the weights do not fit the network; missing: block2.0.attn.kv.weight, final.fc1.weight, norm1_2.bias; "
         "surplus: extra.a, extra.b; of another shape: norm1.weight (4, 4) where (16,) belongs; "
@@ -127,15 +129,15 @@ def test_everything_that_does_not_fit_is_named_at_once():
 
 def test_a_parameter_without_a_foreign_name():
     parameters = parameters_of("aggpose_tiny", 17)
-    parameters["down_ffn2_2"] = {"fc1": {"bias": np.zeros(3)}}
+    parameters["params"]["down_ffn2_2"] = {"fc1": {"bias": np.zeros(3)}}
     with pytest.raises(UserError, match=r"no name in PyTorch weights: down_ffn2_2/fc1/bias$"):
-        tables.to_foreign(table_of("aggpose_tiny"), parameters)
+        to_tensors(table_of("aggpose_tiny"), parameters)
 
 
 def test_transformer_table_is_the_encoder_of_the_pose_model():
     depths = (1, 1, 1, 1)
-    encoder = {entry.names: entry.path[1:] for entry in tables.mix_transformer_table(depths, "encoder")}
-    elsewhere = {entry.names: entry.path[2:] for entry in tables.mix_transformer_table(depths, "deep/encoder")}
+    encoder = {entry.names: entry.path[2:] for entry in mit_tables.encoder("encoder", depths)}
+    elsewhere = {entry.names: entry.path[3:] for entry in mit_tables.encoder("deep/encoder", depths)}
     assert encoder == elsewhere
-    pose = {entry.names: entry.path for entry in tables.mit_pose_table(depths)}
-    assert all(pose[names] == ("encoder", *path) for names, path in encoder.items())
+    pose = {entry.names: entry.path for entry in table_of("mit_pose_tiny")}
+    assert all(pose[names] == ("params", "encoder", *path) for names, path in encoder.items())

@@ -1,0 +1,176 @@
+"""PyTorch state dicts ↔ variables of our networks."""
+
+import functools
+import operator
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from aggpose_jax import networks
+from aggpose_jax.errors import UserError
+from aggpose_jax.networks.network import Network, StateDictForm
+from aggpose_jax.networks.weight_table import Constant, Entry, Table
+
+
+class Weights(NamedTuple):
+    """Variables and the network they are of.
+
+    Attributes:
+      network: its kind.
+      model: its module.
+      variables: {"params": …} and further collections; of a file of a backbone alone, those of the backbone.
+    """
+
+    network: Network
+    model: nn.Module
+    variables: dict
+
+
+def read_state_dict(tensors: Mapping[str, np.ndarray]) -> Weights:
+    """Returns the variables in a state dict, and of which network they are.
+
+    Raises:
+      UserError: it is of no network of ours, or differs from one; names every difference.
+    """
+    for network in networks.NETWORKS.values():
+        for form in network.state_dicts:
+            if form.recognises(tensors) or form.recognises(form.rename(tensors)):
+                return _read_form(network, form, form.rename(tensors))
+    some = ", ".join(sorted(tensors)[:3])
+    known = ", ".join(form.name for network in networks.NETWORKS.values() for form in network.state_dicts)
+    raise UserError(f"none of its {len(tensors)} tensors ({some}, …) is of a network of ours: {known}")
+
+
+def write_state_dict(model: nn.Module, variables: Mapping, form: str | None = None) -> dict[str, np.ndarray]:
+    """Returns the state dict of a network.
+
+    Args:
+      model: its module.
+      variables: all its collections.
+      form: name of one of the network's forms of state dicts; None is the first.
+
+    Raises:
+      UserError: the network, or one of its parameters, has no counterpart in PyTorch, or there is no such form.
+    """
+    forms = next((n.state_dicts for n in networks.NETWORKS.values() if isinstance(model, n.module)), ())
+    if not forms:
+        raise UserError(f"{type(model).__name__} has no counterpart in PyTorch; the pose networks have")
+    named = {one.name: one for one in forms}
+    if form is not None and form not in named:
+        raise UserError(f"{form!r} is not a form of its state dicts; known are {', '.join(named)}")
+    return to_tensors(named[form or forms[0].name].table(model), variables)
+
+
+def _read_form(network: Network, form: StateDictForm, tensors: Mapping[str, np.ndarray]) -> Weights:
+    used = {name: tensor for name, tensor in tensors.items() if not re.fullmatch(form.unused, name)}
+    fields = form.fields(used)
+    try:
+        model, shapes = _shapes(network, fields)
+        return Weights(network, model, from_tensors(form.table(model), used, shapes))
+    except UserError as error:
+        sizes = ", ".join(f"{field} {value}" for field, value in fields.items())
+        raise UserError(f"taken for {form.name} of {sizes}: {error}") from None
+
+
+def _shapes(network: Network, fields: dict) -> tuple[nn.Module, Mapping]:
+    """The module and the shapes of its variables."""
+    try:
+        model = network.module(**fields)
+        image = jnp.zeros((1, network.stride, network.stride, 3))
+        return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image))
+    except (ValueError, TypeError, ZeroDivisionError):  # sizes that no such network can have
+        raise UserError("there is no such network") from None
+
+
+def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping) -> dict:
+    """Returns nested variables from the tensors of a state dict.
+
+    Args:
+      table: of the network.
+      tensors: by name.
+      like: nested arrays or shapes that the variables must have.
+
+    Raises:
+      UserError: naming every tensor that is missing, surplus, of another shape, not floating-point or not finite.
+    """
+    constants = {entry.name for entry in table if isinstance(entry, Constant)}
+    _check({name: tensor for name, tensor in tensors.items() if name not in constants}, tensor_shapes(table, like))
+    variables: dict = {}
+    for entry in _entries(table):
+        arrays = [entry.layout.to_flax(np.asarray(tensors[name])) for name in entry.names]
+        node = variables
+        for key in entry.path[:-1]:
+            node = node.setdefault(key, {})
+        node[entry.path[-1]] = np.stack(arrays) if entry.stacked else np.ascontiguousarray(arrays[0])
+    return variables
+
+
+def to_tensors(table: Table, variables: Mapping) -> dict[str, np.ndarray]:
+    """Returns the tensors of a state dict from nested variables.
+
+    Raises:
+      UserError: naming every variable that has no name in PyTorch.
+    """
+    nameless = sorted(_paths(variables) - {entry.path for entry in _entries(table)})
+    if nameless:
+        names = ", ".join("/".join(path[1:]) for path in nameless)
+        raise UserError(f"these parameters have no name in PyTorch weights: {names}")
+    tensors = {}
+    for entry in table:
+        if isinstance(entry, Constant):
+            tensors[entry.name] = entry.value
+            continue
+        value = np.asarray(_leaf(variables, entry))
+        for name, array in zip(entry.names, value if entry.stacked else [value], strict=True):
+            tensors[name] = np.ascontiguousarray(entry.layout.to_torch(array))
+    return tensors
+
+
+def tensor_shapes(table: Table, like: Mapping) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every tensor that must be in a state dict, from nested variables or shapes."""
+    shapes = {}
+    for entry in _entries(table):
+        shape = _leaf(like, entry).shape
+        one = np.broadcast_to(np.float32(0), shape[1:] if entry.stacked else shape)
+        shapes |= dict.fromkeys(entry.names, entry.layout.to_torch(one).shape)
+    return shapes
+
+
+def _entries(table: Table) -> list[Entry]:
+    return [entry for entry in table if isinstance(entry, Entry)]
+
+
+def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
+    both = sorted(expected.keys() & tensors.keys())
+    numbers = [name for name in both if tensors[name].dtype.kind == "f"]
+    problems = {
+        "missing": sorted(expected.keys() - tensors.keys()),
+        "surplus": sorted(tensors.keys() - expected.keys()),
+        "of another shape": [
+            f"{name} {tensors[name].shape} where {expected[name]} belongs"
+            for name in both
+            if tensors[name].shape != expected[name]
+        ],
+        "no floating-point numbers": sorted(set(both) - set(numbers)),
+        "NaN or infinite": [name for name in numbers if not np.isfinite(tensors[name]).all()],
+    }
+    found = [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]
+    if found:
+        raise UserError(f"the weights do not fit the network; {'; '.join(found)}")
+
+
+def _leaf(variables: Mapping, entry: Entry):
+    return functools.reduce(operator.getitem, entry.path, variables)
+
+
+def _paths(variables: Mapping, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    """The path of every leaf."""
+    paths = set()
+    for key, value in variables.items():
+        paths |= _paths(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key)}
+    return paths
