@@ -56,6 +56,12 @@ def test_items_come_back_with_their_types_and_shardings(tmp_path, abstract, ever
     assert all(leaf.sharding == everywhere for leaf in jax.tree.leaves(restored))
 
 
+def test_the_handlers_of_other_users_of_orbax_stay(tmp_path):
+    before = checkpoint.ocp.type_handlers.get_type_handler(jax.Array)
+    write(tmp_path, {1: None})
+    assert checkpoint.ocp.type_handlers.get_type_handler(jax.Array) is before
+
+
 def test_saving_takes_what_is_there_though_it_writes_later(tmp_path, abstract):
     params = tree(3)
     shapes = abstract(params)

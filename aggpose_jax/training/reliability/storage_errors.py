@@ -37,12 +37,12 @@ def reported(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _reason(error: Exception, workdir: pathlib.Path) -> str | None:
-    """The message of the file system, or None if the error is not one of it.
-
-    TensorStore puts the number into the text of a ValueError.
-    """
+    """The message of the file system, or None if the error is not one of it."""
     if isinstance(error, OSError):
         inside = error.filename is not None and workdir.absolute() in pathlib.Path(error.filename).absolute().parents
         return error.strerror if error.errno in STORAGE_ERRNOS or inside else None
+    # TensorStore (0.1.86) raises a plain ValueError that has the number in its text alone, without attribute or cause.
+    # Writing a probe into the workdir instead would mislead: the failed write gave back what it had taken, so a small
+    # file fits on a full disk, and a disk that is full by chance would be blamed for any other ValueError.
     number = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(number[1])) if number else None

@@ -4,6 +4,7 @@ import errno
 import os
 
 import pytest
+import tensorstore
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.training.reliability import storage_errors
@@ -28,6 +29,14 @@ def test_an_error_of_the_disk_is_one_line(tmp_path, error, reason):
         assert str(raised.value).startswith(f"{tmp_path}: cannot write ({reason}); {kept}; ")
         manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.touch()
+
+
+def test_tensorstore_still_tells_the_number_of_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    store = {"driver": "file", "path": str(tmp_path / "file")}  # a file where TensorStore needs a folder
+    spec = {"driver": "zarr", "kvstore": store, "metadata": {"shape": [4], "dtype": "<f4"}}
+    with pytest.raises(UserError, match=r"cannot write \(Not a directory\)"), storage_errors.reported(tmp_path):
+        tensorstore.open(spec, create=True).result()
 
 
 def test_a_missing_workdir_is_named_and_a_missing_file_elsewhere_is_a_defect(tmp_path):
