@@ -87,13 +87,13 @@ class KeptUnits(Grid):
 
     def convolve(self, convolution, x, halo):
         def in_windows(x, kernel, strides, *_, **__):  # for nn.Conv, whose parameters stay
-            return ops.convolve_windows(x, kernel, strides[0])
+            return convolve_windows(x, kernel, strides[0])
 
         y = convolution(padding=0, conv_general_dilated=in_windows)(self.windows(x, halo))
         return _strip(y.reshape(*self.kept.shape, *y.shape[1:]))
 
     def depthwise_gelu(self, x, kernel, bias):
-        return ops.depthwise_gelu(x, kernel, bias, self.neighbours(x.shape[2]))
+        return _strip_depthwise_gelu(x, kernel, bias, self.neighbours(x.shape[2]))
 
     def neighbours(self, s: int) -> jax.Array:
         """[B, V, s + 2, s + 2] int: where on the strip, flattened, the tokens of each unit and those around it are.
@@ -108,6 +108,61 @@ class KeptUnits(Grid):
         row, column = (s * np.arange(count)[:, None] + np.arange(s + 2) for count in (self.rows, self.columns))
         bordered = padded[:, row[:, None, :, None], column[None, :, None, :]]
         return gather(bordered.reshape(b, -1, s + 2, s + 2), self.kept)
+
+
+def _around_on_strip(x, neighbours):
+    """The 3×3 tokens around each token of a strip, as nine arrays like it: zero where there is none.
+
+    Args:
+      x: [B, V·s, s, C].
+      neighbours: of `KeptUnits.neighbours`.
+    """
+    b, h, s, c = x.shape
+    take = jax.vmap(lambda tokens, places: tokens.at[places].get(mode="fill", fill_value=0))
+    # The barrier makes XLA fetch each unit with its border once, instead of nine times.
+    bordered = lax.optimization_barrier(take(x.reshape(b, h * s, c), neighbours))
+    return [bordered[:, :, i : i + s, j : j + s].reshape(x.shape) for i in range(3) for j in range(3)]
+
+
+_strip_depthwise_gelu = ops.depthwise_gelu_with(
+    lambda x, kernel, neighbours: ops.weighted_sum(_around_on_strip(x, neighbours), kernel),
+    lambda x, dz, neighbours: ops.weighted_sum_gradient(_around_on_strip(x, neighbours), dz),
+)
+
+
+def _convolution(windows, kernel, stride):
+    return lax.conv_general_dilated(
+        windows, kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _convolution_as_product(windows, kernel, stride):
+    """The patches side by side: XLA on CPU is up to ten times slower in the kernel gradient of many small images."""
+    _, h, w, c = windows.shape
+    size = kernel.shape[0]
+    last_row, last_column = h - size + 1, w - size + 1
+    windows = lax.optimization_barrier(windows)  # made once, not for each of the offsets
+    offsets = [windows[:, i : i + last_row : stride, j : j + last_column : stride] for i, j in np.ndindex(size, size)]
+    patches = jnp.concatenate(offsets, axis=-1)
+    return patches @ kernel.reshape(size * size * c, -1)
+
+
+def convolve_windows(windows: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Convolution without padding of many small images.
+
+    Args:
+      windows: [N, H, W, C].
+      kernel: [k, k, C, D].
+      stride: in both directions.
+    Returns:
+      [N, (H - k) // stride + 1, (W - k) // stride + 1, D].
+    """
+    return lax.platform_dependent(
+        windows,
+        kernel,
+        cpu=functools.partial(_convolution_as_product, stride=stride),
+        default=functools.partial(_convolution, stride=stride),
+    )
 
 
 def _strip(units: jax.Array) -> jax.Array:

@@ -83,3 +83,18 @@ def test_positions_tell_rows_and_columns_apart():
     np.testing.assert_array_equal(by_place[:, 0, :32], by_place[:, 5, :32])  # one half knows the row only
     np.testing.assert_array_equal(by_place[0, :, 32:], by_place[7, :, 32:])
     np.testing.assert_allclose(by_place[3, 0, [0, 16]], [np.sin(3), np.cos(3)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "kernel_size", "stride"), [(38, 7, 4), (10, 3, 2), (3, 3, 2)])
+def test_convolve_windows_on_every_platform(size, kernel_size, stride):
+    rng = np.random.default_rng(0)
+    windows = rng.standard_normal((4, size, size, 3)).astype(np.float32)
+    kernel = rng.standard_normal((kernel_size, kernel_size, 3, 5)).astype(np.float32)
+    y, vjp = jax.vjp(lambda w, k: units.convolve_windows(w, k, stride), windows, kernel)
+    expected, vjp_ = jax.vjp(lambda w, k: units._convolution(w, k, stride), windows, kernel)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(vjp(y), vjp_(y), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+    last = stride * (y.shape[1] - 1)
+    patch = windows[-1, last : last + kernel_size, last : last + kernel_size]
+    np.testing.assert_allclose(y[-1, -1, -1], np.einsum("ijc,ijcd->d", patch, kernel), rtol=1e-4, atol=1e-4)
