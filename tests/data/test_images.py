@@ -81,6 +81,7 @@ WHOLE = {
     "png": photograph("PNG"),
     "thumbnail": with_thumbnail(photograph("JPEG")),
     "padded": photograph("JPEG") + bytes(100),
+    "trailer": photograph("JPEG") + b"\xff\xda" + bytes(100),  # telephones append films, in which any bytes may stand
 }
 
 
@@ -103,6 +104,8 @@ def test_whole_files_are_read(kind):
         (WHOLE["thumbnail"][:-100], "is cut short"),
         (WHOLE["progressive"][:-100], "is cut short"),
         (WHOLE["jpeg"][:300], "is cut short"),
+        (WHOLE["jpeg"][:20], "is cut short"),
+        (WHOLE["stereo"][:-900], "is cut short"),
         (WHOLE["png"][:20], "is no JPEG or PNG image"),
         (WHOLE["png"][:-30], "is cut short"),
         (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
@@ -144,6 +147,11 @@ def test_a_header_may_be_long(tmp_path):
     comment = b"\xff\xfe\xff\xff" + bytes(65533)
     path.write_bytes(WHOLE["jpeg"][:2] + 20 * comment + WHOLE["jpeg"][2:])
     np.testing.assert_array_equal(images.read_image(path), images.read_image(WHOLE["jpeg"]))
+
+
+def test_an_error_of_the_file_system_is_named():
+    with pytest.raises(images.ImageError, match=r"/proc/self/mem cannot be read \(Input/output error\)"):
+        images.read_image("/proc/self/mem")  # its first bytes belong to nobody
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("JPEG", "CMYK")])
