@@ -18,7 +18,7 @@ from aggpose_jax.config import Config, load_config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint
-from aggpose_jax.training.initialise import initial_params, load_run
+from aggpose_jax.training.initialise import initial_variables, load_run
 from aggpose_jax.training.tasks import make_pose_task, make_task
 from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights import export, weight_files
@@ -110,10 +110,8 @@ def _parameters(source: pathlib.Path, task) -> tuple[dict, TransferReport]:
     """The parameters of a task's network from weights, which must be of as many keypoints."""
     key = jax.random.key(0)
     network = networks.find(task.config.model.name)
-    target = Weights(network, task.model, {"params": jax.eval_shape(task.init, key)})
-    variables, account = initial_params(
-        source, target, lambda: {"params": jax.jit(task.init)(key)}, sharding.make_mesh(-1, 1)
-    )
+    target = Weights(network, task.model, jax.eval_shape(task.init, key))
+    variables, account = initial_variables(source, target, lambda: jax.jit(task.init)(key), sharding.make_mesh(-1, 1))
     if account.other_head:
         there, here = account.keypoints
         raise UserError(

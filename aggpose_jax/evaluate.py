@@ -34,8 +34,8 @@ def evaluate(workdir: pathlib.Path, overrides: Sequence[str], which: str) -> tup
     abstract = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding.replicated(mesh)), shapes
     )
-    step, params = checkpoint.load_params(workdir, abstract, which)
-    return step, task.evaluate(params, mesh)
+    step, variables = checkpoint.load_variables(workdir, abstract, which)
+    return step, task.evaluate(variables, mesh)
 
 
 def write(evaluation: Evaluation, out: pathlib.Path) -> None:

@@ -81,19 +81,19 @@ def losses(workdir: pathlib.Path) -> np.ndarray:
 
 
 def checkpoint_arrays(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]:
-    """Every parameter, optimizer and average array of a checkpoint, whatever devices wrote it."""
+    """Every array of a checkpoint by item and path, whatever devices wrote it."""
     import jax
     import orbax.checkpoint as ocp
 
     here, items = jax.sharding.SingleDeviceSharding(jax.devices()[0]), {}
-    for name in ("params", "average", "optimizer"):
-        folder = (workdir / "checkpoints" / str(step) / name).absolute()
-        if not folder.exists():
-            continue  # not every run keeps an average
+    folders = (path for path in (workdir / "checkpoints" / str(step)).absolute().iterdir() if path.is_dir())
+    for folder in sorted(folders):
+        if folder.name == "metrics":
+            continue  # of JSON
         with ocp.StandardCheckpointer() as checkpointer:
             saved = checkpointer.metadata(folder).item_metadata.tree
             like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), saved)
-            items[name] = checkpointer.restore(folder, like)
+            items[folder.name] = checkpointer.restore(folder, like)
     leaves = jax.tree_util.tree_leaves_with_path(items)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 

@@ -21,7 +21,7 @@ def workdir(tmp_path_factory):
     save_config(config, folder / "config.json")
     shapes = jax.eval_shape(make_task(config).init, jax.random.key(0))
     with checkpoint.open_manager(folder) as manager:
-        checkpoint.save(manager, 3, {"params": jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes)})
+        checkpoint.save(manager, 3, jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), shapes))
     return folder
 
 

@@ -11,7 +11,7 @@ from aggpose_jax.training.tasks import make_task
 
 
 def write_run(folder: pathlib.Path):
-    """Writes the run of a tiny network of 21 keypoints with drawn parameters; returns its task and these."""
+    """Writes the run of a tiny network of 21 keypoints with drawn parameters; returns its task and variables."""
     config = debug_variant(default_config())
     config.model.name = "mit_pose_tiny"
     config.data, config.keypoint_set, config.input_size, config.eval_batch_size = "synthetic", "infant_21", (64, 64), 7
@@ -20,7 +20,7 @@ def write_run(folder: pathlib.Path):
     task = make_task(config)
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
-    params = jax.tree.map(lambda a: rng.normal(0, 0.3, a.shape).astype(np.float32), shapes)
+    variables = jax.tree.map(lambda a: rng.normal(0, 0.3, a.shape).astype(np.float32), shapes)
     with checkpoint.open_manager(folder) as manager:
-        checkpoint.save(manager, 3, {"params": params})
-    return task, params
+        checkpoint.save(manager, 3, variables)
+    return task, variables

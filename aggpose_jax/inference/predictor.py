@@ -118,7 +118,7 @@ def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence
     if not isinstance(task, PoseTask):
         raise UserError(f"{run}: {config.task} finds no keypoints; give the run of a pose network")
     weights = load_run(run, sharding.make_mesh(-1, 1)) if run.is_dir() else load_file(run)
-    shapes = {"params": jax.eval_shape(task.init, jax.random.key(0))}
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
     try:
         variables, account = transfer(Weights(networks.find(config.model.name), task.model, shapes), weights)
     except UserError as error:

@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +23,7 @@ from aggpose_jax.runtime import checksums, distributed
 
 FOLDER = "checkpoints"
 DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
+EMA = "ema_"  # begins the names of items that are averages
 REMOVED = "removed"  # below FOLDER: where steps go in one move before their files are deleted
 
 
@@ -49,7 +50,8 @@ def _handlers() -> ocp.handlers.CheckpointHandlerRegistry:
 class Checkpoints(ocp.CheckpointManager):
     """The manager of WORKDIR/checkpoints; writes the checksum manifest of each step as soon as it is committed.
 
-    Items of a step: `params`, `average` where a run keeps one, and `optimizer`.
+    Items of a step: `params`, `batch_stats` where the network has them, each with `ema_` before its name where a run
+    averages, and `optimizer`.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -146,13 +148,15 @@ def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str,
     """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to.
 
     Raises:
-      UserError: the parameters are of another network.
+      UserError: the variables are of another network.
     """
-    for name in set(items) & {"params", "average"}:
-        _check_same_network(pathlib.Path(manager.directory) / str(step) / name, items[name])
-    args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in items.items()})
+    folder = pathlib.Path(manager.directory) / str(step)
+    for name in items.keys() - {"optimizer"}:
+        _check_same_network(folder, name, items[name])
+    stored = {name: _stored_name(folder, name) for name in items}
+    args = ocp.args.Composite(**{stored[name]: ocp.args.StandardRestore(tree) for name, tree in items.items()})
     restored = manager.restore(step, args=args)
-    return {name: restored[name] for name in items}
+    return {name: restored[stored[name]] for name in items}
 
 
 def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> int:
@@ -161,16 +165,18 @@ def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> in
     return 0 if best is None else step // interval - best // interval
 
 
-def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best") -> tuple[int, Any]:
-    """The parameters to use a run by: their average where it kept one. Nothing is written.
+def load_variables(
+    workdir: pathlib.Path, abstract_variables: Mapping[str, Any], which: str = "best"
+) -> tuple[int, dict[str, Any]]:
+    """The variables to use a run with: their moving average where it kept one. Nothing is written.
 
     Args:
       workdir: of the run.
-      abstract_params: tree of ShapeDtypeStruct with shardings.
+      abstract_variables: by collection, trees of ShapeDtypeStruct with shardings.
       which: "best" or "latest", of the verified checkpoints; damaged ones are named on standard error.
 
     Returns:
-      The step and the parameters.
+      The step and the variables.
 
     Raises:
       UserError: if there is no verified checkpoint or it is of another network.
@@ -184,10 +190,21 @@ def load_params(workdir: pathlib.Path, abstract_params: Any, which: str = "best"
     if not verified:
         raise UserError(f"{folder}: no finished checkpoint in it that is intact")
     step = verified[-1] if which == "latest" else _best(folder, verified)
-    item = "average" if (folder / str(step) / "average").exists() else "params"
-    _check_same_network(folder / str(step) / item, abstract_params)
+    has_average = (folder / str(step) / _stored_name(folder / str(step), f"{EMA}params")).exists()
+    prefix = EMA if has_average else ""
+    return step, {name: _read(folder / str(step), prefix + name, tree) for name, tree in abstract_variables.items()}
+
+
+def _read(step_folder: pathlib.Path, name: str, abstract: Any) -> Any:
+    """One item of a step."""
+    _check_same_network(step_folder, name, abstract)
     with ocp.StandardCheckpointer() as checkpointer:
-        return step, checkpointer.restore(folder / str(step) / item, abstract_params)
+        return checkpointer.restore(step_folder / _stored_name(step_folder, name), abstract)
+
+
+def _stored_name(step_folder: pathlib.Path, name: str) -> str:
+    """The name that an item has in a step: runs of version 0.1 call their only moving average "average"."""
+    return "average" if name == f"{EMA}params" and (step_folder / "average").exists() else name
 
 
 def _best(folder: pathlib.Path, steps: list[int]) -> int:
@@ -197,14 +214,18 @@ def _best(folder: pathlib.Path, steps: list[int]) -> int:
     return max(evaluated, key=_rank)["step"] if evaluated else steps[-1]
 
 
-def _check_same_network(saved_item: pathlib.Path, expected: Any) -> None:
+def _check_same_network(step_folder: pathlib.Path, name: str, expected: Any) -> None:
+    ours, item = _shapes(expected), step_folder / _stored_name(step_folder, name)
+    if not item.exists():
+        raise UserError(f"{step_folder}: has no {name}, which the network needs: {', '.join(ours)}")
     with ocp.StandardCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(saved_item).item_metadata.tree
-    ours, theirs = _shapes(expected), _shapes(saved)
+        saved = checkpointer.metadata(item).item_metadata.tree
+    theirs = _shapes(saved)
     if ours != theirs:
         different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+        word = "parameters" if name.endswith("params") else "batch statistics"
         raise UserError(
-            f"{saved_item.parents[2]}: its checkpoint is of another network: {len(different)} parameters differ, "
+            f"{step_folder.parents[1]}: its checkpoint is of another network: {len(different)} {word} differ, "
             f"the first is {different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
         )
 

@@ -17,7 +17,7 @@ from aggpose_jax.weights.state_dicts import Weights, read_state_dict
 from aggpose_jax.weights.transfer import TransferReport, transfer
 
 
-def initial_params(
+def initial_variables(
     source: pathlib.Path, target: Weights, init: Callable[[], dict], mesh: Mesh
 ) -> tuple[dict, TransferReport]:
     """Returns the variables of a source where they belong in a network, and new ones elsewhere.
@@ -64,5 +64,5 @@ def load_run(workdir: pathlib.Path, mesh: Mesh, which: str = "best") -> Weights:
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=everywhere),
         jax.eval_shape(task.init, jax.random.key(0)),
     )
-    params = checkpoint.load_params(workdir, abstract, which)[1]
-    return Weights(networks.find(config.model.name), task.model, {"params": params})
+    variables = checkpoint.load_variables(workdir, abstract, which)[1]
+    return Weights(networks.find(config.model.name), task.model, variables)

@@ -12,13 +12,14 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import read_keypoint_set
 from aggpose_jax.runtime import compilation, distributed, sharding
 from aggpose_jax.training import checkpoint
-from aggpose_jax.training.initialise import initial_params
+from aggpose_jax.training.initialise import initial_variables
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.training.profiling import Profiler
 from aggpose_jax.training.reliability import NonFiniteGuard, Preempted, guarded_batches, guarded_run
 from aggpose_jax.training.reporting import Progress, Reporter, open_reporter, parameter_table
 from aggpose_jax.training.tasks import make_task
-from aggpose_jax.training.trainer import Trainer, TrainState
+from aggpose_jax.training.train_state import TrainState, state_of
+from aggpose_jax.training.trainer import Trainer
 from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights.state_dicts import Weights
 
@@ -75,6 +76,11 @@ def _describe(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> No
     reporter.say(trainer.task.describe())
     decayed, frozen = paths_matching(params, config.decay), paths_matching(params, config.freeze)
     reporter.say(f"{config.model.name}\n{parameter_table(params, decayed, frozen)}")
+    if "batch_stats" in trainer.shapes.variables and config.accumulate > 1:
+        part = config.batch_size // config.accumulate
+        reporter.say(
+            f"batch statistics are those of each of the {config.accumulate} parts of a batch, of {part} images"
+        )
     epochs = trainer.total_steps / trainer.task.steps_per_epoch
     reporter.say(f"{trainer.total_steps} steps of {config.batch_size} images, {epochs:.1f} epochs, in {workdir}")
 
@@ -86,16 +92,15 @@ def _first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Re
     if step is not None:
         _check_resumable(manager, step)
         reporter.say(f"going on from the checkpoint of step {step}")
-        items = checkpoint.restore(manager, step, _items(abstract))
-        return TrainState(params=items["params"], average=items.get("average"), **items["optimizer"])
+        return state_of(checkpoint.restore(manager, step, abstract.items()))
     if not trainer.config.init_from:
         reporter.say("new parameters")
         return trainer.new_state()
     source = pathlib.Path(trainer.config.init_from)
-    target = Weights(networks.find(trainer.config.model.name), trainer.task.model, {"params": trainer.shapes.params})
-    variables, report = initial_params(source, target, lambda: {"params": trainer.new_state().params}, trainer.mesh)
+    target = Weights(networks.find(trainer.config.model.name), trainer.task.model, trainer.shapes.variables)
+    variables, report = initial_variables(source, target, lambda: trainer.new_state().variables, trainer.mesh)
     reporter.say(f"parameters from {source}\n{report}")
-    return trainer.new_state(variables["params"])
+    return trainer.new_state(variables)
 
 
 def _check_resumable(manager: checkpoint.Checkpoints, step: int) -> None:
@@ -105,12 +110,6 @@ def _check_resumable(manager: checkpoint.Checkpoints, step: int) -> None:
             f"{workdir}: holds converted weights, no training to go on with; train in another --workdir "
             f"with --config.init_from={workdir}"
         )
-
-
-def _items(state: TrainState) -> dict[str, Any]:
-    """A state as the items of a checkpoint."""
-    items = {"params": state.params, "optimizer": {"step": state.step, "optimizer": state.optimizer}}
-    return items if state.average is None else items | {"average": state.average}
 
 
 def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
@@ -148,7 +147,7 @@ def _run(trainer, state, manager, reporter, notice) -> tuple[TrainState, Any]:
             progress.restart()
         elif told or step % config.checkpoint_steps == 0:
             watch.check()
-            checkpoint.save(manager, step, _items(state))
+            checkpoint.save(manager, step, state.items())
         if told:
             raise Preempted
     profiler.close()
@@ -166,10 +165,10 @@ def _score(trainer, state, step, manager, reporter, notice) -> Any:
         result = _evaluate(trainer, state, step, reporter, notice)
     except Preempted:
         if step not in manager.all_steps():
-            checkpoint.save(manager, step, _items(state))
+            checkpoint.save(manager, step, state.items())
         raise
     value = result.figures[trainer.task.metric]
-    checkpoint.save(manager, step, _items(state), -value if trainer.task.lower_is_better else value)
+    checkpoint.save(manager, step, state.items(), -value if trainer.task.lower_is_better else value)
     return result
 
 

@@ -20,6 +20,7 @@ from aggpose_jax.networks.mae import masked_loss
 from aggpose_jax.networks.units import UNIT, draw_kept, split_units
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
+from aggpose_jax.training.apply import apply_training
 
 EVALUATION_KEY = 0  # of the masks in evaluation, the same for all runs
 FIGURES = ("loss", "error", "mean", "interp.", "shuffled")
@@ -100,9 +101,9 @@ class MaeTask:
         return len(self.train_source) / self.config.batch_size
 
     def init(self, rng: jax.Array) -> Any:
-        """New parameters."""
+        """New variables of the network, by collection."""
         images, kept = jnp.zeros((1, *self.config.input_size, 3)), jnp.arange(self.visible)[None]
-        return self.model.init(rng, images, kept)["params"]
+        return self.model.init(rng, images, kept)
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; a frame that cannot be read is blank and not `valid`."""
@@ -117,17 +118,19 @@ class MaeTask:
             shard=distributed.share(),
         )
 
-    def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The loss of a batch, each image with its own mask, and figures to watch it by."""
+    def loss(
+        self, variables: dict[str, Any], batch: dict[str, jax.Array], rng: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
+        """The loss of a batch, each image with its own mask, and (metrics, updated collections)."""
         mask_rng, color_rng, drop_path_rng = jax.random.split(rng, 3)
         images = to_unit(batch["image"])
         if self.config.color_jitter:
             images = color.jitter(color_rng, images, self.config.color_jitter)
         images = normalise(images)
         kept = draw_kept(mask_rng, len(images), self.units, self.visible)
-        predicted = self.model.apply({"params": params}, images, kept, train=True, rngs={"drop_path": drop_path_rng})
+        predicted, collections = apply_training(self.model, variables, images, kept, drop_path_rng=drop_path_rng)
         loss = masked_loss(predicted, images, kept, batch["valid"], self.config.normalise_pixels)
-        return loss, {"loss": loss}
+        return loss, ({"loss": loss}, collections)
 
     def describe(self) -> str:
         """The data as text."""
@@ -143,26 +146,26 @@ class MaeTask:
         kept = draw_kept(jax.random.key(EVALUATION_KEY), len(batch["image"]), self.units, self.visible)
         return {"batch": reconstruction.sheet(batch["image"], None, np.asarray(kept))}
 
-    def evaluation_pictures(self, params: Any, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
+    def evaluation_pictures(self, variables: Any, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
         """A sheet of the first held-out frames: originals | masked inputs | reconstructions."""
         batch = next(self._eval_batches(mesh))
-        _, predicted, kept = self._run(params, batch, mesh)
+        _, predicted, kept = self._run(variables, batch, mesh)
         own = (distributed.own_rows(jax.device_put(a, sharding.batch_sharding(mesh))) for a in (predicted, kept))
         return {"reconstructions": reconstruction.sheet(batch["image"], *own)}
 
-    def evaluate(self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None) -> Reconstruction:
-        """Scores parameters on held-out frames under masks that never change; `before_batch` may raise to end it."""
+    def evaluate(self, variables: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None) -> Reconstruction:
+        """Scores the network on held-out frames under masks that never change; `before_batch` may raise to end it."""
         scored = []
         for batch in self._eval_batches(mesh):
             before_batch()
-            figures = jax.device_put(self._run(params, batch, mesh)[0], sharding.batch_sharding(mesh))
+            figures = jax.device_put(self._run(variables, batch, mesh)[0], sharding.batch_sharding(mesh))
             scored.append({"figures": distributed.own_rows(figures), "valid": batch["valid"]})
         whole = distributed.join_batches({name: np.stack([one[name] for one in scored]) for name in scored[0]})
         means = whole["figures"][whole["valid"] > 0].mean(0)
         return Reconstruction(dict(zip(FIGURES, map(float, means), strict=True)))
 
     def baselines(
-        self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
+        self, variables: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> dict[str, Reconstruction]:
         """None beside those that every evaluation has among its figures."""
         return {}
@@ -176,19 +179,19 @@ class MaeTask:
             shard=distributed.share(),
         )
 
-    def _run(self, params: Any, batch: dict[str, np.ndarray], mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _run(self, variables: Any, batch: dict[str, np.ndarray], mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
         inputs = sharding.put_batch({name: batch[name] for name in ("image", "id")}, mesh)
-        return self._forward(params, inputs["image"], inputs["id"])
+        return self._forward(variables, inputs["image"], inputs["id"])
 
-    def _score(self, params: Any, image: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def _score(self, variables: Any, image: jax.Array, ids: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Figures [B, 5] of each image, its predicted units as pixels, and the units it was predicted from."""
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(EVALUATION_KEY)))(ids)
         kept = jax.vmap(lambda key: draw_kept(key, 1, self.units, self.visible)[0])(keys)
         images, normalised = normalise(to_unit(image)), self.config.normalise_pixels
-        predicted = self.model.apply({"params": params}, images, kept)
+        predicted = self.model.apply(variables, images, kept)
         loss = jax.vmap(lambda *one: masked_loss(*(a[None] for a in one), normalised=normalised))
         pixels = reconstruction.to_pixels(predicted, images, normalised)
-        moved = self.model.apply({"params": params}, reconstruction.shuffled(images, kept), kept)
+        moved = self.model.apply(variables, reconstruction.shuffled(images, kept), kept)
         truth = split_units(to_unit(image)).reshape(predicted.shape)
         candidates = (
             pixels,

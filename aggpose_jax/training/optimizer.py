@@ -1,4 +1,4 @@
-"""AdamW with schedules and masks, and the average of parameters."""
+"""AdamW with schedules and masks, and the moving average of variables."""
 
 import re
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def _scale_by_layer(depths: Any, decay: float) -> optax.GradientTransformation:
     return optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, factors))
 
 
-def update_average(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
-    """Exponential moving average of parameters; young averages forget faster, so that the start does not linger."""
+def update_average(average: Any, variables: Any, decay: float, step: jax.Array) -> Any:
+    """The next exponential moving average of variables; young averages forget faster, so the start does not linger."""
     decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, params)
+    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, variables)

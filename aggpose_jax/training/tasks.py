@@ -25,6 +25,7 @@ from aggpose_jax.pose.keypoints import INFANT_21
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
+from aggpose_jax.training.apply import apply_training
 from aggpose_jax.training.losses import heatmap_mse
 from aggpose_jax.training.mae_task import MaeTask
 
@@ -106,8 +107,8 @@ class PoseTask:
         return len(self.train_source) / self.config.batch_size
 
     def init(self, rng: jax.Array) -> Any:
-        """New parameters."""
-        return self.pose_model.init(rng)["params"]
+        """New variables of the network, by collection."""
+        return self.pose_model.init(rng)
 
     def train_batches(self, start: int) -> Iterator[dict[str, np.ndarray]]:
         """Endless batches, from the one of step `start` on; an image that cannot be read is blank and not `valid`."""
@@ -122,8 +123,10 @@ class PoseTask:
             shard=distributed.share(),
         )
 
-    def loss(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """The loss of a batch, with everything that is random in training, and figures to watch it by.
+    def loss(
+        self, variables: dict[str, Any], batch: dict[str, jax.Array], rng: jax.Array
+    ) -> tuple[jax.Array, tuple[dict[str, jax.Array], dict[str, Any]]]:
+        """The loss of a batch, with everything that is random in training, and (metrics, updated collections).
 
         PCK is the share of labelled keypoints whose highest pixel is within 0.05 of the crop's height.
         """
@@ -131,12 +134,13 @@ class PoseTask:
         image = to_unit(batch["image"])
         if self.config.color_jitter:
             image = color.jitter(color_rng, image, self.config.color_jitter)
-        heatmaps = self.model.apply({"params": params}, normalise(image), train=True, rngs={"drop_path": drop_path_rng})
+        heatmaps, collections = apply_training(self.model, variables, normalise(image), drop_path_rng=drop_path_rng)
         targets, weight = self.codec.encode(batch["keypoints"], batch["weight"])
         loss = heatmap_mse(heatmaps, targets, weight, self.config.hardest_keypoints)
         points = self.codec.to_input(argmax(heatmaps)[0])
         near = jnp.linalg.norm(points - batch["keypoints"], axis=-1) < 0.05 * self.codec.input_size[0]
-        return loss, {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}
+        metrics = {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}
+        return loss, (metrics, collections)
 
     def describe(self) -> str:
         """The data as text."""
@@ -152,29 +156,31 @@ class PoseTask:
         targets, _ = self.codec.encode(batch["keypoints"], batch["weight"])
         return {"batch": pictures.training_sheet(batch, np.asarray(targets), self.keypoint_set)}
 
-    def evaluation_pictures(self, params: Any, mesh: Mesh, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
+    def evaluation_pictures(self, variables: Any, mesh: Mesh, result: evaluation.Evaluation) -> dict[str, np.ndarray]:
         """Pictures of predictions, by name: of the worst and the middling persons, and all heatmaps of the first."""
         batch = next(self._eval_batches(mesh))
-        _, heatmaps = self._estimate(params, self._put(batch, mesh), mesh)
+        _, heatmaps = self._estimate(variables, self._put(batch, mesh), mesh)
         return {
             "predictions": pictures.prediction_sheet(self.eval_source, result, self.keypoint_set),
             "heatmaps": heatmap_sheet(batch["image"][0], distributed.own_rows(heatmaps)[0], self.keypoint_set.names),
         }
 
     def evaluate(
-        self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
+        self, variables: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> evaluation.Evaluation:
-        """Scores the parameters on the evaluation records; `before_batch` may raise to end it."""
-        return self._evaluate(lambda batch: self._estimate(params, self._put(batch, mesh), mesh)[0], mesh, before_batch)
+        """Scores the network with these variables on the evaluation records; `before_batch` may raise to end it."""
+        return self._evaluate(
+            lambda batch: self._estimate(variables, self._put(batch, mesh), mesh)[0], mesh, before_batch
+        )
 
     def baselines(
-        self, params: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
+        self, variables: Any, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> dict[str, evaluation.Evaluation]:
         """What anything must beat: the mean pose in every box, and the network when it sees another person's crop."""
 
         def estimate_exchanged(batch):
             crops = self._put(batch, mesh)  # of all processes: the share of one may be a single crop
-            return self._estimate(params, crops | {"image": jnp.roll(crops["image"], 1, axis=0)}, mesh)[0]
+            return self._estimate(variables, crops | {"image": jnp.roll(crops["image"], 1, axis=0)}, mesh)[0]
 
         mean_pose = evaluation.mean_pose_results(self.train_source.ground_truth(), self.eval_source.ground_truth())
         return {
@@ -208,8 +214,8 @@ class PoseTask:
     def _put(self, batch, mesh) -> dict[str, jax.Array]:
         return sharding.put_batch({name: batch[name] for name in ("image", "to_image")}, mesh)
 
-    def _estimate(self, params, crops, mesh) -> tuple[jax.Array, jax.Array]:
-        estimates = self.pose_model.estimate({"params": params}, crops["image"], crops["to_image"])
+    def _estimate(self, variables, crops, mesh) -> tuple[jax.Array, jax.Array]:
+        estimates = self.pose_model.estimate(variables, crops["image"], crops["to_image"])
         return jax.device_put(estimates, sharding.batch_sharding(mesh))
 
 

@@ -13,31 +13,7 @@ from jax.sharding import Mesh
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
 from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=("step", "params", "optimizer", "average"), meta_fields=()
-)
-@dataclasses.dataclass(frozen=True)
-class TrainState:
-    """All that changes from step to step.
-
-    Attributes:
-      step: number of steps taken, int32.
-      params: of the network.
-      optimizer: state of the optimizer.
-      average: moving average of `params`, or None.
-    """
-
-    step: jax.Array
-    params: Any
-    optimizer: Any
-    average: Any
-
-    @property
-    def evaluated(self) -> Any:
-        """The parameters to use the network by."""
-        return self.params if self.average is None else self.average
+from aggpose_jax.training.train_state import TrainState
 
 
 class Trainer:
@@ -48,7 +24,7 @@ class Trainer:
         self.total_steps = config.steps or round(config.epochs * task.steps_per_epoch)
         self.schedule = make_schedule(config, task.steps_per_epoch, self.total_steps)
         self._key = jax.random.key(config.seed)
-        self._optimizer = make_optimizer(config, jax.eval_shape(task.init, self._key), self.schedule)
+        self._optimizer = make_optimizer(config, jax.eval_shape(task.init, self._key)["params"], self.schedule)
         self.shapes = jax.eval_shape(self._new_state)
         self._frozen = paths_matching(self.shapes.params, config.freeze)
         self.shardings = sharding.tree_shardings(self.shapes, mesh)
@@ -67,14 +43,15 @@ class Trainer:
 
     @property
     def watched(self) -> list[str]:
-        """Names of what a step says to be finite or not."""
-        return list(guarded_quantities(None, self.shapes.params, self.shapes.params, self._frozen))
+        """Names of what a step reports as finite or not."""
+        params, statistics = self.shapes.params, self.shapes.variables.get("batch_stats", {})
+        return list(guarded_quantities(None, statistics, params, params, self._frozen))
 
-    def new_state(self, params: Any = None) -> TrainState:
-        """The state before the first step, with new parameters or the given ones."""
+    def new_state(self, variables: dict[str, Any] | None = None) -> TrainState:
+        """The state before the first step, with new variables or the given ones."""
         # It runs once: what the compiler would save in running, it would spend several times over in compiling.
         quickly = {"xla_backend_optimization_level": 0}
-        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=quickly)(params)
+        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=quickly)(variables)
 
     def abstract(self) -> TrainState:
         """Shapes, types and shardings of a state."""
@@ -82,45 +59,62 @@ class Trainer:
             lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), self.shapes, self.shardings
         )
 
-    def _new_state(self, params=None) -> TrainState:
-        params = self.task.init(self._key) if params is None else params
-        average = params if self.config.average_decay else None
-        return TrainState(jnp.zeros((), jnp.int32), params, self._optimizer.init(params), average)
+    def _new_state(self, variables=None) -> TrainState:
+        variables = self.task.init(self._key) if variables is None else variables
+        ema = variables if self.config.average_decay else None
+        return TrainState(jnp.zeros((), jnp.int32), variables, self._optimizer.init(variables["params"]), ema)
 
     def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict, jax.Array]:
         rng = jax.random.fold_in(self._key, state.step)
-        # Whole parameters and whole gradients around the network, whatever is split between steps: left to choose, the
+        # Whole variables and whole gradients around the network, whatever is split between steps: left to choose, the
         # compiler splits products by channel and sends activations about.
         whole = sharding.replicated(self.mesh)
-        params = jax.lax.with_sharding_constraint(state.params, whole)
-        (loss, metrics), gradient = self._loss_and_gradient(params, batch, rng)
-        gradient = jax.lax.with_sharding_constraint(gradient, whole)
+        variables = jax.lax.with_sharding_constraint(state.variables, whole)
+        (loss, (metrics, collections)), gradient = self._loss_and_gradient(variables, batch, rng)
+        gradient, collections = jax.lax.with_sharding_constraint((gradient, collections), whole)
         gradient = jax.lax.with_sharding_constraint(gradient, self.shardings.params)
-        updates, optimizer = self._optimizer.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.average
-        if average is not None:
-            average = update_average(average, params, self.config.average_decay, state.step)
-        finite = are_finite(guarded_quantities(loss, gradient, params, self._frozen))
-        new = TrainState(state.step + 1, params, optimizer, average)
+        updates, opt_state = self._optimizer.update(gradient, state.opt_state, state.params)
+        variables = {"params": optax.apply_updates(state.params, updates), **collections}
+        ema = state.ema
+        if ema is not None:
+            ema = update_average(ema, variables, self.config.average_decay, state.step)
+        new = TrainState(state.step + 1, variables, opt_state, ema)
+        finite = are_finite(
+            guarded_quantities(loss, collections.get("batch_stats", {}), gradient, new.params, self._frozen)
+        )
         if self.config.nonfinite == "skip":
             kept = dataclasses.replace(state, step=new.step)
             new = jax.tree.map(lambda ours, old: jnp.where(finite.all(), ours, old), new, kept)
         return new, metrics, finite
 
-    def _loss_and_gradient(self, params: Any, batch: dict[str, jax.Array], rng: jax.Array) -> tuple[tuple, Any]:
-        """The mean loss of a batch with its metrics, and its gradient, computed in `accumulate` parts."""
-        compute, count = jax.value_and_grad(self.task.loss, has_aux=True), self.config.accumulate
+    def _loss_and_gradient(
+        self, variables: dict[str, Any], batch: dict[str, jax.Array], rng: jax.Array
+    ) -> tuple[tuple[jax.Array, tuple[dict, dict]], Any]:
+        """The mean loss of a batch with (metrics, new collections), and its gradient, computed in `accumulate` parts.
+
+        Each part goes on with the collections that the part before it has updated.
+        """
+        collections = {name: tree for name, tree in variables.items() if name != "params"}
+        count = self.config.accumulate
+
+        @functools.partial(jax.value_and_grad, has_aux=True)
+        def compute(params, collections, batch, rng):
+            return self.task.loss({"params": params, **collections}, batch, rng)
+
         if count == 1:
-            return compute(params, batch, rng)
+            return compute(variables["params"], collections, batch, rng)
+
+        def add(carry, part):
+            (number, examples), (total, collections) = part, carry
+            rng_of_part = jax.random.fold_in(rng, number)
+            (loss, (metrics, collections)), gradient = compute(variables["params"], collections, examples, rng_of_part)
+            return (jax.tree.map(jnp.add, total, (loss, metrics, gradient)), collections), None
+
         # Every device has some examples of each part, so none moves.
         parts = jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
-
-        def add(total, part):
-            number, examples = part
-            return jax.tree.map(jnp.add, total, compute(params, examples, jax.random.fold_in(rng, number))), None
-
-        shapes = jax.eval_shape(compute, params, jax.tree.map(lambda a: a[0], parts), rng)
-        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
-        total, _ = jax.lax.scan(add, zeros, (jnp.arange(count), parts))
-        return jax.tree.map(lambda a: a / count, total)
+        first = jax.tree.map(lambda a: a[0], parts)
+        (loss, (metrics, _)), gradient = jax.eval_shape(compute, variables["params"], collections, first, rng)
+        zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), (loss, metrics, gradient))
+        (total, collections), _ = jax.lax.scan(add, (zeros, collections), (jnp.arange(count), parts))
+        loss, metrics, gradient = jax.tree.map(lambda a: a / count, total)
+        return (loss, (metrics, collections)), gradient

@@ -30,8 +30,8 @@ def model(run):
 
 
 def test_predict_gives_what_evaluate_gives(run, model):
-    _, task, params = run
-    results = {r["image_id"]: r["keypoints"] for r in task.evaluate(params, sharding.make_mesh(-1, 1)).results}
+    _, task, variables = run
+    results = {r["image_id"]: r["keypoints"] for r in task.evaluate(variables, sharding.make_mesh(-1, 1)).results}
     source = SyntheticInfants(20, split="test")
     for index in (0, 7, 19):
         predicted = model.predict(source[index]["image"], [source[index]["box"]])
@@ -72,9 +72,9 @@ def test_grey_transparent_and_turned_images(model, tmp_path):
 
 
 def test_a_weight_file_with_its_experiment(run, model, tmp_path):
-    folder, task, params = run
+    folder, task, variables = run
     file = tmp_path / "weights.safetensors"
-    weight_files.write(file, write_state_dict(task.model, {"params": params}))
+    weight_files.write(file, write_state_dict(task.model, variables))
     with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; say its network with a config"):
         load(file)
     experiment = tmp_path / "experiment.py"

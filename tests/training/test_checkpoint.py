@@ -27,12 +27,12 @@ def abstract(everywhere):
     return lambda t: jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=everywhere), t)
 
 
-def write(workdir, steps: dict[int, float | None], average: bool = False) -> None:
-    """Checkpoints with these scores, whose parameters are their step and averages a hundred times the step."""
+def write(workdir, steps: dict[int, float | None], average: str = "") -> None:
+    """Checkpoints with these scores, whose parameters are their step; an item `average` is a hundred times the step."""
     with checkpoint.open_manager(workdir) as manager:
         for step, score in steps.items():
             items = {"params": tree(step), "optimizer": {"step": jnp.int32(step), "moments": [tree(0), tree(1)]}}
-            items |= {"average": tree(100 * step)} if average else {}
+            items |= {average: tree(100 * step)} if average else {}
             checkpoint.save(manager, step, items, score)
 
 
@@ -79,9 +79,9 @@ def test_the_best_and_the_two_latest_are_kept(tmp_path, abstract):
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "4", "5"]
     shapes = abstract(tree(0))
     for which, step in (("best", 2), ("latest", 5)):
-        loaded_step, params = checkpoint.load_params(tmp_path, shapes, which)
+        loaded_step, variables = checkpoint.load_variables(tmp_path, {"params": shapes}, which)
         assert loaded_step == step
-        assert_same(params, tree(step))
+        assert_same(variables, {"params": tree(step)})
 
 
 def test_a_later_run_keeps_the_best_of_the_earlier(tmp_path):
@@ -92,20 +92,56 @@ def test_a_later_run_keeps_the_best_of_the_earlier(tmp_path):
 
 def test_the_latest_is_the_best_where_none_was_evaluated(tmp_path, abstract):
     write(tmp_path, {1: None, 2: None})
-    assert checkpoint.load_params(tmp_path, abstract(tree(0)))[0] == 2
+    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))[0] == 2
 
 
-def test_an_average_is_used_where_there_is_one(tmp_path, abstract):
-    write(tmp_path, {4: 0.5}, average=True)
-    step, params = checkpoint.load_params(tmp_path, abstract(tree(0)))
+@pytest.mark.parametrize("name", ["ema_params", "average"])  # the second is the name in runs of version 0.1
+def test_an_average_is_used_where_there_is_one(tmp_path, abstract, name):
+    write(tmp_path, {4: 0.5}, average=name)
+    step, variables = checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
     assert step == 4
-    assert_same(params, tree(400))
+    assert_same(variables, {"params": tree(400)})
+    with checkpoint.open_manager(tmp_path) as manager:
+        restored = checkpoint.restore(manager, 4, {"ema_params": abstract(tree(0))})
+    assert_same(restored, {"ema_params": tree(400)})
+
+
+def test_each_collection_is_an_item_and_the_average_is_of_all(tmp_path, abstract):
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 1, {"params": tree(1), "batch_stats": {"norm": {"mean": jnp.ones(3)}}})
+        averages = {"ema_params": tree(2), "ema_batch_stats": {"norm": {"mean": jnp.full(3, 2.0)}}}
+        checkpoint.save(manager, 2, {"params": tree(1), "batch_stats": {"norm": {"mean": jnp.ones(3)}}} | averages)
+    assert {"params", "batch_stats", "ema_params", "ema_batch_stats"} < {
+        path.name for path in (tmp_path / "checkpoints" / "2").iterdir()
+    }
+    like = abstract({"params": tree(0), "batch_stats": {"norm": {"mean": jnp.zeros(3)}}})
+    assert checkpoint.load_variables(tmp_path, like)[1]["batch_stats"]["norm"]["mean"].tolist() == [2, 2, 2]
+    shutil.rmtree(tmp_path / "checkpoints" / "2")
+    assert checkpoint.load_variables(tmp_path, like)[1]["batch_stats"]["norm"]["mean"].tolist() == [1, 1, 1]
+
+
+def test_missing_batch_statistics_are_listed(tmp_path, abstract):
+    write(tmp_path, {1: 0.5}, average="ema_params")
+    statistics = {"stem": {"norm": {"mean": jnp.zeros(3), "var": jnp.ones(3)}}}
+    message = r"checkpoints/1: has no ema_batch_stats, which the network needs: stem/norm/mean, stem/norm/var$"
+    with pytest.raises(UserError, match=message):
+        checkpoint.load_variables(tmp_path, abstract({"params": tree(0), "batch_stats": statistics}))
+    with checkpoint.open_manager(tmp_path) as manager, pytest.raises(UserError, match=r"1: has no batch_stats, .*mean"):
+        checkpoint.restore(manager, 1, abstract({"params": tree(0), "batch_stats": statistics}))
+
+
+def test_batch_statistics_of_another_network_are_named(tmp_path, abstract):
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, 1, {"params": tree(1), "batch_stats": {"mean": jnp.ones(3)}})
+    other = abstract({"params": tree(0), "batch_stats": {"mean": jnp.ones(4)}})
+    with pytest.raises(UserError, match=r"1 batch statistics differ, the first is mean \(\(3,\), expected \(4,\)\)"):
+        checkpoint.load_variables(tmp_path, other)
 
 
 def test_loading_changes_no_file(tmp_path, abstract):
     write(tmp_path, {1: 0.5, 2: 0.4})
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    checkpoint.load_params(tmp_path, abstract(tree(0)))
+    checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -114,7 +150,7 @@ def test_another_network_is_named_by_its_first_difference(tmp_path, abstract):
     other = tree(0)
     other["head"] = {"kernel": jnp.zeros((2, 4)), "extra": jnp.zeros(5), "bias": jnp.zeros(3)}
     with pytest.raises(UserError) as raised:
-        checkpoint.load_params(tmp_path, abstract(other))
+        checkpoint.load_variables(tmp_path, abstract({"params": other}))
     message = str(raised.value)
     assert "another network: 2 parameters differ, the first is head/extra (None, expected (5,))" in message
     assert str(tmp_path) in message
@@ -123,21 +159,21 @@ def test_another_network_is_named_by_its_first_difference(tmp_path, abstract):
 
 def test_a_folder_without_a_run(tmp_path, abstract):
     with pytest.raises(UserError, match="no checkpoints folder"):
-        checkpoint.load_params(tmp_path, abstract(tree(0)))
+        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_a_finished_checkpoint(tmp_path, abstract):
     write(tmp_path, {})
     with pytest.raises(UserError, match="no finished checkpoint"):
-        checkpoint.load_params(tmp_path, abstract(tree(0)))
+        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
 
 
 def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
     write(tmp_path, {1: 0.5})
     left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp" / "params"
     left.mkdir(parents=True)
-    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 1
+    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 1
     assert left.exists()  # a reader leaves it: a run may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
@@ -167,18 +203,18 @@ def cut(file) -> None:
 @pytest.mark.parametrize("damage", [flip_a_bit, cut])
 def test_damage_to_any_file_is_named_and_the_step_before_is_used(tmp_path, abstract, capsys, damage):
     """For each file of the latest step, which is the best: to read it, and to go on from it."""
-    write(tmp_path / "run", {1: 0.5, 2: 0.9}, average=True)
+    write(tmp_path / "run", {1: 0.5, 2: 0.9}, average="ema_params")
     whole = tmp_path / "run" / "checkpoints" / "2"
     files = [path.relative_to(whole) for path in sorted(whole.rglob("*")) if path.is_file() and path.stat().st_size]
-    assert {"params", "average", "optimizer", "metrics"} < {file.parts[0] for file in files}
+    assert {"params", "ema_params", "optimizer", "metrics"} < {file.parts[0] for file in files}
     for file in files:
         workdir = tmp_path / "damaged"
         shutil.copytree(tmp_path / "run", workdir)
         damage(workdir / "checkpoints" / "2" / file)
         for which in ("best", "latest"):
-            step, params = checkpoint.load_params(workdir, abstract(tree(0)), which)
+            step, variables = checkpoint.load_variables(workdir, abstract({"params": tree(0)}), which)
             assert step == 1
-            assert_same(params, tree(100))
+            assert_same(variables, {"params": tree(100)})
         warned = capsys.readouterr().err
         assert warned.count("STEP 2 IS DAMAGED and not used") == 2
         assert str(file) in warned or file.name == checksums.MANIFEST
@@ -200,20 +236,20 @@ def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew(tmp_path, 
     ):
         checkpoint.open_manager(tmp_path)
     with pytest.raises(UserError, match="no finished checkpoint in it that is intact"):
-        checkpoint.load_params(tmp_path, abstract(tree(0)))
+        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
     assert kept(tmp_path) == [1, 2]
 
 
 def test_a_step_without_its_manifest_does_not_count(tmp_path, abstract, capsys):
     write(tmp_path, {1: 0.5, 2: 0.9})
     (tmp_path / "checkpoints" / "2" / checksums.MANIFEST).unlink()
-    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 1
+    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 1
     assert not capsys.readouterr().err  # another process may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
         checkpoint.save(manager, 2, {"params": tree(2)})
     assert "step 2 was not finished and does not count" in capsys.readouterr().out
-    assert checkpoint.load_params(tmp_path, abstract(tree(0)), "latest")[0] == 2
+    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 2
 
 
 def test_what_a_cut_off_removal_left_goes(tmp_path):

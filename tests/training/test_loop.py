@@ -30,12 +30,13 @@ class Clock:
         self._x, self._killed_at = x or {}, killed_at
 
     def init(self, rng):
-        return {"clock": jnp.zeros(3), "head": {"w": jnp.ones(())}}
+        return {"params": {"clock": jnp.zeros(3), "head": {"w": jnp.ones(())}}}
 
-    def loss(self, params, batch, rng):
+    def loss(self, variables, batch, rng):
+        params = variables["params"]
         chance = jax.random.uniform(rng) * jnp.mean(params["clock"])
         loss = params["clock"].sum() + jnp.sqrt(jnp.mean(batch["x"]) * (2 + jnp.cos(params["head"]["w"]))) + 0 * chance
-        return loss, {"loss": loss}
+        return loss, ({"loss": loss}, {})
 
     def train_batches(self, start):
         for step in itertools.count(start + 1):
@@ -43,9 +44,9 @@ class Clock:
                 raise KeyboardInterrupt
             yield {"x": np.full(4, self._x.get(step, 1.0), np.float32), "id": np.arange(4), "valid": np.ones(4)}
 
-    def evaluate(self, params, mesh, before_batch):
+    def evaluate(self, variables, mesh, before_batch):
         before_batch()
-        return SimpleNamespace(figures={"AP": APS.get(-round(float(params["clock"][0])), 0.0)})
+        return SimpleNamespace(figures={"AP": APS.get(-round(float(variables["params"]["clock"][0])), 0.0)})
 
     def describe(self):
         return "a clock"
@@ -53,7 +54,7 @@ class Clock:
     def batch_pictures(self, batch):
         return {}
 
-    def evaluation_pictures(self, params, mesh, result):
+    def evaluation_pictures(self, variables, mesh, result):
         return {}
 
 
@@ -184,10 +185,10 @@ class Told(Clock):
                 tell()
             yield batch
 
-    def evaluate(self, params, mesh, before_batch):
-        if -round(float(params["clock"][0])) == self._in_evaluation:
+    def evaluate(self, variables, mesh, before_batch):
+        if -round(float(variables["params"]["clock"][0])) == self._in_evaluation:
             tell()
-        return super().evaluate(params, mesh, before_batch)
+        return super().evaluate(variables, mesh, before_batch)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_a_resumed_run_may_be_longer_and_no_other_experiment(train, tmp_path):
 def test_a_checkpoint_of_another_network_is_not_gone_on_from(train, tmp_path):
     class Wider(Clock):
         def init(self, rng):
-            return {"clock": jnp.zeros(4), "head": {"w": jnp.ones(())}}
+            return {"params": {"clock": jnp.zeros(4), "head": {"w": jnp.ones(())}}}
 
     workdir = train(Clock(), steps=2)
     (workdir / "config.json").unlink()

@@ -30,10 +30,11 @@ def model_that_sees_means(task):
     """Replaces the network: every unit gets the mean of the units it may see, in each channel, as predicted pixels."""
 
     class Model:
-        def apply(self, variables, images, kept, train=False, rngs=None):
+        def apply(self, variables, images, kept, train=False, rngs=None, mutable=False):
             units = images.reshape(len(images), 2, 32, 2, 32, 3).swapaxes(2, 3).reshape(len(images), 4, -1, 3)
             seen = jax.vmap(lambda u, k: u[k])(units, kept).mean((1, 2))
-            return jnp.tile(seen[:, None] + variables["params"], (1, 4, 1024))
+            predicted = jnp.tile(seen[:, None] + variables["params"], (1, 4, 1024))
+            return (predicted, {}) if train else predicted
 
     task.model = Model()
     return task
@@ -76,7 +77,7 @@ def test_a_resumed_run_sees_the_frames_of_one_that_was_never_stopped():
 
 def test_the_figures_of_a_network_that_predicts_the_visible_mean():
     task = model_that_sees_means(make_task(small(normalise_pixels=False, mask_ratio=0.5)))
-    figures = task.evaluate(jnp.zeros(()), sharding.make_mesh(-1, 1)).figures
+    figures = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures
     assert figures["error"] == pytest.approx(figures["mean"], rel=1e-4)
     assert figures["shuffled"] == pytest.approx(figures["error"], rel=1e-4)  # a mean knows no places
     assert figures["loss"] * (255 * 0.2257) ** 2 == pytest.approx(figures["error"], rel=0.02)  # 0.2257: mean deviation
@@ -85,7 +86,7 @@ def test_the_figures_of_a_network_that_predicts_the_visible_mean():
 
 def test_an_evaluation_does_not_depend_on_the_size_of_its_batches():
     tasks = [model_that_sees_means(make_task(small(eval_batch_size=size))) for size in (1, 2)]
-    ours, expected = (task.evaluate(jnp.zeros(()), sharding.make_mesh(-1, 1)).figures for task in tasks)
+    ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures for task in tasks)
     assert ours == pytest.approx(expected, rel=1e-5)
 
 
@@ -95,7 +96,7 @@ def test_a_frame_that_cannot_be_read_has_no_part_in_the_loss():
     rng = jax.random.key(5)
 
     def loss_and_gradient(batch):
-        return jax.value_and_grad(lambda p: task.loss(p, batch, rng)[0])(jnp.zeros(()))
+        return jax.value_and_grad(lambda p: task.loss({"params": p}, batch, rng)[0])(jnp.zeros(()))
 
     blank = batch | {"image": batch["image"].copy(), "valid": np.array([1, 0, 1, 1], np.float32)}
     expected = loss_and_gradient(blank)
@@ -107,7 +108,7 @@ def test_a_frame_that_cannot_be_read_has_no_part_in_the_loss():
 def test_masks_differ_between_steps_and_images_and_are_those_of_the_step():
     task = model_that_sees_means(make_task(small(normalise_pixels=False)))
     batch = next(task.train_batches(0))
-    losses = [float(task.loss(jnp.zeros(()), batch, jax.random.key(step))[0]) for step in (1, 1, 2)]
+    losses = [float(task.loss({"params": jnp.zeros(())}, batch, jax.random.key(step))[0]) for step in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -116,7 +117,7 @@ def test_its_encoder_goes_into_pose_networks(name):
     task = make_task(small())
     rng = np.random.default_rng(0)
     source = jax.tree.map(
-        lambda a: rng.standard_normal(a.shape, np.float32), jax.eval_shape(task.init, jax.random.key(0))
+        lambda a: rng.standard_normal(a.shape, np.float32), jax.eval_shape(task.init, jax.random.key(0))["params"]
     )
     network = networks.build(name, keypoints=21)
     target = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]

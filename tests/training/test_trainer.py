@@ -19,11 +19,11 @@ class Regression:
     steps_per_epoch = 1.0
 
     def init(self, rng):
-        return {"w": jnp.array([1.0, -1.0])}
+        return {"params": {"w": jnp.array([1.0, -1.0])}}
 
-    def loss(self, params, batch, rng):
-        loss = 0.5 * jnp.mean(jnp.square(batch["x"] @ params["w"] - batch["y"]))
-        return loss, {"loss": loss, "chance": jax.random.uniform(rng)}
+    def loss(self, variables, batch, rng):
+        loss = 0.5 * jnp.mean(jnp.square(batch["x"] @ variables["params"]["w"] - batch["y"]))
+        return loss, ({"loss": loss, "chance": jax.random.uniform(rng)}, {})
 
 
 def make_trainer(**changes) -> Trainer:

@@ -11,15 +11,17 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.training.reporting import Reporter
 
 
-def guarded_quantities(loss: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
+def guarded_quantities(loss: Any, batch_stats: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
     """Returns what must be finite after a step, by name, in the order of computation; frozen parameters are left out.
 
     Args:
       loss: scalar.
-      gradient, params: trees of arrays.
-      frozen: tree of bool like them.
+      batch_stats, gradient, params: trees of arrays.
+      frozen: tree of bool like the parameters.
     """
     quantities = {"the loss": loss}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(batch_stats):
+        quantities[f"the batch statistics {jax.tree_util.keystr(path, simple=True, separator='/')}"] = leaf
     for word, tree in (("the gradient of", gradient), ("the parameter", params)):
         leaves = jax.tree_util.tree_leaves_with_path(tree)
         for (path, leaf), is_frozen in zip(leaves, jax.tree.leaves(frozen), strict=True):
