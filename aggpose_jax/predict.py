@@ -10,10 +10,11 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.inference import archive
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
-from aggpose_jax.inference.results import FORMATS, Wanted
+from aggpose_jax.inference.results import Wanted
 from aggpose_jax.inference.sources import find_sources
 from aggpose_jax.inference.where import Where
 from aggpose_jax.recordings.deeplabcut import import_pandas
+from aggpose_jax.recordings.formats import FORMATS
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network of a weight file.")

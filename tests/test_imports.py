@@ -2,8 +2,11 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
+from programs import environment
 
 import aggpose_jax
 
@@ -15,7 +18,7 @@ FLOORS = {  # package: packages whose modules it may import, besides its own and
     "runtime": {"config"},
     "weights": {"networks", "pose", "config"},
     "data": {"runtime", "networks", "pose", "config"},
-    "recordings": {"data", "pose", "config"},
+    "recordings": {"pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"training", "estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
@@ -37,6 +40,17 @@ JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_ROOMS = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")
 JAX_ROOMS = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
+# What prediction starts with, and what only training, evaluation or one format needs.
+LIGHT = (
+    "data.transforms",
+    "data.images",
+    "data.videos",
+    "data.boxes",
+    "pose.draw",
+    "pose.metrics",
+    "recordings.formats",
+)
+HEAVY = {"grain", "matplotlib", "tensorflow_datasets", "pycocotools", "array_record", "pandas", "optax", "orbax"}
 MAY_IMPORT_GRAIN = {"aggpose_jax.data.pipeline"}
 
 
@@ -130,3 +144,10 @@ def test_numpy_rooms_never_reach_jax(module):
 @pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, JAX_ROOMS)))
 def test_jax_rooms_never_import_what_works_on_the_host(module):
     assert not others(IMPORTS[module]) & HOST
+
+
+def test_what_prediction_starts_with_imports_nothing_heavy():
+    program = f"import sys, {', '.join(f'aggpose_jax.{name}' for name in LIGHT)}; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", program], env=environment(), text=True).split()
+    assert "aggpose_jax.recordings.formats" in loaded
+    assert not others(set(loaded)) & HEAVY

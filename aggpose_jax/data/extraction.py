@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from aggpose_jax import io
 from aggpose_jax.data import boxes, shards, videos
+from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime.processes import exit_with_parent
 
@@ -198,9 +199,7 @@ def _frames(job: Job) -> Iterator[shards.Frame]:
             if last is not None and np.abs(grey.astype(float) - last).mean() < settings.distinct:
                 continue
             last = grey.astype(float)
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
-        yield shards.Frame(job.video, frame.index, frame.seconds, encoded.tobytes())
+        yield shards.Frame(job.video, frame.index, frame.seconds, encode_jpeg(image, settings.quality))
 
 
 class _Due:

@@ -4,11 +4,11 @@ import pathlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 
 from aggpose_jax import io
 from aggpose_jax.data import videos
+from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.errors import UserError
 
 JPEG_QUALITY = 95
@@ -29,8 +29,7 @@ def write_coco(source, directory: pathlib.Path, split: str, threads: int = 2) ->
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(index: int) -> None:
-        pixels = cv2.cvtColor(source[index]["image"], cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        encoded = encode_jpeg(source[index]["image"], JPEG_QUALITY)
         (folder / truth["images"][index]["file_name"]).write_bytes(encoded)
 
     with ThreadPoolExecutor(threads) as pool:

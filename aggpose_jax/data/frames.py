@@ -14,11 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from aggpose_jax.data import shards
-from aggpose_jax.data.images import ImageError, read_image
+from aggpose_jax.data.images import SUFFIXES, ImageError, read_image
 from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.errors import UserError
 
-IMAGES = (".jpg", ".jpeg", ".png")
 PARTS = ("train", "eval")
 REMEMBERED = 5000  # drawn frames, of 230 kB each
 _STATS = 32  # files looked at together: a mounted bucket answers slowly, but many at once
@@ -242,7 +241,7 @@ def _find_images(directory: pathlib.Path) -> dict[str, list[str]]:
     found = {}
     for folder, folders, files in os.walk(directory, followlinks=True):
         folders.sort()
-        images = sorted(name for name in files if name.lower().endswith(IMAGES))
+        images = sorted(name for name in files if name.lower().endswith(SUFFIXES))
         if images:
             found[os.path.relpath(folder, directory)] = images
     return found

@@ -9,7 +9,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from aggpose_jax.data.images import ImageError, read_image
+from aggpose_jax.data.images import ImageError, encode_jpeg, read_image
 from aggpose_jax.data.videos import Frame
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference.privacy import mosaic_heads
@@ -17,7 +17,6 @@ from aggpose_jax.inference.shots import Shot
 from aggpose_jax.pose.draw import contact_sheet, draw_pose
 from aggpose_jax.pose.keypoints import KeypointSet
 
-IMAGES = (".jpg", ".jpeg", ".png")
 DRAWN = 0.2  # score from which on a keypoint is drawn
 AHEAD = 8  # items that a thread may be ahead: frames are large
 SHEET_COLUMNS, SHEET_ROWS, SHEET_SIDE = 4, 3, 320
@@ -92,9 +91,8 @@ def draw_shot(shot: Shot, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray
 def write_jpeg(image: np.ndarray, path: pathlib.Path) -> None:
     """Writes a picture uint8 [H, W, 3] RGB as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     try:
-        path.write_bytes(encoded)
+        path.write_bytes(encode_jpeg(image, JPEG_QUALITY))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give another --out") from error
 

@@ -10,16 +10,8 @@ from aggpose_jax.data.videos import write_frames
 from aggpose_jax.inference.media import ContactSheet, draw_shot, write_jpeg
 from aggpose_jax.inference.shots import Shot
 from aggpose_jax.pose.keypoints import KeypointSet
-from aggpose_jax.recordings import coco, deeplabcut, openpose, tidy
+from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.recordings.poses import Poses, collect
-
-FORMATS = {  # name: writes poses into a folder; the stem is the video's
-    "coco": lambda poses, folder, stem: coco.write(poses, folder / "keypoints.json"),
-    "csv": lambda poses, folder, stem: tidy.write(poses, folder / "keypoints.csv"),
-    "deeplabcut": lambda poses, folder, stem: deeplabcut.write(poses, folder / "deeplabcut.csv"),
-    "deeplabcut_h5": lambda poses, folder, stem: deeplabcut.write_h5(poses, folder / "deeplabcut.h5"),
-    "openpose": lambda poses, folder, stem: openpose.write(poses, folder / "openpose", stem),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +19,7 @@ class Wanted:
     """What to write.
 
     Attributes:
-      formats: names of FORMATS.
+      formats: names of recordings.formats.FORMATS.
       overlay: pictures with skeletons, and a sheet of some of them.
       mosaic: heads in a mosaic in all pictures.
     """

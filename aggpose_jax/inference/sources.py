@@ -4,10 +4,10 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aggpose_jax.data import videos
+from aggpose_jax.data import images, videos
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference.media import IMAGES
 
+SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
 LIST = ".txt"  # of paths, one a line
 
 
@@ -34,14 +34,14 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Sour
       UserError: a path is missing, of another kind or a list that is no text; nothing is there; two videos have one
         name.
     """
-    found, images = [], []
+    found, pictures = [], []
     for path, name in _expand(inputs, out):
-        if path.suffix.lower() in IMAGES:
-            images.append((path, name))
+        if path.suffix.lower() in images.SUFFIXES:
+            pictures.append((path, name))
         else:
             found.append(Source(name.removesuffix(path.suffix), (path,)))
-    if images:
-        paths, names = zip(*images, strict=True)
+    if pictures:
+        paths, names = zip(*pictures, strict=True)
         found.append(Source("images", paths, names))
     if not found:
         raise UserError(f"{', '.join(map(str, inputs))}: no video and no image there; give some")
@@ -61,16 +61,16 @@ def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple
             for path in sorted(given.rglob("*")):
                 name = path.relative_to(given)
                 hidden = any(part.startswith(".") for part in name.parts)
-                if path.suffix.lower() in (*IMAGES, *videos.SUFFIXES) and not hidden and out not in path.parents:
+                if path.suffix.lower() in SUFFIXES and not hidden and out not in path.parents:
                     yield path, name.as_posix()
         elif not given.is_file():
             raise UserError(f"{given}: no such file or folder; check the path")
         elif given.suffix.lower() == LIST:
             yield from _expand(_listed(given), out)
-        elif given.suffix.lower() in (*IMAGES, *videos.SUFFIXES):
+        elif given.suffix.lower() in SUFFIXES:
             yield given, given.name
         else:
-            known = ", ".join((*IMAGES, *videos.SUFFIXES, LIST))
+            known = ", ".join((*SUFFIXES, LIST))
             raise UserError(f"{given}: is neither a video nor an image nor a list of them; known are {known}")
 
 

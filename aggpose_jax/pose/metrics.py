@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from aggpose_jax.pose.keypoints import KeypointSet
 
@@ -126,6 +124,8 @@ def coco_ap(
     Returns:
       FIGURES by name; -1 where the ground truth has no person of that size, as COCOeval says it.
     """
+    from pycocotools.cocoeval import COCOeval  # prediction starts without it
+
     images = ground_truth["images"]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = _coco(images, [_counted(a, number) for number, a in enumerate(ground_truth["annotations"], 1)])
@@ -138,7 +138,9 @@ def coco_ap(
     return _figures(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
 
 
-def _coco(images: list[dict], annotations: list[dict]) -> COCO:
+def _coco(images: list[dict], annotations: list[dict]):
+    from pycocotools.coco import COCO
+
     coco = COCO()
     coco.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "person"}]}
     coco.createIndex()

@@ -171,3 +171,11 @@ def test_sixteen_bits_become_eight():
 def test_arrays_that_are_no_rgb_images():
     with pytest.raises(images.ImageError, match=r"float64 \(8, 8, 3\)"):
         images.read_image(np.zeros((8, 8, 3)))
+
+
+def test_an_encoded_image_is_read_back_and_smaller_at_lower_quality():
+    x, y = np.meshgrid(np.linspace(0, 255, 64), np.linspace(0, 255, 48))
+    image = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
+    fine, coarse = images.encode_jpeg(image, 95), images.encode_jpeg(image, 20)
+    assert np.abs(images.read_image(fine).astype(int) - image).mean() < 2
+    assert len(coarse) < len(fine)
