@@ -63,12 +63,10 @@ def cut(image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
 
 def blur(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The image with a mosaic of CELLS × CELLS patches where a box [4] xywh is; what is outside of it stays."""
-    part = cut(image, box)
-    if part is None:
-        return image
-    left, top, right, bottom = _pixels(image, box)
     image = image.copy()
-    image[top:bottom, left:right] = mosaic(part, CELLS, CELLS)
+    part = cut(image, box)
+    if part is not None:
+        part[:] = mosaic(part, CELLS, CELLS)
     return image
 
 
