@@ -29,7 +29,7 @@ def evaluate(workdir: pathlib.Path, overrides: Sequence[str], which: str) -> tup
     """
     config = change(load_config(workdir / "config.json"), overrides)
     task = make_pose_task(config)
-    mesh = sharding.make_mesh(config.mesh.data, config.mesh.fsdp)
+    mesh = sharding.make_mesh(-1, config.mesh.fsdp)
     shapes = jax.eval_shape(task.init, jax.random.key(0))
     abstract = jax.tree.map(
         lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding.replicated(mesh)), shapes

@@ -37,11 +37,17 @@ def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
     """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
     if WORKDIR.value and "://" in WORKDIR.value:
         raise UserError(f"--workdir: {WORKDIR.value} is no folder; mount the bucket and give that folder")
-    workdir = pathlib.Path(WORKDIR.value or pathlib.Path("runs") / pathlib.Path(CONFIG.value.replace(":", "_")).stem)
+    workdir = pathlib.Path(WORKDIR.value) if WORKDIR.value else default_workdir(CONFIG.value)
     if SEEDS.value is None:
         return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir
     seeds = parse_seeds(SEEDS.value)
     return train_seeds(config, workdir, seeds), workdir / f"seed_{seeds[0]}"
+
+
+def default_workdir(experiment: str) -> pathlib.Path:
+    """runs/coco_l_s_debug for configs/coco_l.py:s,debug."""
+    path, *argument = experiment.split(":", 1)
+    return pathlib.Path("runs", "_".join([pathlib.Path(path).stem, *argument]).replace(",", "_"))
 
 
 def print_end(task: type, figures: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:

@@ -29,7 +29,7 @@ def synthetic(arguments: argparse.Namespace) -> None:
     if arguments.videos:
         _write_videos(SyntheticMovement(arguments.videos, arguments.frames, fps=FPS), arguments, out)
     print(f"{out}: {counts} images, {arguments.videos} videos")
-    print(f"train: python -m aggpose_jax.main --config configs/infant_s.py --config.data_dir={out}")
+    print(f"train: python -m aggpose_jax.main --config configs/infant_l.py:s --config.data_dir={out}")
 
 
 def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out: pathlib.Path) -> None:
@@ -69,7 +69,7 @@ def frames(arguments: argparse.Namespace) -> None:
         return
     count, size = sum(shard.frames for shard in manifest.shards), sum(shard.bytes for shard in manifest.shards)
     print(f"{arguments.out}: {count:,} frames of {len(manifest.shards):,} videos, {size / 1e9:.3g} GB")
-    print(f"train: python -m aggpose_jax.main --config configs/mae_mit_b5.py --config.data_dir={arguments.out}")
+    print(f"train: python -m aggpose_jax.main --config configs/mae_mit.py --config.data_dir={arguments.out}")
     if manifest.skipped:
         reason = next(iter(manifest.skipped.values()))
         raise UserError(f"{len(manifest.skipped)} videos are left out, all named in the manifest: {reason}")

@@ -5,14 +5,15 @@ python -m aggpose_jax.main --config configs/coco_mit_b5.py --config.data_dir=dat
 The paper starts it from ImageNet-21K weights and trains 300 epochs; the epochs of decay are those of AggPose.
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument, use_coco
 
 
 def get_config(arg: str = ""):
-    """`:debug` shrinks the network and the run."""
+    """`:debug` is a tiny network and 20 steps."""
+    words = read_argument(arg, "debug")
     config = default_config()
+    use_coco(config)
     config.model.name = "mit_pose_b5"
-    config.detections = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     config.epochs = 300.0
     config.decay_epochs = (170.0, 200.0, 240.0)
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

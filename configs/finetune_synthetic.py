@@ -7,11 +7,12 @@ python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 
 Steps and learning rate were fixed before either was measured, and are the same for both.
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
     """`:debug` takes 20 steps and learns nothing."""
+    words = read_argument(arg, "debug")
     config = default_config()
     config.data = "synthetic"
     config.keypoint_set = "infant_21"
@@ -37,4 +38,4 @@ def get_config(arg: str = ""):
 
     config.eval_epochs = 1000.0  # at the end
     config.log_steps = 100
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

@@ -4,24 +4,20 @@ Published: 95.0 AP, 95.7 AR on the test set (Table 4).
 
 python -m aggpose_jax.main --config configs/infant_l.py --config.init_from=runs/coco_l
 
-The data directory holds annotations/person_keypoints_{train,val}.json, train/ and val/. The head is new, since the
-keypoints are others; everything else starts from the COCO run.
+configs/infant_l.py:s is AggPose-S, from a run of configs/coco_l.py:s. The data directory is described in
+`use_infant_pose`. The head is new, since the keypoints are others; everything else starts from the COCO run.
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument, use_infant_pose
 
 
 def get_config(arg: str = ""):
-    """`:debug` shrinks the network and the run."""
+    """`:s` is AggPose-S, `:debug` is a tiny network and 20 steps."""
+    words = read_argument(arg, "s", "debug")
     config = default_config()
-    config.model.name = "aggpose_l"
-    config.keypoint_set = "infant_21"
-    config.data_dir = "data/infant_pose"
-    config.train_split = "train"
-    config.eval_split = "val"
-    config.nms_threshold = 0.0  # one infant an image
-    config.augmentation.half_body_min_labelled = 9
+    use_infant_pose(config)
+    config.model.name = "aggpose_s" if "s" in words else "aggpose_l"
     config.epochs = 100.0
     config.learning_rate = 1e-4
     config.decay_epochs = (50.0, 80.0)
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

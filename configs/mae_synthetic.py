@@ -6,11 +6,12 @@ It predicts pixels as they are, not normalised per unit, so that its errors comp
 Its encoder is that of aggpose_tiny; configs/finetune_synthetic.py goes on from it.
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
     """`:debug` takes 20 steps and learns nothing."""
+    words = read_argument(arg, "debug")
     config = default_config()
     config.task = "mae"
     config.data = "synthetic"
@@ -38,4 +39,4 @@ def get_config(arg: str = ""):
 
     config.eval_epochs = 1.6
     config.log_steps = 50
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

@@ -14,8 +14,7 @@ The paper names the stages and gives no epochs or rates for those before the las
 of configs/coco_l.py and configs/infant_l.py.
 """
 
-from aggpose_jax.config import debug_variant, default_config
-from aggpose_jax.errors import UserError
+from aggpose_jax.config import debug_variant, default_config, read_argument, use_coco, use_infant_pose
 
 # stage: (epochs, learning rate, epochs of ×0.1, frozen parameters)
 STAGES = {
@@ -29,21 +28,12 @@ STAGES = {
 
 def get_config(arg: str = ""):
     """`:STAGE`, the last by default; with `:STAGE,debug` a few steps of a tiny network on synthetic infants."""
-    words = arg.split(",") if arg else []
-    stage = next((word for word in words if word != "debug"), "infant")
-    if stage not in STAGES:
-        raise UserError(f":{stage} is unknown; the stages are {', '.join(STAGES)}")
+    words = read_argument(arg, tuple(STAGES), "debug")
+    stage = next((stage for stage in STAGES if stage in words), "infant")
     config = default_config()
+    use_infant_pose(config) if stage == "infant" else use_coco(config)
     config.model.name = "mit_pose_b5" if stage == "mit" else "aggpose_l"
     config.epochs, config.learning_rate, config.decay_epochs, config.freeze = STAGES[stage]
-    if stage == "infant":
-        config.keypoint_set = "infant_21"
-        config.data_dir = "data/infant_pose"
-        config.train_split, config.eval_split = "train", "val"
-        config.nms_threshold = 0.0  # one infant an image
-        config.augmentation.half_body_min_labelled = 9
-    else:
-        config.detections = "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     if "debug" not in words:
         return config
     config.data, config.keypoint_set = "synthetic", "infant_21"  # in every stage: there are no synthetic adults

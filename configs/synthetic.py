@@ -3,11 +3,12 @@
 python -m aggpose_jax.main --config configs/synthetic.py
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
     """`:debug` compiles for a minute, takes 20 steps and learns nothing."""
+    words = read_argument(arg, "debug")
     config = default_config()
     config.data = "synthetic"
     config.keypoint_set = "infant_21"
@@ -35,4 +36,4 @@ def get_config(arg: str = ""):
 
     config.eval_epochs = 4.0
     config.log_steps = 100
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

@@ -87,7 +87,7 @@ def write_case(folder: pathlib.Path, name: str) -> tuple[dict[str, np.ndarray], 
         keypoints, first = int(reference["num_joints"]), [int(depth) for depth in reference["depths"]]
     depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
     model = networks.build(f"aggpose_{name}", keypoints=keypoints, depths=depths)
-    config = {"s": "configs/coco_s.py", "l": "configs/infant_l.py", "tiny": str(folder / "tiny.py")}[name]
+    config = {"s": "configs/coco_l.py:s", "l": "configs/infant_l.py", "tiny": str(folder / "tiny.py")}[name]
     (folder / "tiny.py").write_text(TINY)
     return named_tensors(model, zeros(shapes_of(model))), config
 

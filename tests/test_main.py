@@ -36,7 +36,7 @@ def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_p
 
 def test_missing_data_is_one_line_that_says_what_is_expected(tmp_path):
     missing = tmp_path / "nothing"
-    ended = run("main", "--config=configs/coco_s.py:debug", f"--config.data_dir={missing}", f"--workdir={tmp_path}")
+    ended = run("main", "--config=configs/coco_l.py:s,debug", f"--config.data_dir={missing}", f"--workdir={tmp_path}")
     assert ended.returncode == 1
     message = ended.stderr.strip().splitlines()[-1]
     assert message.startswith("error: ")
@@ -117,7 +117,7 @@ def test_one_device_eight_and_two_axes_learn_the_same(tmp_path):
     meshes = {
         "one": (1, ()),
         "eight": (8, ()),
-        "two_axes": (8, ("--config.mesh.data=4", "--config.mesh.fsdp=2")),
+        "two_axes": (8, ("--config.mesh.fsdp=2",)),
     }
     for name, (devices, mesh) in meshes.items():
         ended = run("main", *options, *mesh, f"--workdir={tmp_path / name}", devices=devices)
@@ -131,7 +131,7 @@ def test_one_device_eight_and_two_axes_learn_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_real_images_train_and_are_evaluated_with_real_detections(test_data, tmp_path):
-    options = ("--config=configs/coco_s.py:debug", f"--config.data_dir={test_data / 'coco_mini'}")
+    options = ("--config=configs/coco_l.py:s,debug", f"--config.data_dir={test_data / 'coco_mini'}")
     ended = run("main", *options, f"--workdir={tmp_path}")
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"^network +0\.\d+", ended.stdout, re.MULTILINE)

@@ -1,16 +1,23 @@
-"""What an experiment can say: keys with their defaults, experiment files and the command line."""
+"""What an experiment can set: keys with their defaults, experiment files and the command line."""
 
-from aggpose_jax.config.experiment import change, read_experiment
-from aggpose_jax.config.schema import Config, debug_variant, default_config, describe, load_config, save_config, sized
+from aggpose_jax.config.config import Config
+from aggpose_jax.config.datasets import use_coco, use_infant_pose
+from aggpose_jax.config.experiment import change, debug_variant, read_argument, read_experiment
+from aggpose_jax.config.schema import check, default_config, describe, flat_keys
+from aggpose_jax.config.stored import load_config, save_config
 
 __all__ = [
     "Config",
     "change",
+    "check",
     "debug_variant",
     "default_config",
     "describe",
+    "flat_keys",
     "load_config",
+    "read_argument",
     "read_experiment",
     "save_config",
-    "sized",
+    "use_coco",
+    "use_infant_pose",
 ]

@@ -2,13 +2,18 @@
 
 import ast
 import importlib.util
+import os
 import pathlib
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from aggpose_jax.config.schema import Config, check
+from aggpose_jax.config.config import Config
+from aggpose_jax.config.schema import check
 from aggpose_jax.errors import UserError
+
+# Where experiments of earlier versions import from, and what they write now.
+MOVED = {"aggpose_jax.training.config": "from aggpose_jax.config import default_config"}
 
 
 def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
@@ -28,6 +33,13 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
         config = _load(path).get_config(*argument)
     except UserError as error:
         raise UserError(f"{_place(path, error)}: {error}") from None
+    except ModuleNotFoundError as error:
+        if error.name not in MOVED:
+            raise
+        raise UserError(
+            f"{_place(path, error)}: {error.name} has moved; write `{MOVED[error.name]}`, and see CHANGELOG.md for "
+            "sized and shrink"
+        ) from None
     except AttributeError as error:
         if not isinstance(error.obj, Config):
             raise  # a defect of the file
@@ -35,6 +47,39 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(config, Config):
         raise UserError(f"{path}: get_config returns a {type(config).__name__}; return what default_config() gave")
     return change(config, overrides)
+
+
+def read_argument(argument: str, *known: str | Sequence[str]) -> set[str]:
+    """Returns the words of the argument of an experiment, which commas separate.
+
+    Args:
+      argument: of get_config, such as "s,debug".
+      known: words that it may have; of a sequence of words it may have one.
+
+    Raises:
+      UserError: a word is unknown, or there are two of those of which there may be one.
+    """
+    groups = [(group,) if isinstance(group, str) else tuple(group) for group in known]
+    words = set(argument.split(",")) if argument else set()
+    for word in sorted(words - {word for group in groups for word in group}):
+        raise UserError(f":{word} is unknown; known are {', '.join(f':{word}' for group in groups for word in group)}")
+    for group in groups:
+        if len(words & set(group)) > 1:
+            raise UserError(f":{argument} has more than one of {', '.join(group)}; give one")
+    return words
+
+
+def debug_variant(config: Config) -> Config:
+    """Returns the experiment made small: a tiny network and 20 steps, the rest as it is."""
+    family = config.model.name.rsplit("_", 1)[0]
+    config.model.name = f"{family}_tiny"
+    if family == "mae":
+        config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
+    config.input_size = (128, 96)
+    config.batch_size, config.eval_batch_size = 8, 8
+    config.steps, config.log_steps, config.checkpoint_steps = 20, 5, 10
+    config.synthetic_train, config.synthetic_eval = 64, 16
+    return config
 
 
 def change(config: Config, overrides: Sequence[str]) -> Config:
@@ -85,5 +130,6 @@ def _load(path: str):
 
 def _place(path: str, error: Exception) -> str:
     """The file and, if the error comes from one, the line of it."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == os.path.abspath(path)]
     return f"{path}, line {lines[-1]}" if lines else path

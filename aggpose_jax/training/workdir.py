@@ -4,7 +4,7 @@ import pathlib
 import reprlib
 from typing import Any
 
-from aggpose_jax.config.schema import CHANGEABLE, Config, load_config, save_config
+from aggpose_jax.config import Config, flat_keys, load_config, save_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import distributed
 
@@ -30,11 +30,10 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
 
 
 def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    free = {key for keys in CHANGEABLE.values() for key in keys}
     different = [
-        f"{key} {reprlib.repr(stored[key])} there, {reprlib.repr(asked[key])} here"
-        for key in stored.keys() & asked.keys() - free
-        if stored[key] != asked[key]
+        f"{name} {reprlib.repr(stored[name])} there, {reprlib.repr(asked[name])} here"
+        for name, key in flat_keys().items()
+        if not key.may_change and stored[name] != asked[name]
     ]
     if different:
         raise UserError(

@@ -1,20 +1,20 @@
-"""Experiments, what the command line changes of them, and workdirs that hold another."""
+"""Experiments, their arguments, and what the command line changes of them."""
 
 import re
 
 import pytest
 
-from aggpose_jax.config import change, default_config, load_config, read_experiment
+from aggpose_jax.config import change, debug_variant, default_config, read_argument, read_experiment
 from aggpose_jax.errors import UserError
-from aggpose_jax.training.workdir import open_workdir
 
 
 def write(path, *lines: str) -> str:
     """An experiment with these lines between the default and its return."""
     body = "".join(f"    {line}\n" for line in lines)
     path.write_text(
-        "from aggpose_jax.config import default_config, sized\n\n\n"
-        f'def get_config(arg=""):\n    config = default_config()\n{body}    return sized(config, arg)\n'
+        "from aggpose_jax.config import debug_variant, default_config, read_argument\n\n\n"
+        'def get_config(arg=""):\n    words, config = read_argument(arg, "s", ("a", "b"), "debug"), default_config()\n'
+        f'{body}    return debug_variant(config) if "debug" in words else config\n'
     )
     return str(path)
 
@@ -23,12 +23,12 @@ def test_an_experiment_and_what_the_command_line_changes(tmp_path):
     experiment = write(tmp_path / "mine.py", "config.batch_size = 12", "config.seed = 3")
     overrides = [
         "batch_size=16", "learning_rate=1", "flip_test=false", "input_size=64,32", "freeze=('head/.*',)",
-        "data_dir=12", "model.drop_path=0.5", "mesh.data=-1", "warmup_epochs=2e-1",
+        "data_dir=12", "model.drop_path=0.5", "mesh.fsdp=2", "warmup_epochs=2e-1",
     ]  # fmt: skip
     config = read_experiment(experiment, overrides)
     assert (config.seed, config.batch_size, config.learning_rate, config.flip_test) == (3, 16, 1.0, False)
     assert (config.input_size, config.freeze, config.data_dir) == ((64, 32), ("head/.*",), "12")
-    assert (config.model.drop_path, config.mesh.data, config.warmup_epochs) == (0.5, -1, 0.2)
+    assert (config.model.drop_path, config.mesh.fsdp, config.warmup_epochs) == (0.5, 2, 0.2)
     assert config.is_locked
 
 
@@ -39,8 +39,48 @@ def test_the_last_of_two_changes_counts():
 def test_an_argument_of_an_experiment(tmp_path):
     experiment = write(tmp_path / "mine.py")
     assert read_experiment(f"{experiment}:debug").model.name == "aggpose_tiny"
-    with pytest.raises(UserError, match=":debog is unknown; an experiment has no argument but :debug"):
-        read_experiment(f"{experiment}:debog")
+    assert read_experiment(f"{experiment}:debug,s").model.name == "aggpose_tiny"
+    with pytest.raises(UserError, match=r"mine.py, line 5: :debog is unknown; known are :s, :a, :b, :debug"):
+        read_experiment(f"{experiment}:s,debog")
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("", set()), ("s", {"s"}), ("debug,s", {"s", "debug"}), ("b,s", {"b", "s"}), ("a,a", {"a"})],
+)
+def test_words_of_an_argument(argument, words):
+    assert read_argument(argument, "s", ("a", "b"), "debug") == words
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("x", ":x is unknown; known are :s, :a, :b"),
+        ("s,", ": is unknown; known are :s, :a, :b"),
+        ("s,b,a", ":s,b,a has more than one of a, b; give one"),
+    ],
+)
+def test_a_wrong_argument(argument, message):
+    with pytest.raises(UserError, match="^" + re.escape(message)):
+        read_argument(argument, "s", ("a", "b"))
+
+
+def test_only_the_debug_variant_of_a_mae_has_a_small_decoder():
+    plain, mae = default_config(), default_config()
+    plain.model.name, mae.model.name = "mit_pose_b5", "mae_b5"
+    assert debug_variant(plain).model == change(default_config(), ["model.name=mit_pose_tiny"]).model
+    assert (debug_variant(mae).model.name, mae.model.decoder_width) == ("mae_tiny", 64)
+
+
+@pytest.mark.parametrize("imported", ["default_config", "default_config, sized"])
+def test_an_experiment_of_an_earlier_version_is_told_what_moved(tmp_path, imported):
+    (tmp_path / "old.py").write_text(f"import math\nfrom aggpose_jax.training.config import {imported}\n")
+    with pytest.raises(UserError, match=r"old.py, line 2: .*`from aggpose_jax.config import default_config`") as raised:
+        read_experiment(str(tmp_path / "old.py"))
+    assert "CHANGELOG.md" in str(raised.value)
+    (tmp_path / "old.py").write_text("import no_such_library\n")
+    with pytest.raises(ModuleNotFoundError):
+        read_experiment(str(tmp_path / "old.py"))
 
 
 @pytest.mark.parametrize(
@@ -99,29 +139,3 @@ def test_a_defect_of_an_experiment_is_no_mistake_of_a_user(tmp_path):
 def test_no_experiment(name, message):
     with pytest.raises(UserError, match=re.escape(message)):
         read_experiment(name)
-
-
-def test_a_workdir_stays_with_its_experiment(tmp_path):
-    open_workdir(tmp_path / "runs/one", change(default_config(), ["seed=1", "model.drop_path=0.2"]))
-    before = (tmp_path / "runs/one/config.json").read_bytes()
-    with pytest.raises(UserError) as raised:
-        open_workdir(tmp_path / "runs/one", change(default_config(), ["seed=2", "steps=7", "model.drop_path=0.3"]))
-    differences = "model.drop_path 0.2 there, 0.3 here; seed 1 there, 2 here"
-    assert f"one: holds another experiment ({differences}); give another --workdir" in str(raised.value)
-    assert (tmp_path / "runs/one/config.json").read_bytes() == before
-
-
-def test_what_may_change_is_stored_as_it_is_now(tmp_path):
-    open_workdir(tmp_path, default_config())
-    changes = ["steps=9", "eval_split=test", "log_steps=1", "data_dir=elsewhere", "threads=9", "mesh.fsdp=2"]
-    changes += ["nms_threshold=0", "baselines=True", "detections=found.json", "epochs=3"]
-    config = change(default_config(), changes)
-    open_workdir(tmp_path, config)
-    assert load_config(tmp_path / "config.json").to_dict() == config.to_dict()
-
-
-@pytest.mark.parametrize("folder", ["file/run", "file"])
-def test_a_workdir_that_cannot_be_written(tmp_path, folder):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); give another --workdir"):
-        open_workdir(tmp_path / folder, default_config())

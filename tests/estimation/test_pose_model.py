@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from aggpose_jax.config.experiment import change
-from aggpose_jax.config.schema import default_config
+from aggpose_jax.config import change, default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.estimator import normalise, to_unit
 from aggpose_jax.estimation.pose_model import PoseModel

@@ -1,23 +1,25 @@
 """Masked pretraining of MiT-B5, the encoder of AggPose-L, on unlabelled frames at 256×192.
 
-python -m aggpose_jax.main --config configs/mae_mit_b5.py --config.data_dir=data/frames \
+python -m aggpose_jax.main --config configs/mae_mit.py --config.data_dir=data/frames \
     --config.excluded_videos=data/test_videos.txt
 
-256 million samples, 200 epochs of ImageNet. Nobody has published it for this network.
+configs/mae_mit.py:b2 is MiT-B2, the encoder of AggPose-S. 256 million samples, 200 epochs of ImageNet. Nobody has
+published it for these networks.
 """
 
-from aggpose_jax.config import default_config, sized
+from aggpose_jax.config import debug_variant, default_config, read_argument
 
 BATCH = 4096
 
 
 def get_config(arg: str = ""):
-    """`:debug` shrinks the network and the run."""
+    """`:b5` (or nothing) or `:b2` is the encoder, `:debug` is a tiny network and 20 steps."""
+    words = read_argument(arg, ("b5", "b2"), "debug")
     config = default_config()
     config.task = "mae"
     config.data = "frames"
     config.data_dir = "data/frames"
-    config.model.name = "mae_b5"
+    config.model.name = "mae_b2" if "b2" in words else "mae_b5"
     config.model.drop_path = 0.0
     config.color_jitter = 0.0
 
@@ -33,4 +35,4 @@ def get_config(arg: str = ""):
 
     config.eval_batch_size = 256
     config.eval_epochs = 10.0
-    return sized(config, arg)
+    return debug_variant(config) if "debug" in words else config

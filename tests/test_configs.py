@@ -1,0 +1,120 @@
+"""The experiments of configs/."""
+
+import importlib.util
+import json
+import pathlib
+
+import ml_collections
+import pytest
+from flax.traverse_util import flatten_dict
+from trees import blank
+
+from aggpose_jax import networks
+from aggpose_jax.config import default_config, load_config, save_config
+from aggpose_jax.errors import UserError
+from aggpose_jax.training.optimizer import paths_matching
+from aggpose_jax.training.tasks import make_task
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")  # of the recipe
+EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.py"))
+
+
+def experiment(name: str, argument: str | None = None) -> ml_collections.ConfigDict:
+    spec = importlib.util.spec_from_file_location(f"configs_{name}", CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config() if argument is None else module.get_config(argument)
+
+
+@pytest.mark.parametrize("argument", [None, "debug"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_makes_a_task_and_survives_json(name, argument, tmp_path):
+    config = experiment(name, argument)
+    assert config.is_locked
+    assert config.keys() == default_config().keys()
+    task = make_task(config)
+    assert config.task == "mae" or len(task.keypoint_set) == task.model.keypoints
+    save_config(config, tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json").to_dict() == config.to_dict()
+    json.loads((tmp_path / "config.json").read_text())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_debug_is_the_same_experiment_made_small(name):
+    whole, debug = experiment(name), experiment(name, "debug")
+    assert debug.model.name.endswith("_tiny")
+    assert debug.model.name in networks.NAMES
+    assert debug.model.name.startswith(whole.model.name.rsplit("_", 1)[0])
+    assert 0 < debug.steps <= 20
+    assert debug.batch_size <= 8
+    same = {"data", "keypoint_set", "learning_rate", "schedule", "freeze", "decoder", "nms_threshold"}
+    for key in same - ({"data"} if name == "recipe_infant_l" else set()):  # its stages have one data set to be small on
+        assert debug[key] == whole[key]
+
+
+def test_published_recipes():
+    coco, large, infant = experiment("coco_l"), experiment("coco_l", "384"), experiment("infant_l")
+    assert (coco.learning_rate, coco.decay_epochs, coco.batch_size) == (1e-3, (170, 200, 240), 128)
+    assert (coco.betas, coco.adam_epsilon, coco.weight_decay, coco.decay) == ((0.9, 0.999), 1e-8, 0.01, (".*",))
+    assert (large.input_size, large.sigma, large.batch_size) == ((384, 288), 3, 64)
+    assert (large.epochs, large.decay_epochs) == (400, (210, 280, 350))
+    assert (infant.learning_rate, infant.epochs, infant.decay_epochs) == (1e-4, 100, (50, 80))
+    assert (infant.keypoint_set, infant.nms_threshold, infant.batch_size) == ("infant_21", 0, 128)
+    assert infant.augmentation.half_body_min_labelled == 9
+    for config in (coco, large, infant):
+        assert (config.model.name, config.model.drop_path, config.warmup_epochs) == ("aggpose_l", 0.1, 0)
+        assert (config.color_jitter, config.flip_test, config.decoder) == (0.5, True, "dark")
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "network"),
+    [
+        ("coco_l", "s", "aggpose_s"),
+        ("infant_l", "s", "aggpose_s"),
+        ("mae_mit", "b2", "mae_b2"),
+        ("mae_mit", "b5", "mae_b5"),
+    ],
+)
+def test_an_argument_changes_the_network_alone(name, argument, network):
+    own, other = experiment(name), experiment(name, argument)
+    own.model.name = network
+    assert own == other
+    debug = experiment(name, f"{argument},debug")
+    assert debug == experiment(name, f"debug,{argument}")
+    assert debug.model.name == network.rsplit("_", 1)[0] + "_tiny"
+
+
+def test_stages_of_the_recipe():
+    stages = {stage: experiment("recipe_infant_l", stage) for stage in STAGES}
+    assert {stage: (c.epochs, c.decay_epochs, c.learning_rate) for stage, c in stages.items()} == {
+        "mit": (210, (170, 200), 1e-3),
+        "join": (20, (), 1e-3),
+        **{f"level{i}": (10, (), 1e-4) for i in range(1, 5)},
+        "coco": (60, (30, 50), 1e-4),
+        "infant": (100, (50, 80), 1e-4),
+    }
+    networks = {stage: (c.model.name, c.keypoint_set) for stage, c in stages.items()}
+    assert networks == {
+        stage: ("mit_pose_b5" if stage == "mit" else "aggpose_l", "infant_21" if stage == "infant" else "coco_17")
+        for stage in STAGES
+    }
+    frozen = {stage: frozen_modules(c) for stage, c in stages.items()}
+    streams = {i: {f"stage{i}_{column}" for column in range(i, 5)} for i in range(1, 5)}
+    assert frozen == {
+        "mit": set(),
+        "join": {"embed1"}.union(*streams.values()),
+        **{f"level{i}": streams[i] for i in range(1, 5)},
+        "coco": set(),
+        "infant": set(),
+    }
+    with pytest.raises(UserError, match="has more than one of mit, join"):
+        experiment("recipe_infant_l", "coco,level1")
+    with pytest.raises(UserError, match=":levels is unknown; known are :mit, :join"):
+        experiment("recipe_infant_l", "levels")
+
+
+def frozen_modules(config: ml_collections.ConfigDict) -> set[str]:
+    """Modules of which any parameter is frozen."""
+    frozen = flatten_dict(paths_matching(blank(config.model.name), config.freeze), sep="/")
+    return {path.split("/")[0] for path, stays in frozen.items() if stays}
