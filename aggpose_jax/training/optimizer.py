@@ -1,7 +1,7 @@
 """AdamW with schedules and masks, and the moving average of variables."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -11,15 +11,18 @@ import optax
 from aggpose_jax import networks
 
 
-def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
-    """A tree of bool: the path of a leaf ("stage1_1/blocks/norm1/scale") is fully matched by one of the patterns."""
+def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Whether the path of a parameter ("stage1_1/blocks/norm1/scale") is fully matched by one of the patterns."""
     compiled = [re.compile(pattern) for pattern in patterns]
+    return lambda path: any(pattern.fullmatch(path) for pattern in compiled)
 
-    def matches(path, _):
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        return any(pattern.fullmatch(name) for pattern in compiled)
 
-    return jax.tree_util.tree_map_with_path(matches, params)
+def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
+    """A tree of bool like `params`: the path of a leaf is fully matched by one of the patterns."""
+    matches = path_matcher(patterns)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: matches(jax.tree_util.keystr(path, simple=True, separator="/")), params
+    )
 
 
 def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Schedule:

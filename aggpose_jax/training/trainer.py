@@ -11,6 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from aggpose_jax.runtime import sharding
+from aggpose_jax.training.frozen_statistics import frozen_statistics
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
 from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
 from aggpose_jax.training.train_state import TrainState
@@ -99,7 +100,8 @@ class Trainer:
 
         @functools.partial(jax.value_and_grad, has_aux=True)
         def compute(params, collections, batch, rng):
-            return self.task.loss({"params": params, **collections}, batch, rng)
+            with frozen_statistics(self.config.freeze):
+                return self.task.loss({"params": params, **collections}, batch, rng)
 
         if count == 1:
             return compute(variables["params"], collections, batch, rng)

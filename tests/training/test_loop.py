@@ -58,6 +58,18 @@ class Clock:
         return {}
 
 
+class Normalised(Clock):
+    """A clock with batch statistics: a running mean of x."""
+
+    def init(self, rng):
+        return {**super().init(rng), "batch_stats": {"mean": jnp.zeros(())}}
+
+    def loss(self, variables, batch, rng):
+        loss, (metrics, _) = super().loss(variables, batch, rng)
+        mean = 0.9 * variables["batch_stats"]["mean"] + 0.1 * batch["x"].mean()
+        return loss, (metrics, {"batch_stats": {"mean": mean}})
+
+
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     """A function that trains a task in a folder of its own name and returns the folder."""
@@ -83,7 +95,8 @@ def latest(workdir) -> tuple[int, dict[str, np.ndarray]]:
     items = {}
     with checkpoint.open_manager(workdir) as manager:
         step = manager.latest_step()
-        for name in ("params", "optimizer"):
+        folders = [path for path in (manager.directory / str(step)).iterdir() if path.is_dir()]
+        for name in sorted({path.name for path in folders} - {"metrics"}):
             with checkpoint.ocp.StandardCheckpointer() as checkpointer:
                 items[name] = checkpointer.restore(manager.directory / str(step) / name)
     return step, {jax.tree_util.keystr(path): np.asarray(a) for path, a in jax.tree_util.tree_leaves_with_path(items)}
@@ -115,15 +128,26 @@ def test_of_a_metric_that_should_be_low_the_lowest_is_the_best(train):
 
 
 @pytest.mark.parametrize("killed_at", [7, 8])
-def test_a_killed_run_stops_where_it_would_have(train, killed_at):
-    whole = train(Clock(), "whole", patience=2, accumulate=2)
+@pytest.mark.parametrize(("task", "average_decay"), [(Clock, 0.0), (Normalised, 0.01)])
+def test_a_killed_run_stops_where_it_would_have(train, task, average_decay, killed_at):
+    options = {"patience": 2, "accumulate": 2, "average_decay": average_decay}
+    whole = train(task(), "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        train(Clock(killed_at=killed_at), "killed", patience=2, accumulate=2)
-    killed = train(Clock(), "killed", patience=2, accumulate=2)
+        train(task(killed_at=killed_at), "killed", **options)
+    killed = train(task(), "killed", **options)
     (step, ours), (expected_step, expected) = latest(killed), latest(whole)
     assert step == expected_step == 8
     assert ours.keys() == expected.keys()
     assert all(ours[name].tobytes() == expected[name].tobytes() for name in ours)
+    assert ("['ema_batch_stats']['mean']" in ours) == (task is Normalised)
+
+
+def test_statistics_of_parts_are_announced(train, capsys):
+    train(Normalised(), steps=1, accumulate=2)
+    assert "batch statistics are those of each of the 2 parts of a batch, of 2 images" in capsys.readouterr().out
+    train(Clock(), "without", steps=1, accumulate=2)
+    train(Normalised(), "whole", steps=1)
+    assert "batch statistics" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

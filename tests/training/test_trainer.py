@@ -26,12 +26,25 @@ class Regression:
         return loss, ({"loss": loss, "chance": jax.random.uniform(rng)}, {})
 
 
-def make_trainer(**changes) -> Trainer:
+class Normalised(Regression):
+    """Centres x by the mean of its batch, and keeps a running mean of it."""
+
+    def init(self, rng):
+        return {**super().init(rng), "batch_stats": {"norm": {"mean": jnp.zeros(2)}}}
+
+    def loss(self, variables, batch, rng):
+        mean = batch["x"].mean(0)
+        loss, (metrics, _) = super().loss(variables, batch | {"x": batch["x"] - mean}, rng)
+        old = variables["batch_stats"]["norm"]["mean"]
+        return loss, (metrics, {"batch_stats": {"norm": {"mean": 0.9 * old + 0.1 * mean}}})
+
+
+def make_trainer(task=None, **changes) -> Trainer:
     config = default_config()
     config.steps, config.learning_rate, config.decay_epochs = 10, 0.5, (1.0,)
     config.weight_decay, config.adam_epsilon = 0.0, 2.0  # so large that the size of a gradient shows
     config.update(changes)
-    return Trainer(Regression(), config, sharding.make_mesh(-1, 1))
+    return Trainer(task or Regression(), config, sharding.make_mesh(-1, 1))
 
 
 def steps(trainer: Trainer, count: int, x=X, y=Y):
@@ -52,7 +65,7 @@ def test_the_first_step_by_hand_in_any_number_of_parts(accumulate):
     loss, gradient = error_and_gradient(np.array([1.0, -1.0]))
     assert float(metrics["loss"]) == pytest.approx(loss, rel=1e-6)
     expected = [1.0, -1.0] - 0.5 * gradient / (np.abs(gradient) + 2.0)  # the first step of Adam
-    np.testing.assert_allclose(state.params["w"], expected, rtol=1e-5)
+    np.testing.assert_allclose(state.variables["params"]["w"], expected, rtol=1e-5)
 
 
 def test_parts_are_one_step_of_the_schedule_the_optimizer_and_the_average():
@@ -70,3 +83,53 @@ def test_every_part_has_its_own_chance():
 
     # Were the parts given one key, the mean over one, two and four of them would be the same number.
     assert len({chance(count) for count in (2, 4, 8)}) == 3
+
+
+def running_mean(state) -> np.ndarray:
+    return np.asarray(state.variables["batch_stats"]["norm"]["mean"])
+
+
+def test_batch_statistics_are_kept_beside_the_parameters():
+    trainer = make_trainer(Normalised())
+    state, _ = steps(trainer, 2)
+    np.testing.assert_allclose(running_mean(state), (0.09 + 0.1) * X.mean(0), rtol=1e-5)
+    assert jax.tree.structure(state) == jax.tree.structure(trainer.shapes)
+    optimized = jax.tree.leaves(state.opt_state)
+    assert len(optimized) == len(jax.tree.leaves(make_trainer().shapes.opt_state))
+
+
+def test_parts_update_the_statistics_one_after_another():
+    state, metrics = steps(make_trainer(Normalised(), accumulate=2), 1)
+    first, second = X[::2], X[1::2]
+    np.testing.assert_allclose(running_mean(state), 0.09 * first.mean(0) + 0.1 * second.mean(0), rtol=1e-5)
+    errors = np.concatenate([x - x.mean(0) for x in (first, second)]) @ [1.0, -1.0] - np.concatenate([Y[::2], Y[1::2]])
+    assert float(metrics["loss"]) == pytest.approx(0.5 * (errors**2).mean(), rel=1e-5)
+
+
+def test_the_average_is_of_the_statistics_too():
+    state, _ = steps(make_trainer(Normalised(), average_decay=0.5), 1)
+    ours = np.asarray(state.ema["batch_stats"]["norm"]["mean"])
+    np.testing.assert_allclose(ours, 0.9 * 0.1 * X.mean(0), rtol=1e-5)  # the decay of the first step is 1/10
+    assert state.evaluated is state.ema
+
+
+def test_a_skipped_step_changes_no_statistics():
+    trainer = make_trainer(Normalised(), nonfinite="skip", average_decay=0.5)
+    before = jax.tree.map(np.asarray, trainer.new_state())
+    bad = X.copy()
+    bad[0, 1] = np.inf
+    state, _ = steps(trainer, 1, bad)
+    assert int(state.step) == 1
+    for ours, expected in ((state.variables, before.variables), (state.ema, before.ema)):
+        jax.tree.map(np.testing.assert_array_equal, ours, expected)
+
+
+def test_statistics_that_are_not_finite_are_named_after_the_loss():
+    trainer = make_trainer(Normalised())
+    assert trainer.watched[:2] == ["the loss", "the batch statistics norm/mean"]
+    state = trainer.new_state()
+    broken = {**state.variables, "batch_stats": {"norm": {"mean": jnp.array([0.0, np.nan])}}}
+    _, _, finite = trainer.step(trainer.new_state(broken), {"x": jnp.array(X), "y": jnp.array(Y)})
+    assert [name for name, is_finite in zip(trainer.watched, finite, strict=True) if not is_finite] == [
+        "the batch statistics norm/mean"
+    ]
