@@ -8,12 +8,12 @@ from programs import environment
 
 PROGRAM = """
 from absl import flags
-from aggpose_jax import command_line
+from aggpose_jax import cli
 NAME = flags.DEFINE_string("folder", "", "")
 def main(rest):
-    print(rest[1:], NAME.value, command_line.OVERRIDES.value)
+    print(rest[1:], NAME.value, cli.OVERRIDES.value)
     1 / len(NAME.value)
-command_line.run(main, words={words})
+cli.run(main, words={words})
 """
 
 
