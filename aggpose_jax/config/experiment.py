@@ -12,8 +12,9 @@ from aggpose_jax.config.config import Config
 from aggpose_jax.config.schema import check
 from aggpose_jax.errors import UserError
 
-# Where experiments of earlier versions import from, and what they write now.
-MOVED = {"aggpose_jax.training.config": "from aggpose_jax.config import default_config"}
+MOVED = {  # what experiments of earlier versions import, and what they write now
+    "aggpose_jax.training.config": "write `from aggpose_jax.config import default_config`; ",
+}
 
 
 def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
@@ -33,13 +34,12 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
         config = _load(path).get_config(*argument)
     except UserError as error:
         raise UserError(f"{_place(path, error)}: {error}") from None
-    except ModuleNotFoundError as error:
-        if error.name not in MOVED:
+    except ImportError as error:
+        if error.name is None or not error.name.startswith("aggpose_jax."):
             raise
-        raise UserError(
-            f"{_place(path, error)}: {error.name} has moved; write `{MOVED[error.name]}`, and see CHANGELOG.md for "
-            "sized and shrink"
-        ) from None
+        message, _, _ = str(error).partition(" (")
+        hint = MOVED.get(error.name, "")
+        raise UserError(f"{_place(path, error)}: {message}; {hint}CHANGELOG.md lists what moved") from None
     except AttributeError as error:
         if not isinstance(error.obj, Config):
             raise  # a defect of the file
