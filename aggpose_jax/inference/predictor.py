@@ -128,7 +128,7 @@ def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence
         raise UserError(f"{run}: finds {there} keypoints where keypoint_set has {here}; give a config of {there}")
     if account.new:
         raise UserError(f"{run}: lacks weights for {', '.join(account.new)}; give a trained pose network")
-    return Predictor(task.model, variables["params"], task.codec, task.keypoint_set, config.flip_test)
+    return Predictor(task.model, variables["params"], task.pose_model.codec, task.keypoint_set, config.flip_test)
 
 
 def check_boxes(boxes: Sequence | np.ndarray, image_size: tuple[int, int]) -> np.ndarray:

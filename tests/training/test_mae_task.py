@@ -26,8 +26,8 @@ def small(**changes):
     return config
 
 
-def model_that_sees_means(task):
-    """Replaces the network: every unit gets the mean of the units it may see, in each channel, as predicted pixels."""
+def task_that_sees_means(**changes):
+    """A task whose network predicts, for every unit, the mean of the visible units in each channel."""
 
     class Model:
         def apply(self, variables, images, kept, train=False, rngs=None, mutable=False):
@@ -36,8 +36,9 @@ def model_that_sees_means(task):
             predicted = jnp.tile(seen[:, None] + variables["params"], (1, 4, 1024))
             return (predicted, {}) if train else predicted
 
-    task.model = Model()
-    return task
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "build", lambda **fields: Model())
+        return make_task(small(**changes))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_resumed_run_sees_the_frames_of_one_that_was_never_stopped():
 
 
 def test_the_figures_of_a_network_that_predicts_the_visible_mean():
-    task = model_that_sees_means(make_task(small(normalise_pixels=False, mask_ratio=0.5)))
+    task = task_that_sees_means(normalise_pixels=False, mask_ratio=0.5)
     figures = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures
     assert figures["error"] == pytest.approx(figures["mean"], rel=1e-4)
     assert figures["shuffled"] == pytest.approx(figures["error"], rel=1e-4)  # a mean knows no places
@@ -85,13 +86,13 @@ def test_the_figures_of_a_network_that_predicts_the_visible_mean():
 
 
 def test_an_evaluation_does_not_depend_on_the_size_of_its_batches():
-    tasks = [model_that_sees_means(make_task(small(eval_batch_size=size))) for size in (1, 2)]
+    tasks = [task_that_sees_means(eval_batch_size=size) for size in (1, 2)]
     ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures for task in tasks)
     assert ours == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_frame_that_cannot_be_read_has_no_part_in_the_loss():
-    task = model_that_sees_means(make_task(small(normalise_pixels=False)))
+    task = task_that_sees_means(normalise_pixels=False)
     batch = next(task.train_batches(0))
     rng = jax.random.key(5)
 
@@ -106,7 +107,7 @@ def test_a_frame_that_cannot_be_read_has_no_part_in_the_loss():
 
 
 def test_masks_differ_between_steps_and_images_and_are_those_of_the_step():
-    task = model_that_sees_means(make_task(small(normalise_pixels=False)))
+    task = task_that_sees_means(normalise_pixels=False)
     batch = next(task.train_batches(0))
     losses = [float(task.loss({"params": jnp.zeros(())}, batch, jax.random.key(step))[0]) for step in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]
