@@ -119,3 +119,27 @@ def test_upsample_nearest():
     np.testing.assert_array_equal(y[0, :, :, 0], rows)
     np.testing.assert_array_equal(y[0, :, :, 1], 10 * np.array(rows))
     np.testing.assert_array_equal(ops.upsample_nearest(x, 1), x)
+
+
+def test_transposed_convolution_equals_a_plain_one_of_the_map_with_zeros_between():
+    rng = np.random.default_rng(0)
+    x, kernel, dy = (rng.standard_normal(s).astype(np.float32) for s in ((2, 3, 5, 4), (4, 4, 4, 6), (2, 6, 10, 6)))
+
+    def plain(x, kernel):
+        padding = ((2, 2), (2, 2))
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), padding, lhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+
+    def results(function):
+        y, vjp = jax.vjp(function, x, kernel)
+        return y, *vjp(dy)
+
+    for ours, expected in zip(results(ops.transposed_convolution), results(plain), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_transposed_convolution_of_one_pixel_by_hand():
+    kernel = np.arange(16.0, dtype=np.float32).reshape(4, 4, 1, 1)
+    y = ops.transposed_convolution(np.full((1, 1, 1, 1), 2, np.float32), kernel)
+    np.testing.assert_array_equal(y[0, :, :, 0], [[2 * 10, 2 * 9], [2 * 6, 2 * 5]])  # the pixel lies at (2, 2) of 5×5
