@@ -12,9 +12,13 @@ MANIFESTS = pathlib.Path(__file__).parents[1] / "third_party" / "manifests"
 
 def named_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The weight of a name, as the implementation behind the reference vectors drew it."""
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
     z = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
-    if name.endswith(".bias"):
+    if name.endswith(("bias", "running_mean")):
         return np.float32(0.1) * z
+    if name.endswith("running_var"):
+        return 1 + np.float32(0.1) * abs(z)
     if len(shape) == 1:
         return 1 + np.float32(0.1) * z
     return z / np.float32(np.sqrt(np.prod(shape[1:])))

@@ -1,11 +1,23 @@
 """Batch normalisation with PyTorch's running statistics."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+
+from aggpose_jax.networks.weight_table import Constant, Entry, Row
 
 EPSILON = 1e-5
 MOMENTUM = 0.1  # weight of a batch in the running statistics
+
+BATCH_NORM = [  # rows of a weight table
+    Row("scale", "weight"),
+    Row("bias", "bias"),
+    Row("mean", "running_mean", collection="batch_stats"),
+    Row("var", "running_var", collection="batch_stats"),
+]
 
 
 class BatchNorm(nn.Module):
@@ -43,3 +55,10 @@ class BatchNorm(nn.Module):
 def update_running(running: nn.Variable, batch: jax.Array) -> None:
     """Moves a running statistic towards that of a batch; it keeps its dtype."""
     running.value = ((1 - MOMENTUM) * running.value + MOMENTUM * batch).astype(running.value.dtype)
+
+
+def batch_counters(entries: Sequence[Entry]) -> list[Constant]:
+    """Returns the counter of batches that PyTorch keeps beside the running statistics of each of the entries."""
+    names = [name for entry in entries for name in entry.names if name.endswith(".running_mean")]
+    counters = [name.removesuffix("running_mean") + "num_batches_tracked" for name in names]
+    return [Constant(name, np.zeros((), np.int64)) for name in counters]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from aggpose_jax.networks.batch_norm import BatchNorm
+from aggpose_jax.networks.batch_norm import BATCH_NORM, BatchNorm, batch_counters
+from aggpose_jax.networks.weight_table import module_entries, stacked_entries
 
 # Two channels of four pixels: mean 3, biased variance 3.5, unbiased 14/3; and the same times −10.
 PIXELS = np.array([1.0, 2.0, 3.0, 6.0], np.float32)
@@ -149,3 +150,20 @@ def test_a_training_step_equals_pytorch(torch):
     np.testing.assert_allclose(gradients[0]["scale"], theirs.weight.grad, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradients[0]["bias"], theirs.bias.grad, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gradients[1], x.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-4, atol=1e-5)
+
+
+def test_names_in_pytorch():
+    entries = module_entries("stem/norm", "bn1", BATCH_NORM) + stacked_entries("blocks", ["a.0", "a.1"], BATCH_NORM)
+    assert {entry.path: entry.names for entry in entries} == {
+        ("params", "stem", "norm", "scale"): ("bn1.weight",),
+        ("params", "stem", "norm", "bias"): ("bn1.bias",),
+        ("batch_stats", "stem", "norm", "mean"): ("bn1.running_mean",),
+        ("batch_stats", "stem", "norm", "var"): ("bn1.running_var",),
+        ("params", "blocks", "scale"): ("a.0.weight", "a.1.weight"),
+        ("params", "blocks", "bias"): ("a.0.bias", "a.1.bias"),
+        ("batch_stats", "blocks", "mean"): ("a.0.running_mean", "a.1.running_mean"),
+        ("batch_stats", "blocks", "var"): ("a.0.running_var", "a.1.running_var"),
+    }
+    counters = batch_counters(entries)
+    assert [counter.name for counter in counters] == [f"{n}.num_batches_tracked" for n in ("bn1", "a.0", "a.1")]
+    assert {(counter.value.dtype, counter.value.shape) for counter in counters} == {(np.dtype(np.int64), ())}
