@@ -14,16 +14,14 @@ import numpy as np
 from absl import flags, logging
 
 from aggpose_jax import cli, networks
-from aggpose_jax.config import Config, load_config, read_experiment
+from aggpose_jax.config import read_experiment
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime import sharding
+from aggpose_jax.estimation.restore import Restored, fit, read_weights, restore
 from aggpose_jax.training import checkpoint
-from aggpose_jax.training.initialise import initial_variables, load_run
-from aggpose_jax.training.tasks import make_pose_task, make_task
+from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights import export, weight_files
 from aggpose_jax.weights.state_dicts import Weights, write_state_dict
-from aggpose_jax.weights.transfer import TransferReport
 
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
@@ -39,38 +37,40 @@ def from_torch(file: pathlib.Path) -> None:
     workdir = pathlib.Path(WORKDIR.value)
     if (workdir / checkpoint.FOLDER).exists():
         raise UserError(f"{workdir}: holds a run already; give another --workdir")
-    config = _experiment()
-    params, account = _parameters(file, make_task(config))
+    config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
+    task, key = make_task(config), jax.random.key(0)
+    target = Weights(networks.find(config.model.name), task.model, jax.eval_shape(task.init, key))
+    weights = read_weights(file)
+    variables, report = fit(file, target, weights)
+    if report.new:
+        variables, _ = fit(file, target._replace(variables=jax.jit(task.init)(key)), weights)
     open_workdir(workdir, config)
     with checkpoint.open_manager(workdir) as manager:
-        checkpoint.save(manager, 0, {"params": params})
-    print(account)
+        checkpoint.save(manager, 0, variables)
+    print(report)
     print(f"train from them: python -m aggpose_jax.main --config … --config.init_from={workdir}")
 
 
 def to_torch(file: pathlib.Path) -> None:
     """Writes the weights of a run as a state dict."""
-    config, params = _run()
-    tensors = write_state_dict(make_task(config).model, {"params": params})
+    run = _restore()
+    tensors = write_state_dict(run.model.network, run.variables)
     weight_files.write(file, tensors)
-    print(f"{file}: {len(tensors):,} tensors of {config.model.name}")
+    print(f"{file}: {len(tensors):,} tensors of {run.config.model.name}")
 
 
 def check(file: pathlib.Path) -> None:
     """Compares the heatmaps of weights, in a file or a run, with expected ones."""
-    task = make_pose_task(_experiment())
-    params, account = _parameters(file, task)
-    if account.new:
-        raise UserError(f"{file}: lacks weights for {', '.join(account.new)}; the network cannot be compared")
-    stride = networks.find(task.config.model.name).stride
+    config, model, variables, _ = restore(file, CONFIG.value, cli.OVERRIDES.value)
+    stride = networks.find(config.model.name).stride
     images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
     if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
         raise UserError(f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {stride}")
-    shape = (len(images), len(task.keypoint_set), *(side // 4 for side in images.shape[2:]))
+    shape = (len(images), len(model.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:
         raise UserError(f"{EXPECT.value}: {expected.shape} where heatmaps {shape} belong")
     with jax.default_matmul_precision("highest"):
-        heatmaps = np.asarray(jax.jit(export.channels_first(task.model, params))(images.astype(np.float32)))
+        heatmaps = np.asarray(jax.jit(export.channels_first(model.network, variables))(images.astype(np.float32)))
     difference = heatmaps - expected
     relative = np.linalg.norm(difference) / np.linalg.norm(expected)
     print(f"‖Δ‖/‖expected‖ {relative:.2e}, largest difference {np.abs(difference).max():.2e}")
@@ -89,36 +89,15 @@ def to_stablehlo(file: pathlib.Path) -> None:
 
 
 def _export(file: pathlib.Path, exporter) -> None:
-    config, params = _run()
-    program = exporter(make_pose_task(config).model, params, tuple(config.input_size))
+    run = _restore()
+    size = run.model.codec.input_size
+    program = exporter(run.model.network, run.variables, size)
     weight_files.write_whole(file, program)
-    print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, config.input_size))}], normalised")
+    print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, size))}], normalised")
 
 
-def _experiment() -> Config:
-    return read_experiment(CONFIG.value, cli.OVERRIDES.value)
-
-
-def _run() -> tuple[Config, dict]:
-    """The configuration and parameters of --checkpoint."""
-    workdir = pathlib.Path(CHECKPOINT.value)
-    params = load_run(workdir, sharding.make_mesh(-1, 1), WHICH.value).variables["params"]
-    return load_config(workdir / "config.json"), jax.tree.map(np.asarray, params)
-
-
-def _parameters(source: pathlib.Path, task) -> tuple[dict, TransferReport]:
-    """The parameters of a task's network from weights, which must be of as many keypoints."""
-    key = jax.random.key(0)
-    network = networks.find(task.config.model.name)
-    target = Weights(network, task.model, jax.eval_shape(task.init, key))
-    variables, account = initial_variables(source, target, lambda: jax.jit(task.init)(key), sharding.make_mesh(-1, 1))
-    if account.other_head:
-        there, here = account.keypoints
-        raise UserError(
-            f"{source}: finds {there} keypoints where keypoint_set has {here}; give a --config of {there}, "
-            "or train from the file with --config.init_from, where the head is new"
-        )
-    return variables["params"], account
+def _restore() -> Restored:
+    return restore(pathlib.Path(CHECKPOINT.value), CONFIG.value, cli.OVERRIDES.value, WHICH.value)
 
 
 def _read_array(path: str) -> np.ndarray:

@@ -7,35 +7,32 @@ import jax
 from absl import flags, logging
 
 from aggpose_jax import cli, io
-from aggpose_jax.config import change, load_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
+from aggpose_jax.estimation.restore import restore
 from aggpose_jax.pose.metrics import FIGURES
 from aggpose_jax.runtime import compilation, sharding
-from aggpose_jax.training import checkpoint
 from aggpose_jax.training.reporting import table
-from aggpose_jax.training.tasks import make_pose_task
+from aggpose_jax.training.tasks import make_task
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
+CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
+CONFIG = flags.DEFINE_string("config", None, "Experiment that describes the network and the data of a weight file.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
-OUT = flags.DEFINE_string("out", None, "Folder for figures.json and results.json (COCO format); the run's by default.")
+OUT = flags.DEFINE_string("out", None, "Folder for figures.json and results.json (COCO format); by default the run's.")
 
 
-def evaluate(workdir: pathlib.Path, overrides: Sequence[str], which: str) -> tuple[int, Evaluation]:
-    """Scores a checkpoint of a run, with keys of its configuration replaced (KEY=VALUE).
+def evaluate(
+    source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str
+) -> tuple[int | None, Evaluation]:
+    """Scores a checkpoint of a run, or a weight file, with keys of the configuration replaced (KEY=VALUE).
 
     Returns:
-      The step of the checkpoint and its evaluation.
+      The step of the checkpoint, None for a weight file, and the evaluation.
     """
-    config = change(load_config(workdir / "config.json"), overrides)
-    task = make_pose_task(config)
+    config, _, variables, step = restore(source, experiment, overrides, which)
+    task = make_task(config)
     mesh = sharding.make_mesh(-1, config.mesh.fsdp)
-    shapes = jax.eval_shape(task.init, jax.random.key(0))
-    abstract = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding.replicated(mesh)), shapes
-    )
-    step, variables = checkpoint.load_variables(workdir, abstract, which)
-    return step, task.evaluate(variables, mesh)
+    return step, task.evaluate(jax.device_put(variables, sharding.replicated(mesh)), mesh)
 
 
 def write(evaluation: Evaluation, out: pathlib.Path) -> None:
@@ -52,10 +49,11 @@ def main(_):
     """Prints the figures of a checkpoint and writes them with its results."""
     logging.set_verbosity(logging.ERROR)  # the libraries' own progress
     compilation.keep_programs()
-    workdir = pathlib.Path(CHECKPOINT.value)
-    step, evaluation = evaluate(workdir, cli.OVERRIDES.value, WHICH.value)
-    write(evaluation, pathlib.Path(OUT.value or workdir))
-    print(table({f"step {step}": evaluation.figures}, FIGURES))
+    source = pathlib.Path(CHECKPOINT.value)
+    step, evaluation = evaluate(source, CONFIG.value, cli.OVERRIDES.value, WHICH.value)
+    if OUT.value or source.is_dir():
+        write(evaluation, pathlib.Path(OUT.value or source))
+    print(table({source.name if step is None else f"step {step}": evaluation.figures}, FIGURES))
     rest = [name for name in evaluation.figures if name not in FIGURES]
     print(table({"": evaluation.figures}, rest))
     print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))

@@ -4,12 +4,15 @@ import jax
 import numpy as np
 import pytest
 from programs import run
+from tiny import write_experiment, write_run
 
 from aggpose_jax.config import debug_variant, default_config, save_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.evaluate import evaluate
 from aggpose_jax.training import checkpoint
 from aggpose_jax.training.tasks import make_task
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.state_dicts import write_state_dict
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,9 @@ def workdir(tmp_path_factory):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.name=mit_pose_tiny"], "its checkpoint is of another network: "),
-        (["keypoint_set=coco_17", "data=coco"], r"another network: .* head/fc2/bias \(\(21,\), expected \(17,\)\)"),
-        (["keypoint_set=coco_17"], "keypoint_set: coco_17, but synthetic infants have infant_21"),
+        (["model.name=mit_pose_tiny"], "none has a place in this network"),
+        (["keypoint_set=coco_17", "data=coco"], "finds infant_21, not coco_17"),
+        (["keypoint_set=coco_17"], "finds infant_21, not coco_17"),
         (["keypoint_set=no.json"], "keypoint_set: no.json is neither coco_17 nor infant_21 nor a file"),
         (["input_size=100,96"], r"input_size: \(100, 96\) must divide by 32"),
         (["decoder=dork"], "decoder: 'dork' is unknown; known are dark, quarter, argmax"),
@@ -40,7 +43,7 @@ def workdir(tmp_path_factory):
 )
 def test_a_run_that_is_not_what_the_command_line_says(workdir, overrides, message):
     with pytest.raises(UserError, match=message) as raised:
-        evaluate(workdir, overrides, "best")
+        evaluate(workdir, None, overrides, "best")
     assert "\n" not in str(raised.value)
 
 
@@ -50,3 +53,21 @@ def test_a_mistake_is_one_line_and_nothing_is_written(workdir, tmp_path):
     assert ended.stderr == "error: --config.flip_tst: no such key; the nearest is flip_test\n"
     assert ended.stdout == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_a_weight_file_needs_its_experiment(tmp_path):
+    (tmp_path / "weights.safetensors").touch()
+    with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; give --config"):
+        evaluate(tmp_path / "weights.safetensors", None, [], "best")
+
+
+def test_a_weight_file_has_the_metrics_of_its_run(tmp_path):
+    task, variables = write_run(tmp_path)
+    file = tmp_path / "weights.safetensors"
+    weight_files.write(file, write_state_dict(task.model, variables))
+    experiment = write_experiment(tmp_path)
+    _, expected = evaluate(tmp_path, None, [], "best")
+    step, found = evaluate(file, str(experiment), [], "best")
+    assert step is None
+    assert found.figures == pytest.approx(expected.figures, nan_ok=True)
+    assert expected.figures["OKS_p50"] > 0

@@ -21,7 +21,7 @@ FLOORS = {  # package: packages whose modules it may import, besides its own and
     "recordings": {"pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
-    "inference": {"training", "estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
+    "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "program": {
         "inference",
         "training",

@@ -5,15 +5,12 @@ import signal
 import subprocess
 import time
 
-import jax
-import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from programs import ROOT, SMALL, environment
 
 from aggpose_jax.config import load_config
-from aggpose_jax.runtime import sharding
-from aggpose_jax.training.initialise import load_run
+from aggpose_jax.estimation.restore import read_weights
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.weights.state_dicts import Weights
 from aggpose_jax.weights.transfer import transfer
@@ -31,8 +28,7 @@ def start_recipe(workdir) -> subprocess.Popen:
 
 
 def parameters(workdir) -> Weights:
-    weights = load_run(workdir, sharding.make_mesh(-1, 1))
-    return weights._replace(variables=jax.tree.map(np.asarray, weights.variables))
+    return read_weights(workdir)
 
 
 def flat(tree: dict) -> dict:

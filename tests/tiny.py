@@ -1,4 +1,4 @@
-"""A run of a tiny pose network, without training."""
+"""A run of a tiny pose network, without training, and its experiment."""
 
 import pathlib
 
@@ -24,3 +24,13 @@ def write_run(folder: pathlib.Path):
     with checkpoint.open_manager(folder) as manager:
         checkpoint.save(manager, 3, variables)
     return task, variables
+
+
+def write_experiment(folder: pathlib.Path) -> pathlib.Path:
+    """Writes an experiment with the configuration of the run in a folder; returns its file."""
+    file = folder / "experiment.py"
+    file.write_text(
+        "from aggpose_jax.config import load_config\nimport pathlib\n"
+        f"def get_config(arg=''):\n    return load_config(pathlib.Path({str(folder / 'config.json')!r}))\n"
+    )
+    return file

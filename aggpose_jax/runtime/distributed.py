@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from aggpose_jax.errors import UserError
@@ -84,6 +83,10 @@ def wait_for_all(place: str) -> None:
     Devices that exchange arrays wait half a minute for each other, and no more. So processes meet here where one may
     be later than that: after compiling, reading or writing.
     """
+    if jax.process_count() == 1:
+        return
+    import orbax.checkpoint as ocp  # here, since prediction does without
+
     meet = ocp.multihost.get_barrier_sync_fn()
     meet(key=f"{place} {next(_places)}", timeout_ms=MEETING_SECONDS * 1000)
 

@@ -4,12 +4,10 @@ A step without a SHA256SUMS file is incomplete and is ignored: its save, or its 
 two latest are kept, so that there is one to go back to when the latest is damaged.
 """
 
-import json
 import os
 import pathlib
 import shutil
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -19,16 +17,11 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.estimation.checkpoints import FOLDER, rank, stored_name, verify
 from aggpose_jax.runtime import checksums, distributed
 
-FOLDER = "checkpoints"
 DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
-EMA = "ema_"  # begins the names of items that are averages
 REMOVED = "removed"  # below FOLDER: where steps go in one move before their files are deleted
-
-
-def _rank(metrics: dict) -> tuple[float, int]:
-    return metrics["score"], -metrics["step"]  # of equals the earliest is the best
 
 
 def _handlers() -> ocp.handlers.CheckpointHandlerRegistry:
@@ -60,10 +53,10 @@ class Checkpoints(ocp.CheckpointManager):
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(2),
-                checkpoint_managers.BestN(get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False),
+                checkpoint_managers.BestN(get_metric_fn=rank, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
-        options = ocp.CheckpointManagerOptions(best_fn=_rank, preservation_policy=policy, todelete_subdir=REMOVED)
+        options = ocp.CheckpointManagerOptions(best_fn=rank, preservation_policy=policy, todelete_subdir=REMOVED)
         super().__init__(folder, options=options, handler_registry=_handlers())
 
     def save(self, step: int, *args, **kwargs) -> bool:
@@ -109,7 +102,7 @@ def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
     """Deletes what a killed process left half written or half deleted, and sets aside what does not count."""
     for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
         shutil.rmtree(left, ignore_errors=True)
-    verified, unfinished, damaged = _verify(folder)
+    verified, unfinished, damaged = verify(folder)
     if damaged and not verified:
         raise UserError(f"no checkpoint is intact: {'; '.join(damaged.values())}; give another --workdir")
     for step in unfinished:
@@ -121,20 +114,6 @@ def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(exist_ok=True)
         os.replace(folder / str(step), place)
-
-
-def _verify(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
-    """The ascending steps that are verified, those without a manifest, and what is wrong with the damaged ones."""
-    steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    unfinished = [step for step in steps if not checksums.has_manifest(folder / str(step))]
-    damage = {step: checksums.find_damage(folder / str(step)) for step in steps if step not in unfinished}
-    return [step for step in damage if not damage[step]], unfinished, {step: d for step, d in damage.items() if d}
-
-
-def last_finished(workdir: pathlib.Path) -> int | None:
-    """The latest step with a checksum manifest, which is not verified here."""
-    finished = [int(path.parent.name) for path in (workdir / FOLDER).glob(f"*/{checksums.MANIFEST}")]
-    return max(finished, default=None)
 
 
 def save(manager: Checkpoints, step: int, items: dict[str, Any], score: float | None = None) -> None:
@@ -153,7 +132,7 @@ def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str,
     folder = pathlib.Path(manager.directory) / str(step)
     for name in items.keys() - {"optimizer"}:
         _check_same_network(folder, name, items[name])
-    stored = {name: _stored_name(folder, name) for name in items}
+    stored = {name: stored_name(folder, name) for name in items}
     args = ocp.args.Composite(**{stored[name]: ocp.args.StandardRestore(tree) for name, tree in items.items()})
     restored = manager.restore(step, args=args)
     return {name: restored[stored[name]] for name in items}
@@ -165,57 +144,8 @@ def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> in
     return 0 if best is None else step // interval - best // interval
 
 
-def load_variables(
-    workdir: pathlib.Path, abstract_variables: Mapping[str, Any], which: str = "best"
-) -> tuple[int, dict[str, Any]]:
-    """The variables to use a run with: their moving average where it kept one. Nothing is written.
-
-    Args:
-      workdir: of the run.
-      abstract_variables: by collection, trees of ShapeDtypeStruct with shardings.
-      which: "best" or "latest", of the verified checkpoints; damaged ones are named on standard error.
-
-    Returns:
-      The step and the variables.
-
-    Raises:
-      UserError: if there is no verified checkpoint or it is of another network.
-    """
-    folder = workdir.absolute() / FOLDER
-    if not folder.is_dir():
-        raise UserError(f"{workdir}: no {FOLDER} folder in it; give the workdir of a run")
-    verified, _, damaged = _verify(folder)
-    for step, fault in damaged.items():
-        print(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and not used: {fault}", file=sys.stderr, flush=True)
-    if not verified:
-        raise UserError(f"{folder}: no finished checkpoint in it that is intact")
-    step = verified[-1] if which == "latest" else _best(folder, verified)
-    has_average = (folder / str(step) / _stored_name(folder / str(step), f"{EMA}params")).exists()
-    prefix = EMA if has_average else ""
-    return step, {name: _read(folder / str(step), prefix + name, tree) for name, tree in abstract_variables.items()}
-
-
-def _read(step_folder: pathlib.Path, name: str, abstract: Any) -> Any:
-    """One item of a step."""
-    _check_same_network(step_folder, name, abstract)
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(step_folder / _stored_name(step_folder, name), abstract)
-
-
-def _stored_name(step_folder: pathlib.Path, name: str) -> str:
-    """The name that an item has in a step: runs of version 0.1 call their only moving average "average"."""
-    return "average" if name == f"{EMA}params" and (step_folder / "average").exists() else name
-
-
-def _best(folder: pathlib.Path, steps: list[int]) -> int:
-    """Of ascending steps that of the best evaluation, or the latest if none was evaluated."""
-    metrics = [folder / str(step) / "metrics" / "metrics" for step in steps]
-    evaluated = [json.loads(file.read_text()) for file in metrics if file.exists()]
-    return max(evaluated, key=_rank)["step"] if evaluated else steps[-1]
-
-
 def _check_same_network(step_folder: pathlib.Path, name: str, expected: Any) -> None:
-    ours, item = _shapes(expected), step_folder / _stored_name(step_folder, name)
+    ours, item = _shapes(expected), step_folder / stored_name(step_folder, name)
     if not item.exists():
         raise UserError(f"{step_folder}: has no {name}, which the network needs: {', '.join(ours)}")
     with ocp.StandardCheckpointer() as checkpointer:

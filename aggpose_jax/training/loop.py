@@ -98,7 +98,7 @@ def _first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Re
         return trainer.new_state()
     source = pathlib.Path(trainer.config.init_from)
     target = Weights(networks.find(trainer.config.model.name), trainer.task.model, trainer.shapes.variables)
-    variables, report = initial_variables(source, target, lambda: trainer.new_state().variables, trainer.mesh)
+    variables, report = initial_variables(source, target, lambda: trainer.new_state().variables)
     reporter.say(f"parameters from {source}\n{report}")
     return trainer.new_state(variables)
 

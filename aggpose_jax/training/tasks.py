@@ -23,15 +23,3 @@ def task_class(config: ml_collections.ConfigDict) -> type:
 def make_task(config: ml_collections.ConfigDict) -> PoseTask | MaeTask:
     """The task that a configuration names; a UserError where the configuration does not fit it."""
     return task_class(config)(config)
-
-
-def make_pose_task(config: ml_collections.ConfigDict) -> PoseTask:
-    """The task of a configuration that finds keypoints.
-
-    Raises:
-      UserError: the configuration does, or fits, no such task.
-    """
-    task = make_task(config)
-    if not isinstance(task, PoseTask):
-        raise UserError(f"task: {config.task} finds no keypoints; give the run or configuration of a pose network")
-    return task

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from aggpose_jax.training.checkpoint import EMA
+from aggpose_jax.estimation.checkpoints import EMA
 
 
 @functools.partial(

@@ -19,16 +19,16 @@ from aggpose_jax.errors import UserError
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def channels_first(model: nn.Module, parameters: Mapping) -> Callable[[jax.Array], jax.Array]:
+def channels_first(model: nn.Module, variables: Mapping) -> Callable[[jax.Array], jax.Array]:
     """The network as a function from [N, 3, H, W] to [N, K, H/4, W/4]."""
 
     def heatmaps(images):
-        return model.apply({"params": parameters}, images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        return model.apply(variables, images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
     return heatmaps
 
 
-def to_stablehlo(model: nn.Module, parameters: Mapping, input_size: tuple[int, int]) -> bytes:
+def to_stablehlo(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
     """The program for CPU, CUDA and TPU; `jax.export.deserialize(…).call(images)` runs it.
 
     Raises:
@@ -37,11 +37,11 @@ def to_stablehlo(model: nn.Module, parameters: Mapping, input_size: tuple[int, i
     _require("flatbuffers", "StableHLO files")
     (batch,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((batch, 3, *input_size), jnp.float32)
-    function = channels_first(model.clone(unroll=1), parameters)
+    function = channels_first(model.clone(unroll=1), variables)
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(images).serialize())
 
 
-def to_onnx(model: nn.Module, parameters: Mapping, input_size: tuple[int, int]) -> bytes:
+def to_onnx(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
     """The program as an ONNX model with input `images` and output `heatmaps`.
 
     Raises:
@@ -49,7 +49,7 @@ def to_onnx(model: nn.Module, parameters: Mapping, input_size: tuple[int, int]) 
     """
     jax2onnx = _require("jax2onnx", "ONNX files")
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of every value whose type it infers later
-    function = channels_first(model.clone(unroll=1), parameters)
+    function = channels_first(model.clone(unroll=1), variables)
 
     def traceable(images):
         with _portable():

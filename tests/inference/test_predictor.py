@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import write_run
+from tiny import write_experiment, write_run
 
 import aggpose_jax
 from aggpose_jax.data.synthetic import SyntheticInfants
@@ -55,7 +55,7 @@ def test_no_number_of_crops_needs_a_program_of_its_own(model):
     record = SyntheticInfants(1)[0]
     for count in range(1, 20):
         model.estimate([(record["image"], model.view(record["box"]))] * count)
-    assert model._estimate._cache_size() <= 2
+    assert model._model.estimate._cache_size() <= 2
     assert model.estimate([]).shape == (0, 21, 3)
 
 
@@ -75,13 +75,9 @@ def test_a_weight_file_with_its_experiment(run, model, tmp_path):
     folder, task, variables = run
     file = tmp_path / "weights.safetensors"
     weight_files.write(file, write_state_dict(task.model, variables))
-    with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; say its network with a config"):
+    with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; give --config"):
         load(file)
-    experiment = tmp_path / "experiment.py"
-    experiment.write_text(
-        "from aggpose_jax.config import load_config\nimport pathlib\n"
-        f"def get_config(arg=''):\n    return load_config(pathlib.Path({str(folder / 'config.json')!r}))\n"
-    )
+    experiment = write_experiment(folder)
     loaded = load(file, str(experiment))
     image = SyntheticInfants(1)[0]["image"]
     box = [[9, 9, 99, 99]]

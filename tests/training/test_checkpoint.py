@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.estimation import checkpoints
 from aggpose_jax.runtime import checksums, sharding
 from aggpose_jax.training import checkpoint
 
@@ -77,9 +78,8 @@ def test_the_best_and_the_two_latest_are_kept(tmp_path, abstract):
     write(tmp_path, {1: 0.5, 2: 0.9, 3: None, 4: 0.7, 5: None})
     assert kept(tmp_path) == [2, 4, 5]
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "4", "5"]
-    shapes = abstract(tree(0))
     for which, step in (("best", 2), ("latest", 5)):
-        loaded_step, variables = checkpoint.load_variables(tmp_path, {"params": shapes}, which)
+        loaded_step, variables = checkpoints.load_variables(tmp_path, which)
         assert loaded_step == step
         assert_same(variables, {"params": tree(step)})
 
@@ -92,13 +92,13 @@ def test_a_later_run_keeps_the_best_of_the_earlier(tmp_path):
 
 def test_the_latest_is_the_best_where_none_was_evaluated(tmp_path, abstract):
     write(tmp_path, {1: None, 2: None})
-    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))[0] == 2
+    assert checkpoints.load_variables(tmp_path)[0] == 2
 
 
 @pytest.mark.parametrize("name", ["ema_params", "average"])  # the second is the name in runs of version 0.1
 def test_an_average_is_used_where_there_is_one(tmp_path, abstract, name):
     write(tmp_path, {4: 0.5}, average=name)
-    step, variables = checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
+    step, variables = checkpoints.load_variables(tmp_path)
     assert step == 4
     assert_same(variables, {"params": tree(400)})
     with checkpoint.open_manager(tmp_path) as manager:
@@ -114,19 +114,16 @@ def test_each_collection_is_an_item_and_the_average_is_of_all(tmp_path, abstract
     assert {"params", "batch_stats", "ema_params", "ema_batch_stats"} < {
         path.name for path in (tmp_path / "checkpoints" / "2").iterdir()
     }
-    like = abstract({"params": tree(0), "batch_stats": {"norm": {"mean": jnp.zeros(3)}}})
-    assert checkpoint.load_variables(tmp_path, like)[1]["batch_stats"]["norm"]["mean"].tolist() == [2, 2, 2]
+    assert checkpoints.load_variables(tmp_path)[1]["batch_stats"]["norm"]["mean"].tolist() == [2, 2, 2]
     shutil.rmtree(tmp_path / "checkpoints" / "2")
-    assert checkpoint.load_variables(tmp_path, like)[1]["batch_stats"]["norm"]["mean"].tolist() == [1, 1, 1]
+    assert checkpoints.load_variables(tmp_path)[1]["batch_stats"]["norm"]["mean"].tolist() == [1, 1, 1]
 
 
 def test_missing_batch_statistics_are_listed(tmp_path, abstract):
     write(tmp_path, {1: 0.5}, average="ema_params")
     statistics = {"stem": {"norm": {"mean": jnp.zeros(3), "var": jnp.ones(3)}}}
-    message = r"checkpoints/1: has no ema_batch_stats, which the network needs: stem/norm/mean, stem/norm/var$"
-    with pytest.raises(UserError, match=message):
-        checkpoint.load_variables(tmp_path, abstract({"params": tree(0), "batch_stats": statistics}))
-    with checkpoint.open_manager(tmp_path) as manager, pytest.raises(UserError, match=r"1: has no batch_stats, .*mean"):
+    message = r"checkpoints/1: has no batch_stats, which the network needs: stem/norm/mean, stem/norm/var$"
+    with checkpoint.open_manager(tmp_path) as manager, pytest.raises(UserError, match=message):
         checkpoint.restore(manager, 1, abstract({"params": tree(0), "batch_stats": statistics}))
 
 
@@ -134,14 +131,15 @@ def test_batch_statistics_of_another_network_are_named(tmp_path, abstract):
     with checkpoint.open_manager(tmp_path) as manager:
         checkpoint.save(manager, 1, {"params": tree(1), "batch_stats": {"mean": jnp.ones(3)}})
     other = abstract({"params": tree(0), "batch_stats": {"mean": jnp.ones(4)}})
-    with pytest.raises(UserError, match=r"1 batch statistics differ, the first is mean \(\(3,\), expected \(4,\)\)"):
-        checkpoint.load_variables(tmp_path, other)
+    message = r"1 batch statistics differ, the first is mean \(\(3,\), expected \(4,\)\)"
+    with checkpoint.open_manager(tmp_path) as manager, pytest.raises(UserError, match=message):
+        checkpoint.restore(manager, 1, other)
 
 
 def test_loading_changes_no_file(tmp_path, abstract):
     write(tmp_path, {1: 0.5, 2: 0.4})
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
+    checkpoints.load_variables(tmp_path)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -149,8 +147,8 @@ def test_another_network_is_named_by_its_first_difference(tmp_path, abstract):
     write(tmp_path, {1: 0.5})
     other = tree(0)
     other["head"] = {"kernel": jnp.zeros((2, 4)), "extra": jnp.zeros(5), "bias": jnp.zeros(3)}
-    with pytest.raises(UserError) as raised:
-        checkpoint.load_variables(tmp_path, abstract({"params": other}))
+    with checkpoint.open_manager(tmp_path) as manager, pytest.raises(UserError) as raised:
+        checkpoint.restore(manager, 1, abstract({"params": other}))
     message = str(raised.value)
     assert "another network: 2 parameters differ, the first is head/extra (None, expected (5,))" in message
     assert str(tmp_path) in message
@@ -159,21 +157,21 @@ def test_another_network_is_named_by_its_first_difference(tmp_path, abstract):
 
 def test_a_folder_without_a_run(tmp_path, abstract):
     with pytest.raises(UserError, match="no checkpoints folder"):
-        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
+        checkpoints.load_variables(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_a_finished_checkpoint(tmp_path, abstract):
     write(tmp_path, {})
     with pytest.raises(UserError, match="no finished checkpoint"):
-        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
+        checkpoints.load_variables(tmp_path)
 
 
 def test_what_a_killed_save_left_does_not_count_and_goes(tmp_path, abstract):
     write(tmp_path, {1: 0.5})
     left = tmp_path / "checkpoints" / "2.orbax-checkpoint-tmp" / "params"
     left.mkdir(parents=True)
-    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 1
+    assert checkpoints.load_variables(tmp_path, "latest")[0] == 1
     assert left.exists()  # a reader leaves it: a run may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
@@ -212,7 +210,7 @@ def test_damage_to_any_file_is_named_and_the_step_before_is_used(tmp_path, abstr
         shutil.copytree(tmp_path / "run", workdir)
         damage(workdir / "checkpoints" / "2" / file)
         for which in ("best", "latest"):
-            step, variables = checkpoint.load_variables(workdir, abstract({"params": tree(0)}), which)
+            step, variables = checkpoints.load_variables(workdir, which)
             assert step == 1
             assert_same(variables, {"params": tree(100)})
         warned = capsys.readouterr().err
@@ -236,20 +234,20 @@ def test_a_run_of_which_every_checkpoint_is_damaged_is_not_begun_anew(tmp_path, 
     ):
         checkpoint.open_manager(tmp_path)
     with pytest.raises(UserError, match="no finished checkpoint in it that is intact"):
-        checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}))
+        checkpoints.load_variables(tmp_path)
     assert kept(tmp_path) == [1, 2]
 
 
 def test_a_step_without_its_manifest_does_not_count(tmp_path, abstract, capsys):
     write(tmp_path, {1: 0.5, 2: 0.9})
     (tmp_path / "checkpoints" / "2" / checksums.MANIFEST).unlink()
-    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 1
+    assert checkpoints.load_variables(tmp_path, "latest")[0] == 1
     assert not capsys.readouterr().err  # another process may be writing it
     with checkpoint.open_manager(tmp_path) as manager:
         assert manager.latest_step() == 1
         checkpoint.save(manager, 2, {"params": tree(2)})
     assert "step 2 was not finished and does not count" in capsys.readouterr().out
-    assert checkpoint.load_variables(tmp_path, abstract({"params": tree(0)}), "latest")[0] == 2
+    assert checkpoints.load_variables(tmp_path, "latest")[0] == 2
 
 
 def test_what_a_cut_off_removal_left_goes(tmp_path):

@@ -10,16 +10,10 @@ from trees import blank, numbered, shapes, weights
 from aggpose_jax import networks
 from aggpose_jax.config import default_config, save_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime import sharding
 from aggpose_jax.training import checkpoint
 from aggpose_jax.training.initialise import initial_variables
 from aggpose_jax.weights import weight_files
 from aggpose_jax.weights.state_dicts import write_state_dict
-
-
-@pytest.fixture(scope="module")
-def mesh():
-    return sharding.make_mesh(-1, 1)
 
 
 def write_file(path: pathlib.Path, name: str, keypoints: int = 17, change=lambda tensors: tensors) -> pathlib.Path:
@@ -42,23 +36,23 @@ def no_new_parameters():
     raise AssertionError("none were needed")
 
 
-def test_a_file_and_a_run_are_the_same_start(tmp_path, mesh):
+def test_a_file_and_a_run_are_the_same_start(tmp_path):
     for source in (
         write_file(tmp_path / "tiny.safetensors", "aggpose_tiny"),
         write_run(tmp_path / "run", "aggpose_tiny"),
     ):
         variables, account = initial_variables(
-            source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh
+            source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters
         )
         jax.tree.map(np.testing.assert_array_equal, variables["params"], numbered("aggpose_tiny"))
         assert not account.new
 
 
-def test_what_a_source_lacks_is_made_new(tmp_path, mesh):
+def test_what_a_source_lacks_is_made_new(tmp_path):
     source = write_run(tmp_path / "run", "mit_pose_tiny")
     new = numbered("aggpose_tiny", 21, start=10**6)
     target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
-    variables, account = initial_variables(source, target, lambda: {"params": new}, mesh)
+    variables, account = initial_variables(source, target, lambda: {"params": new})
     params = variables["params"]
     backbone = numbered("mit_pose_tiny")["encoder"]
     np.testing.assert_array_equal(params["stage2_4"]["norm"]["scale"], backbone["stage2"]["norm"]["scale"])
@@ -67,11 +61,11 @@ def test_what_a_source_lacks_is_made_new(tmp_path, mesh):
     assert "stage2_4" not in account.new
 
 
-def test_a_head_of_other_keypoints_is_made_new_and_said(tmp_path, mesh):
+def test_a_head_of_other_keypoints_is_made_new_and_said(tmp_path):
     source = write_file(tmp_path / "coco.safetensors", "aggpose_tiny", 17)
     new = numbered("aggpose_tiny", 21)
     target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
-    variables, account = initial_variables(source, target, lambda: {"params": new}, mesh)
+    variables, account = initial_variables(source, target, lambda: {"params": new})
     params = variables["params"]
     assert account.new == ["head"]
     assert account.keypoints == (17, 21)
@@ -93,13 +87,13 @@ def infinite(tensors: dict) -> dict:
         (infinite, r"NaN or infinite: final\.fc1\.bias$"),
     ],
 )
-def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, message, tmp_path, mesh):
+def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, message, tmp_path):
     source = write_file(tmp_path / "bad.safetensors", "aggpose_tiny", 17, change)
     with pytest.raises(UserError, match=rf"^{source}: taken for AggPose .*{message}"):
-        initial_variables(source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh)
+        initial_variables(source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters)
 
 
-def test_another_variant_says_which_fits(tmp_path, mesh):
+def test_another_variant_says_which_fits(tmp_path):
     source = tmp_path / "s.safetensors"
     weight_files.write(
         source, write_state_dict(networks.build("aggpose_s", keypoints=17), {"params": blank("aggpose_s")})
@@ -107,9 +101,9 @@ def test_another_variant_says_which_fits(tmp_path, mesh):
     with pytest.raises(
         UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2 and mae_b2, not this network: "
     ):
-        initial_variables(source, weights("aggpose_l", shapes("aggpose_l")), no_new_parameters, mesh)
+        initial_variables(source, weights("aggpose_l", shapes("aggpose_l")), no_new_parameters)
 
 
-def test_a_source_that_is_not_there(tmp_path, mesh):
+def test_a_source_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="gone: no such run or weight file"):
-        initial_variables(tmp_path / "gone", weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters, mesh)
+        initial_variables(tmp_path / "gone", weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters)

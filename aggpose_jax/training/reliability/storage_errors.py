@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.training import checkpoint
+from aggpose_jax.estimation import checkpoints
 
 STORAGE_ERRNOS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),  # full, or not ours to write
@@ -29,7 +29,7 @@ def reported(workdir: pathlib.Path) -> Iterator[None]:
         reason = _reason(error, workdir)
         if reason is None:
             raise
-        step = checkpoint.last_finished(workdir)
+        step = checkpoints.last_finished(workdir)
         safe = "no checkpoint was finished yet" if step is None else f"the checkpoint of step {step} is intact"
         raise UserError(
             f"{workdir}: cannot write ({reason}); {safe}; fix this and rerun the same command to resume"

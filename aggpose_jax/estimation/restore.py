@@ -1,0 +1,141 @@
+"""A run or a weight file becomes a network with its variables."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from aggpose_jax import networks
+from aggpose_jax.config import Config, change, load_config, read_experiment
+from aggpose_jax.errors import UserError
+from aggpose_jax.estimation import checkpoints
+from aggpose_jax.estimation.pose_model import PoseModel, Variables
+from aggpose_jax.pose.keypoints import find_keypoint_set
+from aggpose_jax.weights import weight_files
+from aggpose_jax.weights.state_dicts import Weights, read_state_dict
+from aggpose_jax.weights.transfer import TransferReport, transfer
+
+
+class Restored(NamedTuple):
+    """A trained pose network.
+
+    Attributes:
+      config: of the run, or the experiment that describes a weight file, with its overrides.
+      model: the network with its codec and keypoint set.
+      variables: of the network, arrays of NumPy.
+      step: of the checkpoint; None for a weight file.
+    """
+
+    config: Config
+    model: PoseModel
+    variables: Variables
+    step: int | None
+
+
+def restore(
+    source: pathlib.Path, experiment: str | None = None, overrides: Sequence[str] = (), which: str = "best"
+) -> Restored:
+    """Returns the pose network of a run or a weight file.
+
+    Args:
+      source: folder of a run, or a weight file (.safetensors, .pth).
+      experiment: experiment that describes the network of a weight file. A run has its own configuration.
+      overrides: KEY=VALUE of the configuration.
+      which: checkpoint of a run, "best" or "latest".
+
+    Raises:
+      UserError: there is no such run or file, it is damaged, or its weights do not fit the configuration.
+    """
+    config = _config(source, experiment, overrides)
+    try:
+        model = PoseModel.from_config(config)
+    except UserError as error:
+        raise UserError(f"{source if source.is_dir() else experiment}: {error}") from None
+    step, weights = _read_run(source, which) if source.is_dir() else (None, _read_file(source))
+    target = Weights(networks.find(config.model.name), model.network, model.shapes())
+    variables, report = fit(source, target, weights)
+    unused = flatten_dict(weights.variables, sep="/").keys() - set(report.origins.values())
+    if report.new:
+        raise UserError(f"{source}: lacks weights for {', '.join(report.new)} of {config.model.name}; "
+                        "give a trained pose network")  # fmt: skip
+    if unused:
+        raise UserError(f"{source}: {config.model.name} as configured has no place for {', '.join(sorted(unused))}; "
+                        "give the configuration that the weights were trained with")  # fmt: skip
+    return Restored(config, model, variables, step)
+
+
+def read_weights(source: pathlib.Path) -> Weights:
+    """Returns the variables in a run, of its best checkpoint, or in a weight file, and of which network they are.
+
+    Raises:
+      UserError: there is no such run or file, it is damaged, or of no network of ours.
+    """
+    if not source.exists():
+        raise UserError(f"{source}: no such run or weight file")
+    return _read_run(source, "best")[1] if source.is_dir() else _read_file(source)
+
+
+def fit(source: pathlib.Path, target: Weights, weights: Weights) -> tuple[Variables, TransferReport]:
+    """Returns the variables of a source in a network with as many keypoints, and where each comes from.
+
+    Args:
+      source: where the weights are from, for messages.
+      target: the network, with variables or their shapes, which come back where nothing is copied.
+      weights: of the source.
+
+    Raises:
+      UserError: the weights do not fit the network.
+    """
+    try:
+        variables, report = transfer(target, weights)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+    if report.other_head:
+        theirs, ours = report.keypoints
+        raise UserError(
+            f"{source}: finds {theirs} keypoints where keypoint_set has {ours}; give a configuration of {theirs}, "
+            "or train from it with --config.init_from, where the head is new"
+        )
+    return variables, report
+
+
+def _config(source: pathlib.Path, experiment: str | None, overrides: Sequence[str]) -> Config:
+    if not source.exists():
+        raise UserError(f"{source}: no such run or weight file")
+    if source.is_file():
+        if experiment is None:
+            raise UserError(f"{source}: is a weight file; give --config, an experiment with its network, such as "
+                            "configs/infant_l.py")  # fmt: skip
+        return read_experiment(experiment, overrides)
+    stored = load_config(source / "config.json")
+    trained = stored.keypoint_set
+    config = change(stored, overrides)
+    if config.keypoint_set != trained and find_keypoint_set(config.keypoint_set) != find_keypoint_set(trained):
+        raise UserError(f"{source}: finds {trained}, not {config.keypoint_set}; give a run of that keypoint set")
+    return config
+
+
+def _read_file(path: pathlib.Path) -> Weights:
+    tensors = weight_files.read(path)
+    try:
+        return read_state_dict(tensors)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _read_run(workdir: pathlib.Path, which: str) -> tuple[int, Weights]:
+    config = load_config(workdir / "config.json")
+    try:
+        network, module = networks.find(config.model.name), _build(config)
+    except UserError as error:
+        raise UserError(f"{workdir / 'config.json'}: {error}") from None
+    step, variables = checkpoints.load_variables(workdir, which)
+    return step, Weights(network, module, variables)
+
+
+def _build(config: Config) -> nn.Module:
+    if config.task == "pose":
+        return PoseModel.from_config(config).network
+    return networks.build(**config.model.to_dict())
