@@ -15,6 +15,7 @@ from aggpose_jax.inference.sources import find_sources
 from aggpose_jax.inference.where import Where
 from aggpose_jax.recordings.deeplabcut import import_pandas
 from aggpose_jax.recordings.formats import FORMATS
+from aggpose_jax.runtime import compilation
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
 CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network of a weight file.")
@@ -61,6 +62,7 @@ def main(arguments):
                         "--checkpoint RUN VIDEO --out DIR")  # fmt: skip
     out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
     sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
+    compilation.keep_programs()
     predictor = load(CHECKPOINT.value, CONFIG.value, cli.OVERRIDES.value)
     if results.mosaic:
         head_points(predictor.keypoint_set)

@@ -16,7 +16,10 @@ from aggpose_jax.estimation.restore import restore
 from aggpose_jax.inference import tracking
 from aggpose_jax.pose import geometry
 
-BATCH_SIZES = (1, 4, 16)  # crops go through the network in the smallest of these that takes them: three programs in all
+# Crops go through the network in the smallest of these batches that takes them; each size is a program to trace.
+# A CPU computes 16 crops one by one as fast as together (AggPose-S at 256×192 and the demo were measured).
+BATCH_SIZES = {"cpu": (1,)}
+ACCELERATOR_BATCH_SIZES = (1, 4, 16)
 Crop = tuple[np.ndarray, View]  # an image uint8 [H, W, 3] RGB, and what of it to look at
 
 
@@ -26,12 +29,14 @@ class Predictor:
     Attributes:
       keypoint_set: names of the K keypoints, in the order of the results.
       aspect: width / height of the network's input.
+      batch_sizes: how many crops the network takes at once, ascending.
     """
 
     def __init__(self, model: PoseModel, variables: Variables):
         """A network with its variables; `load` makes one from a run."""
         self.keypoint_set = model.keypoint_set
         self.aspect = model.codec.input_size[1] / model.codec.input_size[0]
+        self.batch_sizes = BATCH_SIZES.get(jax.default_backend(), ACCELERATOR_BATCH_SIZES)
         self._model = model
         self._variables = jax.device_put(variables, jax.devices()[0])
 
@@ -72,7 +77,7 @@ class Predictor:
 
     def start(self, crops: Sequence[Crop]) -> Callable[[], np.ndarray]:
         """Cuts N crops out and sends them to the device; what it returns waits for their keypoints [N, K, 3]."""
-        most = BATCH_SIZES[-1]
+        most = self.batch_sizes[-1]
         parts = [crops[i : i + most] for i in range(0, len(crops), most)]
         running = [(len(part), self._start(part)) for part in parts]
         nothing = np.zeros((0, len(self.keypoint_set), 3), np.float32)
@@ -83,7 +88,7 @@ class Predictor:
         codec, size = self._model.codec, self._model.codec.input_size
         transforms = [view_transform(view, image.shape[1], size, codec.convention) for image, view in crops]
         pixels = [warp(image, transform, size) for (image, _), transform in zip(crops, transforms, strict=True)]
-        missing = next(b for b in BATCH_SIZES if b >= len(crops)) - len(crops)
+        missing = next(b for b in self.batch_sizes if b >= len(crops)) - len(crops)
         pixels = np.stack(pixels + missing * pixels[-1:])
         to_image = np.stack([geometry.invert(t) for t in transforms + missing * transforms[-1:]]).astype(np.float32)
         return self._model.estimate(self._variables, pixels, to_image)[0]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aggpose_jax.data.videos import Frame
-from aggpose_jax.inference.predictor import BATCH_SIZES, Predictor
+from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.tracking import Tracker
 
 Boxes = Callable[[Frame], np.ndarray]  # of a frame: [P, 4] x, y, width, height in its pixels
@@ -37,7 +37,7 @@ def search(predictor: Predictor, images: Iterable[Frame]) -> Iterator[Shot]:
 def look(predictor: Predictor, frames: Iterable[Frame], boxes: Boxes) -> Iterator[Shot]:
     """The persons in the boxes of each frame. While one batch is computed, the next is cut out."""
     before = None
-    for group in _groups(frames, boxes):
+    for group in _groups(frames, boxes, predictor.batch_sizes[-1]):
         crops = [(frame.image, predictor.view(box)) for frame, found in group for box in found]
         finish, running = before, (group, predictor.start(crops))
         before = running
@@ -53,12 +53,12 @@ def whole(frame: Frame) -> np.ndarray:
     return np.array([[0, 0, width, height]], np.float64)
 
 
-def _groups(frames: Iterable[Frame], boxes: Boxes) -> Iterator[list[tuple[Frame, np.ndarray]]]:
-    """Frames with their boxes, as many as fill a batch."""
+def _groups(frames: Iterable[Frame], boxes: Boxes, count: int) -> Iterator[list[tuple[Frame, np.ndarray]]]:
+    """Frames with their boxes, as many as fill a batch of `count` crops."""
     group = []
     for frame in frames:
         group.append((frame, boxes(frame)))
-        if sum(max(len(found), 1) for _, found in group) >= BATCH_SIZES[-1]:
+        if sum(max(len(found), 1) for _, found in group) >= count:
             yield group
             group = []
     if group:

@@ -8,7 +8,6 @@ from tiny import write_experiment, write_run
 import aggpose_jax
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference import predictor
 from aggpose_jax.inference.predictor import check_boxes, load
 from aggpose_jax.runtime import sharding
 from aggpose_jax.weights import weight_files
@@ -24,9 +23,9 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(run):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor, "BATCH_SIZES", (1, 16))  # a program less to compile
-        yield aggpose_jax.load(run[0])
+    loaded = aggpose_jax.load(run[0])
+    loaded.batch_sizes = (1, 16)  # as on accelerators, with a program less to compile
+    return loaded
 
 
 def test_predict_gives_what_evaluate_gives(run, model):
