@@ -60,7 +60,7 @@ def parameter_difference(ours: pathlib.Path, expected: pathlib.Path, keys: bool)
     assert ours.keys() == expected.keys()
     differences = []
     for name, array in expected.items():
-        if name.startswith("params/"):
+        if name.startswith(("params/", "batch_stats/")):
             hidden = 0 if keys or not name.endswith("attention/kv/bias") else array.shape[-1] // 2
             differences.append(np.abs(ours[name] - array)[..., hidden:].max())
     return max(differences)
