@@ -61,7 +61,7 @@ class DollFinder(Predictor):
 
     def __init__(self):
         self.keypoint_set, self.aspect, self.digest = DOLL, CROP[1] / CROP[0], "dots"
-        self.crops = 0
+        self.batch_sizes, self.crops = (1, 4, 16), 0
 
     def start(self, crops):
         """Keypoints of crops, as Predictor.start."""
