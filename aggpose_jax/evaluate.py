@@ -31,7 +31,7 @@ def evaluate(
     """
     config, _, variables, step = restore(source, experiment, overrides, which)
     task = make_task(config)
-    mesh = sharding.make_mesh(-1, config.mesh.fsdp)
+    mesh = sharding.make_mesh(config.mesh.fsdp)
     return step, task.evaluate(jax.device_put(variables, sharding.replicated(mesh)), mesh)
 
 

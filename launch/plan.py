@@ -30,7 +30,7 @@ def main() -> None:
 
     compilation.keep_programs()
     config = read_experiment(known.config, overrides)
-    mesh = sharding.make_mesh(-1, config.mesh.fsdp)
+    mesh = sharding.make_mesh(config.mesh.fsdp)
     trainer = Trainer(make_task(config), config, mesh)
     shapes = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in next(trainer.task.train_batches(0)).items()}
     program = trainer.step.lower(trainer.abstract(), shapes).compile()

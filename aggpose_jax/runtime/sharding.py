@@ -13,22 +13,21 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 STACKED = "blocks"  # parameters below this key have a leading axis over blocks, which a scan slices
 
 
-def make_mesh(data: int, fsdp: int) -> Mesh:
-    """All devices as a mesh of data × fsdp; data = -1 takes what fsdp leaves.
+def make_mesh(fsdp: int = 1) -> Mesh:
+    """Returns all devices as a mesh of data × fsdp.
+
+    Args:
+      fsdp: number of devices that share the parameters.
 
     Raises:
-      UserError: if the product is not the number of devices.
+      UserError: the number of devices does not divide by it.
     """
     devices = jax.device_count()
-    if fsdp < 1:
-        raise UserError(f"mesh: fsdp = {fsdp}; give the number of devices that share the parameters, at least 1")
-    if data == -1:
-        data = devices // fsdp
-    if data * fsdp != devices:
-        raise UserError(f"mesh: data × fsdp = {data} × {fsdp} does not cover {devices} devices")
+    if fsdp < 1 or devices % fsdp:
+        raise UserError(f"mesh.fsdp: {fsdp} does not divide the number of devices, {devices}; give a divisor of it")
     # In the order of the processes, so that the parts of a batch, in order, are the batch of a single process.
     order = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
-    grid = np.array(order).reshape(data, fsdp)
+    grid = np.array(order).reshape(-1, fsdp)
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 

@@ -54,7 +54,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
 
 def _make_trainer(config: ml_collections.ConfigDict) -> Trainer:
     config.keypoint_set = read_keypoint_set(config.keypoint_set)
-    mesh = sharding.make_mesh(-1, config.mesh.fsdp)
+    mesh = sharding.make_mesh(config.mesh.fsdp)
     if config.accumulate < 1 or config.batch_size % (mesh.size * config.accumulate):
         raise UserError(
             f"batch_size: {config.batch_size} does not divide by {mesh.size} devices × accumulate {config.accumulate}"

@@ -71,6 +71,6 @@ def test_shares_are_joined_batch_by_batch_without_losing_a_digit(monkeypatch):
 
 
 def test_own_rows_are_all_of_one_process():
-    mesh = sharding.make_mesh(-1, 1)
+    mesh = sharding.make_mesh()
     rows = np.arange(6 * mesh.size).reshape(2 * mesh.size, 3)
     np.testing.assert_array_equal(distributed.own_rows(sharding.put_batch({"a": rows}, mesh)["a"]), rows)

@@ -26,7 +26,7 @@ def main():
     config = module.get_config("debug")
     config.input_size = (64, 64)
     config.model.drop_path = 0.1
-    mesh = sharding.make_mesh(-1, int(sys.argv[1]))
+    mesh = sharding.make_mesh(int(sys.argv[1]))
     trainer = Trainer(make_task(config), config, mesh)
     k = 21
     batch = {

@@ -19,7 +19,7 @@ def tree(value: float) -> dict:
 
 @pytest.fixture(scope="module")
 def everywhere():
-    return sharding.replicated(sharding.make_mesh(-1, 1))
+    return sharding.replicated(sharding.make_mesh())
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_a_resumed_run_sees_the_frames_of_one_that_was_never_stopped():
 
 def test_the_figures_of_a_network_that_predicts_the_visible_mean():
     task = task_that_sees_means(normalise_pixels=False, mask_ratio=0.5)
-    figures = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures
+    figures = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).figures
     assert figures["error"] == pytest.approx(figures["mean"], rel=1e-4)
     assert figures["shuffled"] == pytest.approx(figures["error"], rel=1e-4)  # a mean knows no places
     assert figures["loss"] * (255 * 0.2257) ** 2 == pytest.approx(figures["error"], rel=0.02)  # 0.2257: mean deviation
@@ -87,7 +87,7 @@ def test_the_figures_of_a_network_that_predicts_the_visible_mean():
 
 def test_an_evaluation_does_not_depend_on_the_size_of_its_batches():
     tasks = [task_that_sees_means(eval_batch_size=size) for size in (1, 2)]
-    ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh(-1, 1)).figures for task in tasks)
+    ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).figures for task in tasks)
     assert ours == pytest.approx(expected, rel=1e-5)
 
 

@@ -44,7 +44,7 @@ def make_trainer(task=None, **changes) -> Trainer:
     config.steps, config.learning_rate, config.decay_epochs = 10, 0.5, (1.0,)
     config.weight_decay, config.adam_epsilon = 0.0, 2.0  # so large that the size of a gradient shows
     config.update(changes)
-    return Trainer(task or Regression(), config, sharding.make_mesh(-1, 1))
+    return Trainer(task or Regression(), config, sharding.make_mesh())
 
 
 def steps(trainer: Trainer, count: int, x=X, y=Y):

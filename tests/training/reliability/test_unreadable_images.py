@@ -106,7 +106,7 @@ def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_no
         batches_of(tmp_path, tmp_path, limit=0, count=1)
     task = task_of(tmp_path)
     with pytest.raises(UserError, match=f"^{message}") as raised:
-        task.evaluate({}, make_mesh(-1, 1))
+        task.evaluate({}, make_mesh())
     assert "\n" not in str(raised.value)
 
 
