@@ -67,11 +67,21 @@ def test_published_recipes():
         assert (config.color_jitter, config.flip_test, config.decoder) == (0.5, True, "dark")
 
 
+def test_recipe_of_simple_baseline():
+    coco, infant = experiment("simple_baseline"), experiment("simple_baseline", "infant")
+    assert (coco.epochs, coco.decay_epochs, coco.learning_rate, coco.weight_decay) == (140, (90, 120), 1e-3, 0)
+    assert (coco.augmentation.rotation, coco.augmentation.scale, coco.augmentation.half_body) == (40, 0.3, 0)
+    assert (infant.epochs, infant.decay_epochs, infant.learning_rate) == (100, (50, 80), 1e-4)
+    assert (infant.keypoint_set, infant.nms_threshold) == ("infant_21", 0)
+    assert experiment("simple_baseline", "infant,debug").model.name == "simple_baseline_tiny"
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "network"),
     [
         ("coco_l", "s", "aggpose_s"),
         ("infant_l", "s", "aggpose_s"),
+        ("simple_baseline", "50", "simple_baseline_50"),
         ("mae_mit", "b2", "mae_b2"),
         ("mae_mit", "b5", "mae_b5"),
     ],

@@ -11,6 +11,11 @@ from aggpose_jax import networks
 from aggpose_jax.weights.state_dicts import Weights
 
 
+def blank_variables(name: str, keypoints: int = 17) -> dict:
+    """All collections of a network's variables, of zeros that take no memory."""
+    return zeros(variable_shapes(networks.build(name, keypoints=keypoints)))
+
+
 @functools.cache
 def shapes(name: str, keypoints: int = 17) -> dict:
     """The shapes of a network's parameters."""
@@ -24,7 +29,12 @@ def weights(name: str, params: dict, keypoints: int = 17) -> Weights:
 
 def shapes_of(model: nn.Module) -> dict:
     """The shapes of a module's parameters."""
-    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
+    return variable_shapes(model)["params"]
+
+
+def variable_shapes(model: nn.Module) -> dict:
+    """The shapes of all its variables, by collection."""
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))
 
 
 def numbered(name: str, keypoints: int = 17, start: int = 0) -> dict:

@@ -61,7 +61,28 @@ def test_aggpose_by_hand():
     assert {path: found[path] for path in expected} == expected
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("aggpose_l", 52), ("mit_pose_b0", 8), ("aggpose_demo", 3)])
+def test_a_residual_network_by_hand():
+    # Bottlenecks 3, 4, 6, 3.
+    found = layers("simple_baseline_50")
+    expected = {
+        "conv1/kernel": [17],
+        "bn1/scale": [17],
+        "layer1/first/shortcut_conv/kernel": [16],
+        "layer1/blocks/conv1/kernel": [15, 14],
+        "layer2/first/bn1/bias": [13],
+        "layer2/blocks/bn3/scale": [12, 11, 10],
+        "layer4/first/conv3/kernel": [3],
+        "layer4/blocks/conv3/kernel": [2, 1],
+        "deconv1/kernel": [0],
+        "deconv3_bn/scale": [0],
+        "head/bias": [0],
+    }
+    assert {path: found[path] for path in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("simple_baseline_152", 50), ("aggpose_l", 52), ("mit_pose_b0", 8), ("aggpose_demo", 3)]
+)
 def test_numbers_broadcast_along_the_stacked_blocks(name, blocks):
     whole, tree = shapes(name), networks.find(name).layer_decay_depths(shapes(name))
     for leaf, number in zip(jax.tree.leaves(whole), jax.tree.leaves(tree), strict=True):

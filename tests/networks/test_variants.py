@@ -24,6 +24,10 @@ SIZES = {  # name: parameters, multiply-adds, those of attention's products; all
     "mit_pose_b4": (60_945_873, 8_830_295_040, 298_450_944),
     "mit_pose_b5": (81_546_193, 11_569_093_632, 356_253_696),
     "mit_pose_tiny": (538_561, 153_775_104, 9_142_272),
+    "simple_baseline_50": (33_999_697, 5_426_380_800, 0),
+    "simple_baseline_101": (52_991_825, 9_062_842_368, 0),
+    "simple_baseline_152": (68_635_473, 12_699_303_936, 0),
+    "simple_baseline_tiny": (329_753, 68_812_800, 0),
     # 12 of 48 units kept. Shifted sums over them are no convolutions, so the depthwise ones of encoders do not count.
     "mae_b0": (19_623_008, 817_102_848, 11_722_752),
     "mae_b1": (31_486_656, 1_130_496_000, 14_008_320),
@@ -39,9 +43,9 @@ def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
     masked = name.startswith("mae")
     model = networks.build(name, **({} if masked else {"keypoints": keypoints}))
     inputs = [jnp.zeros((1, 256, 192, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))["params"]
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return parameters, *macs.count(lambda params: model.apply({"params": params}, *inputs), params)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    return parameters, *macs.count(lambda variables: model.apply(variables, *inputs), variables)
 
 
 def test_every_variant_is_listed():
@@ -58,6 +62,7 @@ def test_more_keypoints_cost_only_their_rows_of_the_last_layer():
     assert parameters == 96_752_085 == SIZES["aggpose_l"][0] + 4 * (64 + 1)
     assert total == SIZES["aggpose_l"][1] + 4 * 64 * 64 * 48
     assert attention == SIZES["aggpose_l"][2]
+    assert measure("simple_baseline_152", keypoints=21)[0] == 68_636_501 == SIZES["simple_baseline_152"][0] + 4 * 257
 
 
 def test_published_costs():

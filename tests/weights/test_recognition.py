@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from reference import manifest
-from trees import blank, numbered
+from trees import blank, blank_variables, numbered
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
@@ -13,8 +13,8 @@ from aggpose_jax.networks.mit import MixTransformer
 from aggpose_jax.weights.state_dicts import read_state_dict, to_tensors, write_state_dict
 
 
-def tensors_of(name: str, keypoints: int = 17, parameters=blank) -> dict[str, np.ndarray]:
-    return write_state_dict(networks.build(name, keypoints=keypoints), {"params": parameters(name, keypoints)})
+def tensors_of(name: str, keypoints: int = 17, variables=blank_variables) -> dict[str, np.ndarray]:
+    return write_state_dict(networks.build(name, keypoints=keypoints), variables(name, keypoints))
 
 
 def encoder_tensors(variant: str) -> dict[str, np.ndarray]:
@@ -34,7 +34,8 @@ def shape_tree(parameters: dict) -> dict:
 
 @pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith("mae_")])
 def test_every_network_is_recognised_with_its_keypoints(name):
-    assert shape_tree(params_in(tensors_of(name, 14))) == shape_tree(blank(name, 14))
+    found = read_state_dict(tensors_of(name, 14)).variables
+    assert shape_tree(found) == shape_tree(blank_variables(name, 14))
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b5"])
@@ -44,7 +45,7 @@ def test_a_mix_transformer_alone_is_an_encoder(variant):
 
 
 def test_parameters_keep_their_values():
-    found = params_in(tensors_of("aggpose_tiny", 17, numbered))
+    found = params_in(tensors_of("aggpose_tiny", 17, lambda *network: {"params": numbered(*network)}))
     jax.tree.map(np.testing.assert_array_equal, found, numbered("aggpose_tiny"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from disks import full_disk
-from trees import blank
+from trees import blank_variables
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
@@ -29,10 +29,14 @@ def suffix(request):
     return request.param
 
 
+def random_bits(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 of any bits, but finite."""
+    return (rng.integers(0, 2**32, shape, np.uint32) & np.uint32(0xFF7FFFFF)).view(np.float32)
+
+
 def some_tensors() -> dict[str, np.ndarray]:
-    bits = np.random.default_rng(0).integers(0, 2**32, (5, 7), np.uint32) & np.uint32(0xFF7FFFFF)
     return {
-        "a.weight": bits.view(np.float32),
+        "a.weight": random_bits(np.random.default_rng(0), (5, 7)),
         "a.bias": np.array([1.5, -0.0], np.float32),
         "scalar": np.array(3.0, "f4"),
     }
@@ -41,7 +45,7 @@ def some_tensors() -> dict[str, np.ndarray]:
 def assert_same(ours: dict, expected: dict) -> None:
     assert ours.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert ours[name].dtype == np.float32
+        assert ours[name].dtype == tensor.dtype
         assert ours[name].shape == tensor.shape
         assert ours[name].tobytes() == tensor.tobytes()
 
@@ -71,8 +75,8 @@ def test_every_network_survives_a_file_of_pytorch(name, torch, tmp_path):
     """jax → torch → jax and torch → jax → torch, of random finite bits."""
     model, rng = networks.build(name, keypoints=17), np.random.default_rng(0)
     tensors = {
-        key: (rng.integers(0, 2**32, tensor.shape, np.uint32) & np.uint32(0xFF7FFFFF)).view(np.float32)
-        for key, tensor in write_state_dict(model, {"params": blank(name)}).items()
+        key: random_bits(rng, tensor.shape) if tensor.dtype.kind == "f" else tensor
+        for key, tensor in write_state_dict(model, blank_variables(name)).items()
     }
     torch.save({key: torch.from_numpy(tensor) for key, tensor in tensors.items()}, tmp_path / "theirs.pth")
     parameters = read_state_dict(weight_files.read(tmp_path / "theirs.pth")).variables

@@ -1,0 +1,286 @@
+"""SimpleBaseline: a ResNet and three transposed convolutions (Xiao et al. 2018; He et al. 2016)."""
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from aggpose_jax.networks import ops
+from aggpose_jax.networks.batch_norm import BATCH_NORM, BatchNorm, batch_counters
+from aggpose_jax.networks.network import Network, StateDictForm
+from aggpose_jax.networks.weight_table import (
+    CONVOLUTION,
+    Entry,
+    Layout,
+    Row,
+    Table,
+    below,
+    module_entries,
+    stacked_entries,
+)
+
+EXPANSION = 4  # channels of a bottleneck's output, in those of its 3×3 convolution
+DECONVOLUTIONS = 3
+
+VARIANTS = {
+    "50": {"depths": (3, 4, 6, 3)},
+    "101": {"depths": (3, 4, 23, 3)},
+    "152": {"depths": (3, 8, 36, 3)},
+    "tiny": {"depths": (2, 1, 3, 1), "width": 8, "head_width": 32},
+}
+
+# ImageNet weights usually replace the encoder; without them it starts as those did.
+encoder_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+head_init = nn.initializers.normal(0.001)
+
+
+def convolution(features: int, kernel: int, stride: int, dtype: Any, name: str) -> nn.Conv:
+    """Returns a convolution without bias, padded by half its kernel on both sides."""
+    return nn.Conv(
+        features,
+        (kernel, kernel),
+        strides=stride,
+        padding=kernel // 2,
+        use_bias=False,
+        dtype=dtype,
+        kernel_init=encoder_init,
+        name=name,
+    )
+
+
+class Bottleneck(nn.Module):
+    """Residual block of three convolutions: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
+
+    Attributes:
+      planes: channels of the 3×3 convolution, which has the stride.
+      projected: the shortcut is a 1×1 convolution of that stride; otherwise it is the input.
+      train: normalise with the statistics of the batch.
+    """
+
+    planes: int
+    train: bool
+    stride: int = 1
+    projected: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        width = EXPANSION * self.planes
+        y = nn.relu(self.normalised(x, self.planes, 1, 1, "conv1", "bn1"))
+        y = nn.relu(self.normalised(y, self.planes, 3, self.stride, "conv2", "bn2"))
+        y = self.normalised(y, width, 1, 1, "conv3", "bn3")
+        if self.projected:
+            x = self.normalised(x, width, 1, self.stride, "shortcut_conv", "shortcut_bn")
+        return nn.relu(x + y)
+
+    def normalised(self, x, features: int, kernel: int, stride: int, conv: str, bn: str):
+        """A convolution and its BatchNorm, of these names."""
+        x = convolution(features, kernel, stride, self.dtype, conv)(x)
+        return BatchNorm(name=bn)(x, not self.train)
+
+
+class Layer(nn.Module):
+    """Bottlenecks of one width, of which the first may reduce: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
+
+    Attributes:
+      planes, stride: of the first bottleneck; the others, named "blocks", keep the shape.
+      depth: number of bottlenecks.
+      remat, unroll: see `SimpleBaseline`.
+    """
+
+    planes: int
+    depth: int
+    stride: int
+    remat: bool = False
+    unroll: int = 0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        block = nn.remat(Bottleneck, prevent_cse=False) if self.remat else Bottleneck
+        x = block(self.planes, train, self.stride, projected=True, dtype=self.dtype, name="first")(x)
+        following = self.depth - 1
+        if not following:
+            return x
+        unroll = self.unroll or blocks_at_once(following, train)
+        loop = nn.scan(
+            lambda block, x, _: (block(x), None),
+            variable_axes={"params": 0, "batch_stats": 0},
+            split_rngs={"params": True},
+            length=following,
+            unroll=1 if self.is_initializing() else min(unroll, following),
+        )
+        return loop(block(self.planes, train, dtype=self.dtype, name="blocks"), x, None)[0]
+
+
+class TransposedConvolution(nn.Module):
+    """4×4 with stride 2 and without bias: [B, H, W, C] → [B, 2H, 2W, features]."""
+
+    features: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        kernel = self.param("kernel", head_init, (4, 4, x.shape[-1], self.features), jnp.float32)
+        return ops.transposed_convolution(x, kernel.astype(self.dtype))
+
+
+def blocks_at_once(depth: int, train: bool) -> int:
+    """Returns how many of the blocks of a layer one iteration of their compiled loop does best.
+
+    Gradients of convolutions in a loop take CPUs five times the time (ResNet-50, four images of 128×96), so there it is
+    all blocks in training. Otherwise it is 1: ResNet-152 compiles ten times faster, and runs as fast.
+    """
+    return depth if train and jax.default_backend() == "cpu" else 1
+
+
+class SimpleBaseline(nn.Module):
+    """Images [B, H, W, 3] → heatmaps [B, H/4, W/4, K]. H and W divide by 32.
+
+    Attributes:
+      keypoints: K.
+      depths: bottlenecks of each of the four layers.
+      width: channels of the stem; those of the layers' 3×3 convolutions are 1, 2, 4 and 8 times as many.
+      head_width: channels of the transposed convolutions.
+      remat: recompute each bottleneck in the backward pass instead of keeping its activations.
+      unroll: bottlenecks in one iteration of a layer's compiled loop; 0 is what suits the platform.
+      dtype: of activations and products; statistics are at least float32.
+    """
+
+    keypoints: int
+    depths: Sequence[int]
+    width: int = 64
+    head_width: int = 256
+    remat: bool = False
+    unroll: int = 0
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images, train: bool = False):
+        x = convolution(self.width, 7, 2, self.dtype, "conv1")(images.astype(self.dtype))
+        x = nn.relu(BatchNorm(name="bn1")(x, not train))
+        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        for i, depth in enumerate(self.depths):
+            planes, stride = self.width * 2**i, 2 if i else 1
+            x = Layer(planes, depth, stride, self.remat, self.unroll, self.dtype, name=f"layer{i + 1}")(x, train)
+        for i in range(1, DECONVOLUTIONS + 1):
+            x = TransposedConvolution(self.head_width, self.dtype, name=f"deconv{i}")(x)
+            x = nn.relu(BatchNorm(name=f"deconv{i}_bn")(x, not train))
+        x = nn.Conv(self.keypoints, (1, 1), dtype=self.dtype, kernel_init=head_init, name="head")(x)
+        return x.astype(jnp.promote_types(jnp.float32, x.dtype))
+
+
+def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Layers from the head, see `Network.depths`: a layer is a bottleneck, the stem is the last."""
+    following = {
+        path[: len("layer1")]: leaf.shape[0] for path, leaf in params.items() if path.endswith("/blocks/bn1/scale")
+    }
+    layers = sorted({path.split("/")[0] for path in params if path.startswith("layer")})
+    depth = {layer: 1 + following.get(layer, 0) for layer in layers}
+    total = sum(depth.values())
+
+    def layers_from_head(path: str, leaf: Any) -> np.ndarray:
+        module, *rest = path.split("/")
+        if module not in depth:
+            return np.asarray(total + 1 if module in ("conv1", "bn1") else 0)
+        first = total - sum(depth[layer] for layer in layers if layer < module)
+        if rest[0] == "first":
+            return np.asarray(first)
+        return first - np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+
+    return {path: layers_from_head(path, leaf) for path, leaf in params.items()}
+
+
+def backbone(fields: Mapping[str, Any]) -> tuple:
+    """The sizes of the ResNet."""
+    return "ResNet", fields.get("width", SimpleBaseline.width), tuple(fields["depths"])
+
+
+KERNEL = [Row("kernel", "weight", CONVOLUTION)]
+# (in, out, rows, columns) ↔ [rows, columns, in, out], turned by 180°
+DECONVOLUTION = Layout(
+    lambda a: a.transpose(2, 3, 0, 1)[::-1, ::-1],
+    lambda a: a[::-1, ::-1].transpose(2, 3, 0, 1),
+)
+BOTTLENECK = [
+    row for i in (1, 2, 3) for row in (*below(f"conv{i}", f"conv{i}", KERNEL), *below(f"bn{i}", f"bn{i}", BATCH_NORM))
+]
+SHORTCUT = [*below("shortcut_conv", "downsample.0", KERNEL), *below("shortcut_bn", "downsample.1", BATCH_NORM)]
+
+
+def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
+    """Entries of the ResNet, in the names of torchvision after a prefix."""
+    entries = [*module_entries("conv1", f"{prefix}conv1", KERNEL), *module_entries("bn1", f"{prefix}bn1", BATCH_NORM)]
+    for i, depth in enumerate(model.depths, start=1):
+        names = [f"{prefix}layer{i}.{j}" for j in range(depth)]
+        entries += module_entries(f"layer{i}/first", names[0], [*BOTTLENECK, *SHORTCUT])
+        entries += stacked_entries(f"layer{i}/blocks", names[1:], BOTTLENECK)
+    return entries
+
+
+def head_entries(prefix: str = "") -> list[Entry]:
+    """Entries of the transposed convolutions and the last layer."""
+    entries = []
+    for i in range(DECONVOLUTIONS):
+        names = [f"{prefix}deconv_layers.{3 * i + j}" for j in range(2)]
+        entries += module_entries(f"deconv{i + 1}", names[0], [Row("kernel", "weight", DECONVOLUTION)])
+        entries += module_entries(f"deconv{i + 1}_bn", names[1], BATCH_NORM)
+    return entries + module_entries("head", f"{prefix}final_layer", [*KERNEL, Row("bias", "bias")])
+
+
+def encoder_table(model: SimpleBaseline) -> Table:
+    """Names of a ResNet alone."""
+    entries = encoder_entries(model)
+    return [*entries, *batch_counters(entries)]
+
+
+def table(model: SimpleBaseline, encoder: str = "", head: str = "") -> Table:
+    """Names in published weights, after the prefixes of the ResNet and of what follows it."""
+    entries = encoder_entries(model, encoder) + head_entries(head)
+    return [*entries, *batch_counters(entries)]
+
+
+def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "") -> dict[str, Any]:
+    """The sizes that a state dict shows; a ResNet alone has no keypoints."""
+    blocks = [re.match(rf"{re.escape(encoder)}layer(\d)\.(\d{{1,4}})\.", name) for name in tensors]
+    numbers = [(int(block[1]), int(block[2])) for block in blocks if block]
+    return {
+        "keypoints": features(tensors, f"{head}final_layer", missing=0),
+        "depths": tuple(max((j + 1 for layer, j in numbers if layer == i), default=1) for i in range(1, 5)),
+        "width": features(tensors, f"{encoder}bn1", missing=SimpleBaseline.width),
+        "head_width": features(tensors, f"{head}deconv_layers.1", missing=SimpleBaseline.head_width),
+    }
+
+
+def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
+    """The number of outputs of a module with weight and bias, or `missing`."""
+    shapes = [tensors[key].shape for key in (f"{name}.bias", f"{name}.weight") if key in tensors]
+    return next((shape[0] for shape in shapes if shape), missing)
+
+
+def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm:
+    """The published names after prefixes of the ResNet and of what follows it."""
+    prefixes = {"encoder": encoder, "head": head}
+    return StateDictForm(name, mark, functools.partial(fields, **prefixes), functools.partial(table, **prefixes))
+
+
+NETWORK = Network(
+    module=SimpleBaseline,
+    variants=VARIANTS,
+    stride=32,
+    depths=layer_decay_depths,
+    backbone=backbone,
+    state_dicts=(
+        StateDictForm("SimpleBaseline", r"deconv_layers\.", fields, table),
+        form_with_prefixes("SimpleBaseline of mmpose", r"head\.deconv_layers\.", "backbone.", "head."),
+        form_with_prefixes("SimpleBaseline of mmpose 0", r"backbone\.layer4\.", "backbone.", "keypoint_head."),
+        StateDictForm("ResNet", r"layer4\.", fields, encoder_table, unused=r"fc\..*"),
+    ),
+    head="head",
+    keypoints_at="params/head/bias",
+)

@@ -1,0 +1,234 @@
+"""SimpleBaseline against reference vectors, and its state dicts in the forms in which they are published."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from reference import REFERENCE, manifest, named_weight
+from trees import blank_variables, variable_shapes
+
+from aggpose_jax import networks
+from aggpose_jax.errors import UserError
+from aggpose_jax.networks.simple_baseline import SimpleBaseline
+from aggpose_jax.weights.state_dicts import Weights, read_state_dict, write_state_dict
+from aggpose_jax.weights.transfer import transfer
+
+SIZES = {"depths": (2, 1, 3, 1), "width": 8, "head_width": 32}  # of "tiny"
+FORMS = {  # the prefixes of the encoder and of what follows it
+    "SimpleBaseline": ("", ""),
+    "SimpleBaseline of mmpose": ("backbone.", "head."),
+    "SimpleBaseline of mmpose 0": ("backbone.", "keypoint_head."),
+}
+
+
+def reference() -> dict:
+    with np.load(REFERENCE / "ref_resnet152.npz") as arrays:
+        return dict(arrays)
+
+
+def published() -> dict[str, np.ndarray]:
+    """The state dict behind the vectors."""
+    return {name: named_weight(name, shape) for name, shape in manifest("resnet152").items()}
+
+
+def in_form(tensors: dict, form: str) -> dict:
+    encoder, head = FORMS[form]
+    later = ("deconv_layers.", "final_layer.")
+    return {f"{head if name.startswith(later) else encoder}{name}": tensor for name, tensor in tensors.items()}
+
+
+def drawn(model: SimpleBaseline) -> dict:
+    """Variables of small numbers; variances are positive."""
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda a: rng.uniform(0.1, 1, a.shape).astype(np.float32), variable_shapes(model))
+
+
+def tiny_tensors() -> dict[str, np.ndarray]:
+    model = networks.build("simple_baseline_tiny", keypoints=17)
+    return write_state_dict(model, drawn(model))
+
+
+def new_weights(keypoints: int) -> Weights:
+    """Zeros of a network to start from others."""
+    name = "simple_baseline_tiny"
+    model = networks.build(name, keypoints=keypoints)
+    return Weights(networks.find(name), model, blank_variables(name, keypoints))
+
+
+def assert_same(ours: dict, expected: dict) -> None:
+    assert ours.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape)
+        assert ours[name].tobytes() == tensor.tobytes()
+
+
+def relative_error(maps: np.ndarray, expected: np.ndarray) -> float:
+    """Of maps [B, K, H, W], in deviations of each from its mean."""
+    return np.linalg.norm(maps - expected) / np.linalg.norm(expected - expected.mean((2, 3), keepdims=True))
+
+
+@pytest.mark.slow
+def test_published_heatmaps_equal_the_reference():
+    found = read_state_dict(published())
+    image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32).transpose(0, 2, 3, 1)
+    heatmaps = jax.jit(found.model.apply)(found.variables, image)
+    assert heatmaps.dtype == jnp.float32
+    assert relative_error(np.asarray(heatmaps).transpose(0, 3, 1, 2), reference()["heatmaps_nchw"]) <= 1e-5
+
+
+@pytest.mark.slow
+def test_a_training_step_in_double_precision_equals_the_reference():
+    expected, found = reference(), read_state_dict(published())
+    h, w = expected["train_image_size_hw"]
+    image = np.random.default_rng(8).standard_normal((2, 3, h, w)).astype(np.float32)
+    target = np.random.default_rng(9).random((2, 17, h // 4, w // 4)).astype(np.float32)
+    with jax.enable_x64(True):
+        model = found.model.clone(dtype=jnp.float64, unroll=1)
+        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), found.variables)
+
+        def loss(params, image, target):
+            given = {**variables, "params": params}
+            heatmaps, updated = model.apply(given, image, train=True, mutable=["batch_stats"])
+            return 0.5 * jnp.mean(jnp.square(heatmaps - target)), (heatmaps, updated["batch_stats"])
+
+        images = (jnp.asarray(a.transpose(0, 2, 3, 1), jnp.float64) for a in (image, target))
+        (value, (heatmaps, stats)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+            variables["params"], *images
+        )
+    assert float(value) == pytest.approx(float(expected["loss"]), rel=1e-8)
+    maps = np.asarray(heatmaps).transpose(0, 3, 1, 2)[:1, :4]
+    assert relative_error(maps, expected["train_heatmaps_nchw"]) <= 1e-6
+    gradients = write_state_dict(found.model, {"params": gradient, "batch_stats": stats})
+    norms = {name: np.linalg.norm(tensor) for name, tensor in gradients.items()}
+    for names, suffix, key in (
+        (expected["grad_names"], "", "grad_norms"),
+        (expected["bn_names"], ".running_mean", "bn_mean_norms"),
+        (expected["bn_names"], ".running_var", "bn_var_norms"),
+    ):
+        np.testing.assert_allclose([norms[f"{name}{suffix}"] for name in names], expected[key], rtol=1e-6)
+    for which in ("first", "last"):
+        name = str(expected[f"bn_{which}_name"])
+        np.testing.assert_allclose(gradients[f"{name}.running_mean"], expected[f"bn_{which}_mean"], rtol=1e-6)
+        np.testing.assert_allclose(gradients[f"{name}.running_var"], expected[f"bn_{which}_var"], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_published_state_dicts_come_back_bit_for_bit(form):
+    tensors = in_form(published(), form)
+    found = read_state_dict(tensors)
+    assert found.model == networks.build("simple_baseline_152", keypoints=17)
+    assert_same(write_state_dict(found.model, found.variables, form), tensors)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_comes_back_bit_for_bit(form):
+    tensors = in_form(tiny_tensors(), form)
+    found = read_state_dict(tensors)
+    assert found.model == networks.build("simple_baseline_tiny", keypoints=17)
+    jax.tree.map(np.testing.assert_array_equal, found.variables, drawn(found.model))
+    assert_same(write_state_dict(found.model, found.variables, form), tensors)
+
+
+def test_names_are_those_of_the_published_file():
+    model = networks.build("simple_baseline_152", keypoints=17)
+    tensors = write_state_dict(model, blank_variables("simple_baseline_152"))
+    assert {name: tensor.shape for name, tensor in tensors.items()} == manifest("resnet152")
+
+
+def test_counters_of_batches_may_be_missing():
+    tensors = tiny_tensors()
+    without = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    assert len(without) < len(tensors)
+    found = read_state_dict(without)
+    assert_same(write_state_dict(found.model, found.variables), tensors)
+
+
+def test_missing_batch_statistics_are_listed():
+    tensors = tiny_tensors()
+    gone = ["bn1.running_mean", "deconv_layers.4.running_var", "layer3.2.bn1.running_mean"]
+    with pytest.raises(UserError) as raised:
+        read_state_dict({name: tensor for name, tensor in tensors.items() if name not in gone})
+    assert str(raised.value).endswith(f"the weights do not fit the network; missing: {', '.join(gone)}")
+
+
+def test_imagenet_weights_are_the_encoder_and_the_rest_stays_new():
+    tensors = {name: tensor for name, tensor in tiny_tensors().items() if not name.startswith(("deconv", "final"))}
+    source = read_state_dict(tensors | {"fc.weight": np.zeros((1000, 256)), "fc.bias": np.zeros(1000)})
+    variables, report = transfer(new_weights(21), source)
+    drawn_from = drawn(networks.build("simple_baseline_tiny", keypoints=17))
+    moved, expected = flatten_dict(variables, sep="/"), flatten_dict(drawn_from, sep="/")
+    for path, array in moved.items():
+        is_encoder = path.split("/")[1].startswith(("conv1", "bn1", "layer"))
+        np.testing.assert_array_equal(array, expected[path] if is_encoder else np.zeros(array.shape))
+    assert sorted(report.new) == [*(f"deconv{i}{end}" for i in (1, 2, 3) for end in ("", "_bn")), "head"]
+
+
+def test_another_number_of_keypoints_leaves_the_head_alone_new():
+    _, report = transfer(new_weights(21), read_state_dict(tiny_tensors()))
+    assert report.new == ["head"]
+    assert report.keypoints == (17, 21)
+
+
+def test_training_returns_new_statistics_and_evaluation_reads_them():
+    model = SimpleBaseline(keypoints=3, **SIZES)
+    variables, images = drawn(model), np.random.default_rng(1).standard_normal((2, 32, 64, 3)).astype(np.float32)
+    heatmaps, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
+    assert heatmaps.shape == (2, 8, 16, 3)
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), updated["batch_stats"], variables["batch_stats"])
+    assert jax.tree.all(changed)
+    before, after = model.apply(variables, images), model.apply(variables | updated, images)
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(model.apply(variables, images[:1]), before[:1], rtol=1e-4)  # whatever the batch
+
+
+def test_recomputed_blocks_give_the_same_gradient_and_statistics():
+    images = np.random.default_rng(1).standard_normal((4, 64, 64, 3)).astype(np.float32)
+
+    def step(**options):
+        model = SimpleBaseline(keypoints=3, **SIZES, **options)
+        variables = model.init(jax.random.key(0), images)
+
+        def loss(params):
+            given = {**variables, "params": params}
+            heatmaps, updated = model.apply(given, images, train=True, mutable=["batch_stats"])
+            return jnp.square(heatmaps - 1).sum(), updated
+
+        return jax.jit(jax.grad(loss, has_aux=True))(variables["params"])
+
+    plain = step()
+    for options in ({"remat": True}, {"unroll": 1}):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), step(**options), plain)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+def test_products_run_in_the_given_type(dtype):
+    with jax.enable_x64(dtype == jnp.float64):
+        model = SimpleBaseline(keypoints=3, **SIZES, dtype=dtype)
+        shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+        assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {np.dtype(np.float32)}
+        jaxpr = jax.make_jaxpr(lambda v: model.apply(v, jnp.zeros((1, 32, 32, 3))))(shapes)
+    products = [line for line in str(jaxpr).splitlines() if "dot_general[" in line or "conv_general_dilated[" in line]
+    assert len(products) > 20
+    assert all((":bf16[" if dtype == jnp.bfloat16 else ":f64[") in line for line in products)
+    assert jaxpr.out_avals[0].dtype == jnp.promote_types(jnp.float32, dtype)
+
+
+def test_initialisation():
+    params = SimpleBaseline(17, (1, 1, 1, 2)).init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    for name in ("deconv1", "deconv3", "head"):
+        assert float(params[name]["kernel"].std()) == pytest.approx(0.001, rel=0.05)
+    assert not params["head"]["bias"].any()
+    kernel = params["layer4"]["blocks"]["conv2"]["kernel"]  # fan-out 9 · 512
+    assert float(kernel.std()) == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.02)
+    assert (params["layer4"]["blocks"]["bn3"]["scale"] == 1).all()
+
+
+@pytest.mark.parametrize(("backend", "train", "expected"), [("cpu", True, 1), ("cpu", False, 0), ("gpu", True, 0)])
+def test_only_gradients_on_cpu_run_without_a_loop(monkeypatch, backend, train, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    model = SimpleBaseline(keypoints=3, **SIZES)
+    shapes = variable_shapes(model)
+    jaxpr = jax.make_jaxpr(lambda v: model.apply(v, jnp.zeros((1, 32, 32, 3)), train, mutable=["batch_stats"]))(shapes)
+    assert str(jaxpr).count("unroll=2\n") == expected  # of the layer of three
