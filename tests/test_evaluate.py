@@ -38,7 +38,7 @@ def workdir(tmp_path_factory):
         (["input_size=100,96"], r"input_size: \(100, 96\) must divide by 32"),
         (["decoder=dork"], "decoder: 'dork' is unknown; known are dark, quarter, argmax"),
         (["task=mae", "model.name=mae_tiny"], "task: mae finds no keypoints; give the run or configuration of a pose"),
-        (["mesh.fsdp=3"], r"mesh: data × fsdp = .* does not cover"),
+        (["mesh.fsdp=3"], r"mesh\.fsdp: 3 does not divide the number of devices"),
     ],
 )
 def test_a_run_that_is_not_what_the_command_line_says(workdir, overrides, message):
