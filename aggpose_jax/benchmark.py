@@ -26,7 +26,6 @@ from aggpose_jax.runtime import compilation
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
-CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 RECORDS = flags.DEFINE_integer("records", 512, "Records of each measurement.", lower_bound=64)
 WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to try with the whole pipeline.")
 NETWORKS = flags.DEFINE_list("networks", ["b2", "b5"], "Mix Transformers whose masked encoding is measured.")
@@ -198,7 +197,7 @@ def main(arguments):
         compilation.keep_programs()
         print(benchmark_mae(NETWORKS.value, BATCH.value))
         return
-    config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
+    config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
     print(benchmark_data(config, RECORDS.value, [int(number) for number in WORKERS.value]))
 
 

@@ -23,7 +23,6 @@ from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights import export, weight_files
 from aggpose_jax.weights.state_dicts import Weights, write_state_dict
 
-CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network.")
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
@@ -37,7 +36,7 @@ def from_torch(file: pathlib.Path) -> None:
     workdir = pathlib.Path(WORKDIR.value)
     if (workdir / checkpoint.FOLDER).exists():
         raise UserError(f"{workdir}: holds a run already; give another --workdir")
-    config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
+    config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
     task, key = make_task(config), jax.random.key(0)
     target = Weights(networks.find(config.model.name), task.model, jax.eval_shape(task.init, key))
     weights = read_weights(file)
@@ -61,7 +60,7 @@ def to_torch(file: pathlib.Path) -> None:
 
 def check(file: pathlib.Path) -> None:
     """Compares the heatmaps of weights, in a file or a run, with expected ones."""
-    config, model, variables, _ = restore(file, CONFIG.value, cli.OVERRIDES.value)
+    config, model, variables, _ = restore(file, cli.CONFIG.value, cli.OVERRIDES.value)
     stride = networks.find(config.model.name).stride
     images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
     if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
@@ -97,7 +96,7 @@ def _export(file: pathlib.Path, exporter) -> None:
 
 
 def _restore() -> Restored:
-    return restore(pathlib.Path(CHECKPOINT.value), CONFIG.value, cli.OVERRIDES.value, WHICH.value)
+    return restore(pathlib.Path(CHECKPOINT.value), cli.CONFIG.value, cli.OVERRIDES.value, WHICH.value)
 
 
 def _read_array(path: str) -> np.ndarray:
@@ -111,9 +110,9 @@ def _read_array(path: str) -> np.ndarray:
 
 
 VERBS = {  # verb: (what it does, flags it needs)
-    "from-torch": (from_torch, (CONFIG, WORKDIR)),
+    "from-torch": (from_torch, (cli.CONFIG, WORKDIR)),
     "to-torch": (to_torch, (CHECKPOINT,)),
-    "check": (check, (CONFIG, INPUT, EXPECT)),
+    "check": (check, (cli.CONFIG, INPUT, EXPECT)),
     "to-onnx": (to_onnx, (CHECKPOINT,)),
     "to-stablehlo": (to_stablehlo, (CHECKPOINT,)),
 }

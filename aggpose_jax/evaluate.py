@@ -16,7 +16,6 @@ from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
-CONFIG = flags.DEFINE_string("config", None, "Experiment that describes the network and the data of a weight file.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
 OUT = flags.DEFINE_string("out", None, "Folder for figures.json and results.json (COCO format); by default the run's.")
 
@@ -50,7 +49,7 @@ def main(_):
     logging.set_verbosity(logging.ERROR)  # the libraries' own progress
     compilation.keep_programs()
     source = pathlib.Path(CHECKPOINT.value)
-    step, evaluation = evaluate(source, CONFIG.value, cli.OVERRIDES.value, WHICH.value)
+    step, evaluation = evaluate(source, cli.CONFIG.value, cli.OVERRIDES.value, WHICH.value)
     if OUT.value or source.is_dir():
         write(evaluation, pathlib.Path(OUT.value or source))
     print(table({source.name if step is None else f"step {step}": evaluation.figures}, FIGURES))

@@ -13,7 +13,6 @@ from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
 from aggpose_jax.training.tasks import task_class
 
-CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
 SEEDS = flags.DEFINE_list("seeds", None, "Such as 0,1,2: trains each in WORKDIR/seed_N, prints mean and deviation.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several that train together.")
@@ -27,7 +26,7 @@ def main(_):
     compilation.keep_programs()
     distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     with distributed.leaving_at_once():
-        config = read_experiment(CONFIG.value, cli.OVERRIDES.value)
+        config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
         figures, workdir = train(config)
     if distributed.is_first():
         print_end(task_class(config), figures, workdir)
@@ -37,7 +36,7 @@ def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
     """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
     if WORKDIR.value and "://" in WORKDIR.value:
         raise UserError(f"--workdir: {WORKDIR.value} is no folder; mount the bucket and give that folder")
-    workdir = pathlib.Path(WORKDIR.value) if WORKDIR.value else default_workdir(CONFIG.value)
+    workdir = pathlib.Path(WORKDIR.value) if WORKDIR.value else default_workdir(cli.CONFIG.value)
     if SEEDS.value is None:
         return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir
     seeds = parse_seeds(SEEDS.value)

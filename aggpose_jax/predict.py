@@ -18,7 +18,6 @@ from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.runtime import compilation
 
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
-CONFIG = flags.DEFINE_string("config", None, "Experiment that says the network of a weight file.")
 OUT = flags.DEFINE_string("out", None, "Folder for the results: a new one, or that of the same command to go on.")
 BOX = flags.DEFINE_multi_string("box", [], "X,Y,W,H of a person in every frame, in pixels; may be repeated.")
 BOXES = flags.DEFINE_string("boxes", None, "COCO detection results; of several videos a folder with VIDEO.json.")
@@ -63,7 +62,7 @@ def main(arguments):
     out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
     sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
     compilation.keep_programs()
-    predictor = load(CHECKPOINT.value, CONFIG.value, cli.OVERRIDES.value)
+    predictor = load(CHECKPOINT.value, cli.CONFIG.value, cli.OVERRIDES.value)
     if results.mosaic:
         head_points(predictor.keypoint_set)
     start = time.monotonic()

@@ -20,7 +20,7 @@ from aggpose_jax import io
 from aggpose_jax.data import boxes, shards, videos
 from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime.processes import exit_with_parent
+from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 SETTINGS = "settings.json"
 _THUMBNAIL = (32, 32)  # on which frames are compared

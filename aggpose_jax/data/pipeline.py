@@ -10,7 +10,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from aggpose_jax.runtime.processes import exit_with_parent
+from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 Batch = dict[str, np.ndarray]
 

@@ -11,7 +11,7 @@ from programs import environment, is_alive
 
 PROGRAM = """
 import multiprocessing, os, sys, time
-from aggpose_jax.runtime.processes import exit_with_parent
+from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 def work():
     exit_with_parent("what initializers get")
