@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from aggpose_jax.config import default_config
+from aggpose_jax.networks.batch_norm import BatchNorm
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.trainer import Trainer
 
@@ -133,3 +135,44 @@ def test_statistics_that_are_not_finite_are_named_after_the_loss():
     assert [name for name, is_finite in zip(trainer.watched, finite, strict=True) if not is_finite] == [
         "the batch statistics norm/mean"
     ]
+
+
+class NormalisedByModule(Regression):
+    """The regression with a BatchNorm on x."""
+
+    def init(self, rng):
+        variables = BatchNorm().init(rng, jnp.zeros((1, 1, 1, 2)), True)
+        return {
+            "params": {**super().init(rng)["params"], "norm": variables["params"]},
+            "batch_stats": variables["batch_stats"],
+        }
+
+    def loss(self, variables, batch, rng):
+        class Network(nn.Module):
+            @nn.compact
+            def __call__(self, x):
+                return BatchNorm(name="norm")(x[:, None, None], False)[:, 0, 0]
+
+        inner = {"params": {"norm": variables["params"]["norm"]}, "batch_stats": {"norm": variables["batch_stats"]}}
+        x, new = Network().apply(inner, batch["x"], mutable=["batch_stats"])
+        loss, (metrics, _) = super().loss(variables, batch | {"x": x}, rng)
+        return loss, (metrics, {"batch_stats": new["batch_stats"]["norm"]})
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_frozen_norm_keeps_its_statistics_and_parameters_and_the_rest_learns(accumulate):
+    def change(freeze):
+        trainer = make_trainer(NormalisedByModule(), freeze=freeze, accumulate=accumulate)
+        before = jax.tree.map(np.asarray, trainer.new_state().variables)
+        state, metrics = steps(trainer, 1)
+        return jax.tree.map(lambda a, b: float(np.abs(a - b).max()), state.variables, before), float(metrics["loss"])
+
+    frozen, loss = change(("norm/.*",))
+    assert frozen["batch_stats"] == {"mean": 0, "var": 0}
+    assert frozen["params"]["norm"] == {"scale": 0, "bias": 0}
+    assert frozen["params"]["w"] > 0
+    assert loss == pytest.approx(
+        error_and_gradient(np.array([1.0, -1.0]))[0], rel=1e-4
+    )  # statistics 0 and 1 change nothing
+    trained, _ = change(())
+    assert min(jax.tree.leaves(trained)) > 0
