@@ -12,7 +12,7 @@ from aggpose_jax.errors import UserError, reports_user_errors
 
 # Every program that reads an experiment has these; here, since a process may import two programs and a flag is unique.
 CONFIG = flags.DEFINE_string(
-    "config", None, "Experiment: FILE or FILE:ARGUMENT. It also says what a weight file holds."
+    "config", None, "Experiment: FILE or FILE:ARGUMENT. It describes a weight file, too."
 )
 OVERRIDES = flags.DEFINE_multi_string("set", [], "KEY=VALUE of the configuration; --config.KEY=VALUE says the same.")
 
