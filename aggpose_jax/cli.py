@@ -11,9 +11,7 @@ from absl import app, flags
 from aggpose_jax.errors import UserError, reports_user_errors
 
 # Every program that reads an experiment has these; here, since a process may import two programs and a flag is unique.
-CONFIG = flags.DEFINE_string(
-    "config", None, "Experiment: FILE or FILE:ARGUMENT. It describes a weight file, too."
-)
+CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT. It describes a weight file, too.")
 OVERRIDES = flags.DEFINE_multi_string("set", [], "KEY=VALUE of the configuration; --config.KEY=VALUE says the same.")
 
 

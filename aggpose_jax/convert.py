@@ -26,6 +26,7 @@ from aggpose_jax.weights.state_dicts import Weights, write_state_dict
 WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
 CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
 WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
+FORM = flags.DEFINE_string("form", None, "Names of the tensors, where a network is published in several forms.")
 INPUT = flags.DEFINE_string("input", None, "Normalised images [N, 3, H, W] as .npy.")
 EXPECT = flags.DEFINE_string("expect", None, "The heatmaps [N, K, H/4, W/4] of these images as .npy.")
 TOLERANCE = flags.DEFINE_float("tolerance", 1e-5, "Largest ‖Δ‖/‖expected‖ that passes.")
@@ -53,7 +54,7 @@ def from_torch(file: pathlib.Path) -> None:
 def to_torch(file: pathlib.Path) -> None:
     """Writes the weights of a run as a state dict."""
     run = _restore()
-    tensors = write_state_dict(run.model.network, run.variables)
+    tensors = write_state_dict(run.model.network, run.variables, FORM.value)
     weight_files.write(file, tensors)
     print(f"{file}: {len(tensors):,} tensors of {run.config.model.name}")
 
