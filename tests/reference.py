@@ -21,7 +21,7 @@ def named_weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return 1 + np.float32(0.1) * abs(z)
     if len(shape) == 1:
         return 1 + np.float32(0.1) * z
-    return z / np.float32(np.sqrt(np.prod(shape[1:])))
+    return (z / np.sqrt(np.float64(np.prod(shape[1:])))).astype(np.float32)  # rounded once
 
 
 def manifest(name: str) -> dict[str, tuple[int, ...]]:

@@ -99,8 +99,8 @@ def test_a_training_step_in_double_precision_equals_the_reference():
     assert float(value) == pytest.approx(float(expected["loss"]), rel=1e-8)
     maps = np.asarray(heatmaps).transpose(0, 3, 1, 2)[:1, :4]
     assert relative_error(maps, expected["train_heatmaps_nchw"]) <= 1e-6
-    gradients = write_state_dict(found.model, {"params": gradient, "batch_stats": stats})
-    norms = {name: np.linalg.norm(tensor) for name, tensor in gradients.items()}
+    tensors = write_state_dict(found.model, {"params": gradient, "batch_stats": stats})
+    norms = {name: np.linalg.norm(tensor) for name, tensor in tensors.items()}
     for names, suffix, key in (
         (expected["grad_names"], "", "grad_norms"),
         (expected["bn_names"], ".running_mean", "bn_mean_norms"),
@@ -109,8 +109,8 @@ def test_a_training_step_in_double_precision_equals_the_reference():
         np.testing.assert_allclose([norms[f"{name}{suffix}"] for name in names], expected[key], rtol=1e-6)
     for which in ("first", "last"):
         name = str(expected[f"bn_{which}_name"])
-        np.testing.assert_allclose(gradients[f"{name}.running_mean"], expected[f"bn_{which}_mean"], rtol=1e-6)
-        np.testing.assert_allclose(gradients[f"{name}.running_var"], expected[f"bn_{which}_var"], rtol=1e-6)
+        np.testing.assert_allclose(tensors[f"{name}.running_mean"], expected[f"bn_{which}_mean"], rtol=1e-6)
+        np.testing.assert_allclose(tensors[f"{name}.running_var"], expected[f"bn_{which}_var"], rtol=1e-6)
 
 
 @pytest.mark.slow
