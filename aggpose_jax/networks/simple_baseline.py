@@ -133,8 +133,8 @@ class TransposedConvolution(nn.Module):
 def blocks_at_once(depth: int, train: bool) -> int:
     """Returns how many of the blocks of a layer one iteration of their compiled loop does best.
 
-    Gradients of convolutions in a loop take CPUs five times the time (ResNet-50, four images of 128×96), so there it is
-    all blocks in training. Otherwise it is 1: ResNet-152 compiles ten times faster, and runs as fast.
+    On CPU all of them in training: gradients of convolutions in a loop took several times as long (ResNet-50, four
+    images of 128×96). Otherwise 1, which compiled ResNet-152 many times faster and ran no slower.
     """
     return depth if train and jax.default_backend() == "cpu" else 1
 
