@@ -136,16 +136,16 @@ def flat_keys() -> dict[str, Key]:
 
 
 def check(config: Config) -> None:
-    """Raises a UserError for a value that makes no sense by itself."""
-    keys = flat_keys()
-    for name, value in config.flat().items():
-        keys[name].check(name, value)
+    """Raises a UserError for a value that makes no sense by itself; fields that an experiment adds to `model` pass."""
+    values = config.flat()
+    for name, key in flat_keys().items():
+        key.check(name, values[name])
 
 
 def describe(config: Config) -> str:
     """Every key and its value as text, those first that differ from the defaults."""
     keys, mine = flat_keys(), config.flat()
-    own = [name for name, value in mine.items() if value != keys[name].default]
+    own = [name for name, value in mine.items() if name not in keys or value != keys[name].default]
     rest = [name for name in mine if name not in own]
     return f"{_list('configuration', own, mine)}\n{_list('by default', rest, mine)}"
 

@@ -42,7 +42,9 @@ def load_config(path: pathlib.Path) -> Config:
         raise UserError(f"{path}: cannot be read as a configuration ({error})") from None
     config = default_config()
     try:
-        _set(config, migrate(stored))
+        stored = migrate(stored)
+        _set(config, stored)
+        _add_model_fields(config, stored.get("model", {}))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return config
@@ -55,6 +57,17 @@ def migrate(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
     ignored = next((fields for first, fields in IGNORED.items() if str(model.get("name")).startswith(first)), ())
     return stored | {"model": {field: value for field, value in model.items() if field not in ignored}}
+
+
+def _add_model_fields(config: Config, stored: dict[str, Any]) -> None:
+    """Sets fields of the network that an experiment added to the group, such as depths; the builder checks them."""
+    for field in stored.keys() - config.model.keys():
+        with config.model.unlocked():
+            config.model[field] = _tuples(stored[field])
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _set(config: Config, stored: dict[str, Any]) -> None:

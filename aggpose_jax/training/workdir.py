@@ -30,10 +30,11 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
 
 
 def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    free = {name for name, key in flat_keys().items() if key.may_change}
     different = [
-        f"{name} {reprlib.repr(stored[name])} there, {reprlib.repr(asked[name])} here"
-        for name, key in flat_keys().items()
-        if not key.may_change and stored[name] != asked[name]
+        f"{name} {reprlib.repr(stored.get(name))} there, {reprlib.repr(asked.get(name))} here"
+        for name in (stored.keys() | asked.keys()) - free
+        if stored.get(name) != asked.get(name)
     ]
     if different:
         raise UserError(

@@ -93,3 +93,11 @@ def test_a_value_that_is_no_longer_possible_can_be_overridden(tmp_path):
 def test_a_stored_value_of_another_type_is_one_line_with_the_file(tmp_path, changes, message):
     with pytest.raises(UserError, match=re.escape(f"config.json: {message}")):
         stored(tmp_path, **changes)
+
+
+def test_fields_that_an_experiment_adds_to_the_network_are_kept(tmp_path):
+    config = default_config()
+    with config.model.unlocked():
+        config.model.depths = ((2, 1), (3,))
+    save_config(change(config, ["batch_size=3"]), tmp_path / "config.json")
+    assert load_config(tmp_path / "config.json").model.depths == ((2, 1), (3,))
