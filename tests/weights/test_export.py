@@ -27,7 +27,8 @@ def network():
     params = jax.tree.map(lambda a: (rng.standard_normal(a.shape) / 4).astype(np.float32), shapes_of(model))
     heatmaps = jax.jit(lambda images: model.apply({"params": params}, images.transpose(0, 2, 3, 1)))
     images = {n: rng.standard_normal((n, 3, *SIZE)).astype(np.float32) for n in (1, 3)}
-    return model, params, {n: (image, np.asarray(heatmaps(image)).transpose(0, 3, 1, 2)) for n, image in images.items()}
+    cases = {n: (image, np.asarray(heatmaps(image)).transpose(0, 3, 1, 2)) for n, image in images.items()}
+    return model, {"params": params}, cases
 
 
 def assert_near(actual, expected) -> None:
@@ -37,8 +38,8 @@ def assert_near(actual, expected) -> None:
 
 
 def test_stablehlo(network):
-    model, params, cases = network
-    program = jax.export.deserialize(export.to_stablehlo(model, params, SIZE))
+    model, variables, cases = network
+    program = jax.export.deserialize(export.to_stablehlo(model, variables, SIZE))
     assert program.platforms == ("cpu", "cuda", "tpu")
     for images, expected in cases.values():
         assert_near(program.call(images), expected)
@@ -48,8 +49,8 @@ def test_onnx(network):
     pytest.importorskip("jax2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
     before = lax.platform_dependent, jnp.shape
-    model, params, cases = network
-    program = export.to_onnx(model, params, SIZE)
+    model, variables, cases = network
+    program = export.to_onnx(model, variables, SIZE)
     assert (lax.platform_dependent, jnp.shape) == before
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
@@ -63,4 +64,4 @@ def test_onnx(network):
 def test_what_is_not_installed_is_named(exporter, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(UserError, match=f"need {module}: pip install {module}"):
-        exporter(networks.build("aggpose_tiny", keypoints=3), shapes("aggpose_tiny", 3), SIZE)
+        exporter(networks.build("aggpose_tiny", keypoints=3), {"params": shapes("aggpose_tiny", 3)}, SIZE)
