@@ -16,8 +16,8 @@ from programs import QUICK, ROOT, checkpoint_arrays, environment, logged, losses
 sys.path.insert(0, str(ROOT / "tests" / "endurance"))
 import kill
 
+from aggpose_jax.estimation import checkpoints
 from aggpose_jax.runtime import checksums
-from aggpose_jax.training import checkpoint
 
 STEPS = 20
 # The demo's epsilon of Adam is so small that it makes steps of rounding where a gradient is nearly 0.
@@ -97,7 +97,7 @@ def test_processes_are_killed_and_told_to_go_and_the_run_ends_as_if_alone(whole,
     processes = together(workdir, devices=2)
     processes[1].send_signal(signal.SIGTERM)
     assert ends(processes, within=30) == [75, 75]
-    assert checkpoint.last_finished(workdir) == len(losses(workdir))  # not a step is lost
+    assert checkpoints.last_finished(workdir) == len(losses(workdir))  # not a step is lost
     ended = run("main", *OPTIONS, f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     assert_learned_the_same(workdir, whole)
@@ -139,7 +139,7 @@ def test_a_disk_that_takes_nothing_leaves_what_is_there_and_is_one_line(whole, t
         (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
         assert reason in line
         assert "Traceback" not in ended.stderr
-        assert checkpoint.last_finished(folder / "run") == STEPS
+        assert checkpoints.last_finished(folder / "run") == STEPS
         assert checksums.find_damage(folder / "run" / "checkpoints" / str(STEPS)) is None
     finally:
         for path in (folder, *folder.rglob("*")):
