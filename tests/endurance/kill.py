@@ -18,7 +18,7 @@ import time
 sys.path.extend(map(str, pathlib.Path(__file__).parents[1:3]))
 from programs import QUICK, checkpoint_bytes, logged, run, start
 
-from aggpose_jax.training import checkpoint
+from aggpose_jax.estimation import checkpoints
 
 NEW_STEPS = 12  # from a start to the kill, at most; so a run gets on, however slow the machine is
 LONGEST = 0.5  # seconds from that step to the kill
@@ -37,7 +37,7 @@ def kill_once(workdir: pathlib.Path, arguments: tuple[str, ...], new: int, after
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
     said, _ = process.communicate()
-    return checkpoint.last_finished(workdir), said
+    return checkpoints.last_finished(workdir), said
 
 
 def check_start(said: str, expected: int | None) -> None:
