@@ -5,6 +5,9 @@ import pathlib
 
 import pytest
 
+# Compiling takes most of the time of the tests. Those that start programs compile them as users do.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
 
 @pytest.fixture(scope="session")
 def test_data() -> pathlib.Path:

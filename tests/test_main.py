@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ SYNTHETIC = ("--config=configs/synthetic.py:debug", *SMALL)
 
 def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_path):
     workdir = tmp_path / "run"
-    trained = run("main", *SYNTHETIC, "--config.steps=4", f"--workdir={workdir}")
+    options = (*SYNTHETIC, "--config.model.name=mit_pose_tiny", "--config.steps=4")
+    trained = run("main", *options, f"--workdir={workdir}")
     assert trained.returncode == 0, trained.stderr
     assert len(losses(workdir)) == 4
     rows = [line.split()[0] for line in trained.stdout.splitlines() if re.match(r"(network|mean pose|exchanged)", line)]
@@ -72,8 +74,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
     assert run("main", *options, f"--workdir={whole}").returncode == 0
 
     process = start("main", *options, f"--workdir={killed}")
-    while not (killed / "checkpoints" / "10").exists():
+    while not (killed / "checkpoints" / "10" / "SHA256SUMS").exists():
         assert process.poll() is None
+        time.sleep(0.05)  # leaves the processors to the run
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (killed / "checkpoints" / "20").exists()
@@ -96,6 +99,7 @@ def test_pretraining_goes_on_after_a_kill_and_starts_a_pose_network(tmp_path):
     process = start("main", *options, f"--workdir={killed}")
     while not (killed / "checkpoints" / "3" / "SHA256SUMS").exists():
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     resumed = run("main", *options, f"--workdir={killed}")

@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict
 from programs import ROOT, SMALL, environment
 
 from aggpose_jax.config import load_config
+from aggpose_jax.estimation.checkpoints import last_finished
 from aggpose_jax.estimation.restore import read_weights
 from aggpose_jax.training.optimizer import paths_matching
 from aggpose_jax.weights.state_dicts import Weights
@@ -39,7 +40,7 @@ def flat(tree: dict) -> dict:
 def test_every_stage_trains_what_it_says_and_a_killed_recipe_goes_on(tmp_path):
     recipe = start_recipe(tmp_path)
     third = tmp_path / "level1"
-    while not any(path.name.isdigit() for path in third.glob("checkpoints/*")):
+    while last_finished(third) is None:
         assert recipe.poll() is None, recipe.communicate()[0]
         time.sleep(0.1)  # leaves the processors to the recipe
     os.killpg(recipe.pid, signal.SIGKILL)

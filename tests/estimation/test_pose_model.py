@@ -24,23 +24,24 @@ def test_the_configuration_is_that_of_the_model():
 
 def test_shapes_are_those_of_new_variables():
     model = PoseModel.from_config(config())
-    variables, shapes = model.init(jax.random.key(0)), model.shapes()
+    variables, shapes = jax.jit(model.init)(jax.random.key(0)), model.shapes()
     assert jax.tree.map(lambda a: (a.shape, a.dtype), variables) == jax.tree.map(lambda a: (a.shape, a.dtype), shapes)
     assert variables["params"]["head"]["fc2"]["bias"].shape == (17,)
 
 
 def test_keypoints_come_from_the_heatmaps_of_the_crop():
     model = PoseModel.from_config(config("flip_test=False"))
-    variables = model.init(jax.random.key(0))
+    rng = np.random.default_rng(1)
+    variables = jax.tree.map(lambda a: rng.normal(0, 0.3, a.shape).astype(np.float32), model.shapes())
     image = np.random.default_rng(0).integers(0, 256, (2, 64, 32, 3), np.uint8)
     to_image = np.stack([[[2, 0, 5], [0, 2, -1]]] * 2).astype(np.float32)
     keypoints, heatmaps = model.estimate(variables, image, to_image)
-    expected = model.apply(variables, normalise(to_unit(image)))
+    expected = jax.jit(model.apply)(variables, normalise(to_unit(image)))
     assert expected.shape == (2, 16, 8, 17)
-    np.testing.assert_allclose(heatmaps, expected, atol=1e-5)
+    np.testing.assert_allclose(heatmaps, expected, rtol=1e-4, atol=1e-4)
     points, scores = model.codec.decode(expected)
     np.testing.assert_allclose(keypoints[..., :2], 2 * points + np.array([5, -1]), atol=1e-3)
-    np.testing.assert_allclose(keypoints[..., 2], scores, atol=1e-5)
+    np.testing.assert_allclose(keypoints[..., 2], scores, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

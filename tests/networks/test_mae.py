@@ -42,10 +42,7 @@ def encode(params, images, kept, dense, dtype=jnp.float32):
     return mae.encode_units(encoder, images, kept, False, dense)
 
 
-quick_to_compile = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@functools.partial(quick_to_compile, static_argnames="dense")
+@functools.partial(jax.jit, static_argnames="dense")
 def run(params, images, kept, dense):
     """The four levels, the loss, and the gradients of a random sum of all predictions for parameters and pixels."""
 
@@ -79,7 +76,7 @@ def test_the_gathered_form_is_the_dense_one(both):
 
 
 def test_in_double_precision_both_forms_are_one_function():
-    @functools.partial(quick_to_compile, static_argnames="dense")
+    @functools.partial(jax.jit, static_argnames="dense")
     def forward(params, images, kept, dense):
         predicted = make(dense, jnp.float64).apply({"params": params}, images, kept)
         return encode(params, images, kept, dense, jnp.float64), mae.masked_loss(predicted, images, kept)
@@ -126,7 +123,7 @@ REMOVED = {  # what takes one mask out of the code: form, class, method, substit
 def test_without_one_of_the_masks_the_forms_differ(both, monkeypatch, name):
     dense, place, attribute, substitute = REMOVED[name]
     monkeypatch.setattr(place, attribute, substitute)
-    broken = quick_to_compile(functools.partial(encode, dense=dense))(*inputs())
+    broken = jax.jit(functools.partial(encode, dense=dense))(*inputs())
     assert max(np.abs(a - b).max() for a, b in zip(broken, both[not dense][0], strict=True)) > 1e-3
 
 
