@@ -21,7 +21,7 @@ from aggpose_jax import cli, networks
 from aggpose_jax.config import read_experiment
 from aggpose_jax.data import images, transforms
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import mae, mit, units
+from aggpose_jax.networks import mae, mask_patches, mit
 from aggpose_jax.runtime import compilation
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
@@ -143,8 +143,8 @@ def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
     """Forward and backward passes by name: a full encode, the masked one in both forms, and the whole autoencoder."""
     rng = jax.random.key(0)
     images = jax.random.normal(rng, (batch, *MASKED_SIZE, 3))
-    count = MASKED_SIZE[0] // units.UNIT * (MASKED_SIZE[1] // units.UNIT)
-    kept = units.draw_kept(rng, batch, count, round((1 - MASK_RATIO) * count))
+    count = MASKED_SIZE[0] // mask_patches.PATCH * (MASKED_SIZE[1] // mask_patches.PATCH)
+    kept = mask_patches.draw_visible(rng, batch, count, round((1 - MASK_RATIO) * count))
     model = networks.build(f"mae_{network}")
     params = jax.jit(model.init)(rng, images[:1], kept[:1])["params"]
     encoder = mit.MixTransformer(model.widths, model.depths, 0.0)
@@ -156,7 +156,7 @@ def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
         return sum((level**3).sum() for level in levels)  # the sum of what is normalised never changes
 
     def encode(dense):
-        return lambda params: total(mae.encode_units(functools.partial(apply, params), images, kept, True, dense))
+        return lambda params: total(mae.encode_visible(functools.partial(apply, params), images, kept, True, dense))
 
     losses = {
         "full encode": lambda params: total(apply(params, images, True)),
@@ -194,7 +194,7 @@ def main(arguments):
         raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured; say data or mae")
     logging.set_verbosity(logging.WARNING)
     if arguments[1:] == ["mae"]:
-        compilation.keep_programs()
+        compilation.enable_compilation_cache()
         print(benchmark_mae(NETWORKS.value, BATCH.value))
         return
     config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)

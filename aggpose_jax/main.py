@@ -21,15 +21,15 @@ PROCESS = flags.DEFINE_integer("process", None, "Index of this process, from 0."
 
 
 def main(_):
-    """Trains, then prints the figures of the trained network."""
+    """Trains, then prints the metrics of the trained network."""
     logging.set_verbosity(logging.FATAL)  # what the libraries say of themselves; errors are raised, and ours is printed
-    compilation.keep_programs()
+    compilation.enable_compilation_cache()
     distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
     with distributed.leaving_at_once():
         config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
-        figures, workdir = train(config)
-    if distributed.is_first():
-        print_end(task_class(config), figures, workdir)
+        metrics, workdir = train(config)
+    if distributed.is_primary():
+        print_end(task_class(config), metrics, workdir)
 
 
 def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
@@ -38,7 +38,7 @@ def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
         raise UserError(f"--workdir: {WORKDIR.value} is no folder; mount the bucket and give that folder")
     workdir = pathlib.Path(WORKDIR.value) if WORKDIR.value else default_workdir(cli.CONFIG.value)
     if SEEDS.value is None:
-        return {name: evaluation.figures for name, evaluation in loop.train(config, workdir).items()}, workdir
+        return {name: evaluation.metrics for name, evaluation in loop.train(config, workdir).items()}, workdir
     seeds = parse_seeds(SEEDS.value)
     return train_seeds(config, workdir, seeds), workdir / f"seed_{seeds[0]}"
 
@@ -49,9 +49,9 @@ def default_workdir(experiment: str) -> pathlib.Path:
     return pathlib.Path("runs", "_".join([pathlib.Path(path).stem, *argument]).replace(",", "_"))
 
 
-def print_end(task: type, figures: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
-    """Prints the figures and what can be done next."""
-    print(table(figures, task.columns), flush=True)
+def print_end(task: type, metrics: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
+    """Prints the metrics and what can be done next."""
+    print(table(metrics, task.columns), flush=True)
     go_on = ("go on", "the same command; with --config.steps=N until step N")
     for purpose, command in (go_on, *task.afterwards):
         print(f"{purpose:<10}{command.format(workdir=workdir)}", flush=True)

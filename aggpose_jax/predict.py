@@ -7,12 +7,12 @@ from absl import flags, logging
 
 from aggpose_jax import cli
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference import archive
+from aggpose_jax.inference import batch_job
+from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
-from aggpose_jax.inference.results import Wanted
+from aggpose_jax.inference.results import OutputOptions
 from aggpose_jax.inference.sources import find_sources
-from aggpose_jax.inference.where import Where
 from aggpose_jax.recordings.deeplabcut import import_pandas
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.runtime import compilation
@@ -27,7 +27,7 @@ OVERLAY = flags.DEFINE_bool("overlay", True, "Write pictures with skeletons, and
 MOSAIC = flags.DEFINE_enum("mosaic", None, ["head"], "Make heads unrecognisable in all pictures that are written.")
 
 
-def where() -> Where:
+def where() -> BoxSource:
     """What the flags say about boxes."""
     if sum(map(bool, (BOX.value, BOXES.value, WHOLE.value))) > 1:
         raise UserError("--box, --boxes and --whole exclude each other; give one of them")
@@ -40,17 +40,17 @@ def where() -> Where:
         if len(box) != 4:
             raise UserError(f"--box: {text} is not X,Y,W,H; give four numbers in pixels")
         boxes.append(box)
-    return Where(tuple(boxes), pathlib.Path(BOXES.value) if BOXES.value else None, WHOLE.value)
+    return BoxSource(tuple(boxes), pathlib.Path(BOXES.value) if BOXES.value else None, WHOLE.value)
 
 
-def wanted() -> Wanted:
+def wanted() -> OutputOptions:
     """What the flags say about results."""
     unknown = [name for name in WRITE.value if name not in FORMATS]
     if unknown:
         raise UserError(f"--formats: {unknown[0]} is unknown; known are {', '.join(FORMATS)}")
     if "deeplabcut_h5" in WRITE.value:
         import_pandas()
-    return Wanted(tuple(WRITE.value), OVERLAY.value, MOSAIC.value is not None)
+    return OutputOptions(tuple(WRITE.value), OVERLAY.value, MOSAIC.value is not None)
 
 
 def main(arguments):
@@ -61,12 +61,12 @@ def main(arguments):
                         "--checkpoint RUN VIDEO --out DIR")  # fmt: skip
     out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
     sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
-    compilation.keep_programs()
+    compilation.enable_compilation_cache()
     predictor = load(CHECKPOINT.value, cli.CONFIG.value, cli.OVERRIDES.value)
     if results.mosaic:
         head_points(predictor.keypoint_set)
     start = time.monotonic()
-    summary = archive.run(predictor, sources, out, boxes, results, {"set": sorted(cli.OVERRIDES.value)})
+    summary = batch_job.run(predictor, sources, out, boxes, results, {"set": sorted(cli.OVERRIDES.value)})
     seconds = time.monotonic() - start
     if summary.frames:
         print(f"{summary.frames} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} a second; "
@@ -74,7 +74,7 @@ def main(arguments):
     print(f"{out}: {summary.done} done now, {summary.before} before")
     if summary.failures:
         first, count = summary.failures[0], len(summary.failures)
-        raise UserError(first if count == 1 else f"{count} failed, listed in {out / archive.MANIFEST}: {first}; …")
+        raise UserError(first if count == 1 else f"{count} failed, listed in {out / batch_job.MANIFEST}: {first}; …")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pathlib
 from tqdm import tqdm
 
 from aggpose_jax import io
-from aggpose_jax.data import files
+from aggpose_jax.data import writers
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
@@ -20,12 +20,12 @@ FPS = 30
 
 def synthetic(arguments: argparse.Namespace) -> None:
     """Synthetic infants as a COCO directory of 21 keypoints, and as videos with the truth of every frame."""
-    out = files.new_folder(arguments.out)
+    out = writers.new_folder(arguments.out)
     counts = {name: round(share * arguments.images) for name, share in SHARES.items()}
     # Val and test are infants of which training sees no sheet, skin, cloth or proportion, each with its own seed.
     for seed, (name, count) in enumerate(counts.items()):
         source = SyntheticInfants(count, split="train" if name == "train" else "test", seed=seed)
-        files.write_coco(source, out, name, threads=os.cpu_count() or 1)
+        writers.write_coco(source, out, name, threads=os.cpu_count() or 1)
     if arguments.videos:
         _write_videos(SyntheticMovement(arguments.videos, arguments.frames, fps=FPS), arguments, out)
     print(f"{out}: {counts} images, {arguments.videos} videos")
@@ -37,7 +37,7 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
     for video in tqdm(range(arguments.videos), unit="video"):
         first = video * arguments.frames
         frames = (source[first + frame]["image"] for frame in range(arguments.frames))
-        files.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
+        writers.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
     io.write_json(out / "annotations" / "videos.json", source.ground_truth())
 
 

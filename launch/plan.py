@@ -3,7 +3,7 @@
 python launch/plan.py --devices 8 --config configs/infant_l.py [--config.mesh.fsdp=2 --config.batch_size=64 …]
 
 Any machine plays so many devices, for which the step is compiled and not run; with --config.data=synthetic no data set
-is needed, and --config.model.unroll=1 compiles faster. The figures are those of XLA's program for a CPU: those of an
+is needed, and --config.model.unroll=1 compiles faster. The numbers are those of XLA's program for a CPU: those of an
 accelerator differ by how its compiler fuses.
 """
 
@@ -28,7 +28,7 @@ def main() -> None:
     from aggpose_jax.training.tasks import make_task
     from aggpose_jax.training.trainer import Trainer
 
-    compilation.keep_programs()
+    compilation.enable_compilation_cache()
     config = read_experiment(known.config, overrides)
     mesh = sharding.make_mesh(config.mesh.fsdp)
     trainer = Trainer(make_task(config), config, mesh)
@@ -36,7 +36,7 @@ def main() -> None:
     program = trainer.step.lower(trainer.abstract(), shapes).compile()
     size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(trainer.shapes.params))
     print(f"{config.model.name}, {size:,} parameters, batch {config.batch_size} on {dict(mesh.shape)}")
-    print(compilation.needs(program))
+    print(compilation.describe_resources(program))
     moved = collections.defaultdict(list)
     for operation, shape in sharding.list_collectives(program.as_text()):
         moved[operation].append(math.prod(shape) * 4)

@@ -7,7 +7,7 @@ import pytest
 
 from aggpose_jax import benchmark
 from aggpose_jax.config import debug_variant, default_config
-from aggpose_jax.data import files
+from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.training.tasks import make_task
@@ -35,16 +35,16 @@ def test_a_row_for_each_part_and_for_the_pipeline_with_its_share(monkeypatch):
             ("pipeline", ", 0 workers"),
         )
     ]
-    figures = [[float(number) for number in line[len(max(names, key=len)) :].split()] for line in lines]
-    assert [len(row) for row in figures] == [2, 2, 2, 2, 3] * 2
-    assert all(row[0] > 0 for row in figures)
-    for rows in (figures[:5], figures[5:]):
+    metrics = [[float(number) for number in line[len(max(names, key=len)) :].split()] for line in lines]
+    assert [len(row) for row in metrics] == [2, 2, 2, 2, 3] * 2
+    assert all(row[0] > 0 for row in metrics)
+    for rows in (metrics[:5], metrics[5:]):
         bound, pipeline = rows[3][0], rows[4]
         assert abs(pipeline[2] - pipeline[0] / bound) < 2e-3
 
 
 def test_the_bound_decodes_and_warps_what_the_pipeline_does(tmp_path):
-    files.write_coco(SyntheticInfants(3), tmp_path, "train")
+    writers.write_coco(SyntheticInfants(3), tmp_path, "train")
     config = small_config()
     config.data, config.data_dir, config.train_split, config.batch_size = "coco", str(tmp_path), "train", 3
     config.augmentation.half_body = config.augmentation.flip = config.augmentation.scale = 0.0

@@ -120,9 +120,9 @@ def test_a_trained_network_scores_the_same_after_a_way_out_and_in(tmp_path):
     ):
         ended = run(*arguments)
         assert ended.returncode == 0, ended.stderr
-    figures = [json.loads((workdir / "figures.json").read_text()) for workdir in (first, second)]
-    assert figures[0] == figures[1]
-    assert figures[0]["figures"]["OKS_p50"] > 0
+    metrics = [json.loads((workdir / "metrics.json").read_text()) for workdir in (first, second)]
+    assert metrics[0] == metrics[1]
+    assert metrics[0]["metrics"]["OKS_p50"] > 0
 
     resumed = error(run("main", DEBUG, *SMALL, f"--workdir={second}"))
     assert "holds converted weights, no training to go on with" in resumed

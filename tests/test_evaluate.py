@@ -69,5 +69,5 @@ def test_a_weight_file_has_the_metrics_of_its_run(tmp_path):
     _, expected = evaluate(tmp_path, None, [], "best")
     step, found = evaluate(file, str(experiment), [], "best")
     assert step is None
-    assert found.figures == pytest.approx(expected.figures, nan_ok=True)
-    assert expected.figures["OKS_p50"] > 0
+    assert found.metrics == pytest.approx(expected.metrics, nan_ok=True)
+    assert expected.metrics["OKS_p50"] > 0

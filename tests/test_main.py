@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from programs import ROOT, SMALL, checkpoint_bytes, losses, run, start
 
-from aggpose_jax.data import files
+from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 
@@ -24,12 +24,12 @@ def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_p
     assert len(losses(workdir)) == 4
     rows = [line.split()[0] for line in trained.stdout.splitlines() if re.match(r"(network|mean pose|exchanged)", line)]
     assert rows == ["network", "mean", "exchanged"]
-    figures = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
+    metrics = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])
 
     evaluated = run("evaluate", f"--checkpoint={workdir}", f"--out={tmp_path}")
     assert evaluated.returncode == 0, evaluated.stderr
-    again = json.loads((tmp_path / "figures.json").read_text())
-    assert again["figures"]["OKS_p50"] == pytest.approx(figures["eval/OKS_p50"], abs=1e-6)
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert again["metrics"]["OKS_p50"] == pytest.approx(metrics["eval/OKS_p50"], abs=1e-6)
     assert set(again["keypoints"]) >= {"chin", "navel", "left_toe"}
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results) == 16
@@ -168,7 +168,7 @@ def test_a_users_own_keypoint_set_is_learned(tmp_path):
     file = ROOT / "configs" / "keypoints" / "lsp_14.json"
     keypoint_set = find_keypoint_set(str(file))
     for seed, (split, count) in enumerate({"train": 1000, "val": 100}.items()):
-        files.write_coco(PartOfInfants(count, seed, keypoint_set), tmp_path / "data", split)
+        writers.write_coco(PartOfInfants(count, seed, keypoint_set), tmp_path / "data", split)
     ended = run(
         "main",
         *("--config=configs/synthetic.py", "--config.data=coco", f"--config.data_dir={tmp_path / 'data'}"),

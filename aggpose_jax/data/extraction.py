@@ -180,7 +180,7 @@ def _extract(job: Job) -> str:
     return ""
 
 
-def _frames(job: Job) -> Iterator[shards.Frame]:
+def _frames(job: Job) -> Iterator[shards.StoredFrame]:
     """The frames of a video that are taken, as JPEG."""
     settings, last = job.settings, None
     due = _Due(settings.fps)
@@ -199,7 +199,7 @@ def _frames(job: Job) -> Iterator[shards.Frame]:
             if last is not None and np.abs(grey.astype(float) - last).mean() < settings.distinct:
                 continue
             last = grey.astype(float)
-        yield shards.Frame(job.video, frame.index, frame.seconds, encode_jpeg(image, settings.quality))
+        yield shards.StoredFrame(job.video, frame.index, frame.seconds, encode_jpeg(image, settings.quality))
 
 
 class _Due:

@@ -24,7 +24,7 @@ _READER = "readahead_buffer_size:0,max_parallelism:0"
 _WRITER = "group_size:1,uncompressed"  # JPEG does not shrink
 
 
-class Frame(NamedTuple):
+class StoredFrame(NamedTuple):
     """What a record holds: name of the video, number in it from 0, seconds since its first frame, JPEG."""
 
     video: str
@@ -47,20 +47,20 @@ class ShardError(UserError):
     """A shard that cannot be read."""
 
 
-def pack(frame: Frame) -> bytes:
+def pack(frame: StoredFrame) -> bytes:
     """The record of a frame."""
     name = frame.video.encode()
     return _HEAD.pack(frame.frame, frame.seconds, len(name)) + name + frame.image
 
 
-def unpack(record: bytes) -> Frame:
+def unpack(record: bytes) -> StoredFrame:
     """The frame of a record."""
     number, seconds, length = _HEAD.unpack_from(record)
     end = _HEAD.size + length
-    return Frame(record[_HEAD.size : end].decode(), number, seconds, record[end:])
+    return StoredFrame(record[_HEAD.size : end].decode(), number, seconds, record[end:])
 
 
-def write_records(frames: Iterable[Frame], path: pathlib.Path) -> int:
+def write_records(frames: Iterable[StoredFrame], path: pathlib.Path) -> int:
     """Writes a shard, the same bytes for the same frames. Returns their number.
 
     Raises:
@@ -78,7 +78,7 @@ def write_records(frames: Iterable[Frame], path: pathlib.Path) -> int:
     return count
 
 
-def read_record(path: str, position: int, count: int) -> Frame:
+def read_record(path: str, position: int, count: int) -> StoredFrame:
     """Reads the frame at a position of a shard that has `count` of them. Few shards stay open in a process.
 
     Raises:

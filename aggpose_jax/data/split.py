@@ -10,7 +10,7 @@ import numpy as np
 
 from aggpose_jax import io
 from aggpose_jax.data.annotations import read_annotations
-from aggpose_jax.data.files import new_folder
+from aggpose_jax.data.writers import new_folder
 from aggpose_jax.errors import UserError
 
 

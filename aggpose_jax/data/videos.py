@@ -26,7 +26,7 @@ class VideoError(UserError):
     """A video that cannot be read."""
 
 
-class Frame(NamedTuple):
+class VideoFrame(NamedTuple):
     """One picture of a video: its number from 0, its time in seconds since the first, RGB uint8 [H, W, 3]."""
 
     index: int
@@ -34,7 +34,9 @@ class Frame(NamedTuple):
     image: np.ndarray
 
 
-def read_frames(path: str | pathlib.Path, is_wanted: Callable[[float], bool] = lambda seconds: True) -> Iterator[Frame]:
+def read_frames(
+    path: str | pathlib.Path, is_wanted: Callable[[float], bool] = lambda seconds: True
+) -> Iterator[VideoFrame]:
     """Decodes a video one frame after the other.
 
     Frames come as a player shows them: turned (and mirrored) by the display matrix that a phone writes, with square
@@ -65,7 +67,7 @@ def read_frames(path: str | pathlib.Path, is_wanted: Callable[[float], bool] = l
                 size = image.shape
             elif image.shape != size:
                 raise VideoError(f"{path} changes the size of its pictures at frame {index}; cut it there")
-            yield Frame(index, last - first, image)
+            yield VideoFrame(index, last - first, image)
     if last is None:
         raise VideoError(f"{path} has no frame that can be decoded; replace it, or leave it out")
 

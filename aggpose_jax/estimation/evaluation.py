@@ -16,13 +16,13 @@ class Evaluation:
     """What a network does on a split.
 
     Attributes:
-      figures: the ten figures of COCO, OKS percentiles, and PCK by share of the torso.
+      metrics: the ten metrics of COCO, OKS percentiles, and PCK by share of the torso.
       keypoints: by name of a keypoint, its mean OKS and its PCK.
       results: in COCO format, one for each pose.
       matches: every labelled person and the pose most like it.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
     keypoints: dict[str, dict[str, float]]
     results: list[dict]
     matches: metrics.Matches
@@ -59,16 +59,16 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
     """Scores results in COCO format, wherever they come from."""
     matches = metrics.match_oks(ground_truth, results, keypoint_set)
     torso = metrics.torso_length(matches.truth, keypoint_set)
-    figures = metrics.coco_ap(ground_truth, results, keypoint_set) | metrics.oks_percentiles(matches.oks)
+    scores = metrics.coco_ap(ground_truth, results, keypoint_set) | metrics.oks_percentiles(matches.oks)
     by_keypoint = {"OKS": metrics.keypoint_oks(matches, keypoint_set)}
     for threshold in PCK_THRESHOLDS:
-        each, figures[f"PCK@{threshold}"] = metrics.pck(matches.predicted, matches.truth, torso, threshold)
+        each, scores[f"PCK@{threshold}"] = metrics.pck(matches.predicted, matches.truth, torso, threshold)
         by_keypoint[f"PCK@{threshold}"] = each
     keypoints = {
         name: {figure: float(values[k]) for figure, values in by_keypoint.items()}
         for k, name in enumerate(keypoint_set.names)
     }
-    return Evaluation(figures, keypoints, results, matches)
+    return Evaluation(scores, keypoints, results, matches)
 
 
 def _collect(estimate, batches, join) -> dict[str, np.ndarray]:

@@ -8,14 +8,14 @@ from aggpose_jax.data.images import read_image
 from aggpose_jax.data.transforms import warp
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose import geometry
-from aggpose_jax.pose.draw import blend_heatmap, contact_sheet, draw_pose
+from aggpose_jax.pose.draw import blend_heatmap, draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
 CROP = (256, 192)  # height and width of a person in a sheet of predictions
 COLUMNS = 8
 
 
-def training_sheet(batch: Mapping[str, np.ndarray], targets: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
+def training_grid(batch: Mapping[str, np.ndarray], targets: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
     """Augmented crops as the network gets them: above with the skeleton, below with the target heatmaps.
 
     Args:
@@ -30,10 +30,10 @@ def training_sheet(batch: Mapping[str, np.ndarray], targets: np.ndarray, keypoin
         poses = np.concatenate([batch["keypoints"], batch["weight"][..., None]], axis=-1)
         pictures += [draw_pose(batch["image"][i], poses[i], keypoint_set) for i in rows]
         pictures += [blend_heatmap(batch["image"][i], targets[i].max(-1)) for i in rows]
-    return contact_sheet(pictures, min(COLUMNS, count))
+    return image_grid(pictures, min(COLUMNS, count))
 
 
-def prediction_sheet(source, evaluation: Evaluation, keypoint_set: KeypointSet) -> np.ndarray:
+def prediction_grid(source, evaluation: Evaluation, keypoint_set: KeypointSet) -> np.ndarray:
     """Persons of lowest OKS in the upper row, persons in the middle of the order in the lower: truth | prediction.
 
     Args:
@@ -56,7 +56,7 @@ def prediction_sheet(source, evaluation: Evaluation, keypoint_set: KeypointSet) 
         for pose in (matches.truth[row], matches.predicted[row]):
             pose = np.concatenate([geometry.apply(transform, pose[:, :2]), pose[:, 2:]], axis=-1)
             pictures.append(draw_pose(crop, pose, keypoint_set))
-    return contact_sheet(pictures, COLUMNS)
+    return image_grid(pictures, COLUMNS)
 
 
 def _images(source, image_ids) -> dict[int, np.ndarray]:

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from aggpose_jax.estimation.estimator import IMAGENET_MEAN, IMAGENET_STD
-from aggpose_jax.networks.mae import mask_of, normalise_units
-from aggpose_jax.networks.units import UNIT, gather, join_units, split_units
-from aggpose_jax.pose.draw import contact_sheet
+from aggpose_jax.networks.mae import mask_of, normalise_patches
+from aggpose_jax.networks.mask_patches import PATCH, gather, join_patches, split_patches
+from aggpose_jax.pose.draw import image_grid
 
 GREY = 0.5  # of masked units in pictures
 PICTURES = 8
@@ -29,7 +29,7 @@ def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.
       normalised: what it predicts is normalised per unit.
     """
     if normalised:
-        _, mean, deviation = normalise_units(split_units(images).reshape(predicted.shape))
+        _, mean, deviation = normalise_patches(split_patches(images).reshape(predicted.shape))
         predicted = predicted * deviation + mean
     b, count, _ = predicted.shape
     return (predicted.reshape(b, count, -1, 3) * IMAGENET_STD + IMAGENET_MEAN).reshape(predicted.shape)
@@ -57,7 +57,7 @@ def interpolated(truth: jax.Array, kept: jax.Array, columns: int) -> jax.Array:
     visible = 1 - mask_of(kept, count)
     colours = truth.reshape(b, count, -1, 3).mean(2) * visible[..., None]
     corner = np.stack(np.divmod(np.arange(count), columns), axis=-1).astype(np.float32)
-    inside = ((np.stack(np.divmod(np.arange(UNIT * UNIT), UNIT), axis=-1) + 0.5) / UNIT).astype(np.float32)
+    inside = ((np.stack(np.divmod(np.arange(PATCH * PATCH), PATCH), axis=-1) + 0.5) / PATCH).astype(np.float32)
 
     def fill(place):  # one unit at a time: the weights of all would be gigabytes
         squared = jnp.square(place + inside[:, None] - corner - 0.5).sum(-1)  # [pixels, U]
@@ -70,8 +70,8 @@ def interpolated(truth: jax.Array, kept: jax.Array, columns: int) -> jax.Array:
 
 def shuffled(images: jax.Array, kept: jax.Array) -> jax.Array:
     """Images whose visible units have changed places among themselves: each lies where the next one was."""
-    units = split_units(images)
-    return join_units(_replaced(units, kept, jnp.roll(gather(units, kept), 1, axis=1)), images.shape[1] // UNIT)
+    units = split_patches(images)
+    return join_patches(_replaced(units, kept, jnp.roll(gather(units, kept), 1, axis=1)), images.shape[1] // PATCH)
 
 
 @jax.vmap
@@ -88,12 +88,12 @@ def sheet(image: np.ndarray, predicted: np.ndarray | None, kept: np.ndarray) -> 
       kept: [B, V].
     """
     image, kept = image[:PICTURES], kept[:PICTURES]
-    rows = image.shape[1] // UNIT
-    units = split_units(jnp.asarray(image) / 255)
+    rows = image.shape[1] // PATCH
+    units = split_patches(jnp.asarray(image) / 255)
     visible = gather(units, kept)
     backgrounds = [jnp.full(units.shape, GREY)]
     if predicted is not None:
         backgrounds.append(jnp.clip(jnp.asarray(predicted[:PICTURES]), 0, 1).reshape(units.shape))
     pictures = [units, *(_replaced(background, kept, visible) for background in backgrounds)]
-    pictures = [np.asarray(255 * join_units(one, rows)).round().astype(np.uint8) for one in pictures]
-    return contact_sheet([picture for row in zip(*pictures, strict=True) for picture in row], 2 * len(pictures))
+    pictures = [np.asarray(255 * join_patches(one, rows)).round().astype(np.uint8) for one in pictures]
+    return image_grid([picture for row in zip(*pictures, strict=True) for picture in row], 2 * len(pictures))

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 
 from aggpose_jax.data.images import ImageError, encode_jpeg, read_image
-from aggpose_jax.data.videos import Frame
+from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.errors import UserError
+from aggpose_jax.inference.frame_poses import FramePoses
 from aggpose_jax.inference.privacy import mosaic_heads
-from aggpose_jax.inference.shots import Shot
-from aggpose_jax.pose.draw import contact_sheet, draw_pose
+from aggpose_jax.pose.draw import draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
 DRAWN = 0.2  # score from which on a keypoint is drawn
@@ -71,16 +71,16 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
         thread.join()
 
 
-def read_images(paths: Sequence[pathlib.Path], failures: list[str]) -> Iterator[Frame]:
+def read_images(paths: Sequence[pathlib.Path], failures: list[str]) -> Iterator[VideoFrame]:
     """The images of files as viewers show them, without a time; failures get a line for each that cannot be read."""
     for index, path in enumerate(paths):
         try:
-            yield Frame(index, float("nan"), read_image(path, upright=True))
+            yield VideoFrame(index, float("nan"), read_image(path, upright=True))
         except ImageError as error:
             failures.append(str(error))
 
 
-def draw_shot(shot: Shot, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray:
+def draw_frame(shot: FramePoses, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray:
     """The picture of a shot with its skeletons, and with its heads in a mosaic if asked for."""
     image = mosaic_heads(shot.frame.image, shot.poses, keypoint_set) if mosaic else shot.frame.image
     for pose in shot.poses:
@@ -118,4 +118,4 @@ class ContactSheet:
     def picture(self) -> np.ndarray:
         """The sheet uint8 [H, W, 3]."""
         chosen = np.unique(np.linspace(0, len(self._kept) - 1, min(self._most, len(self._kept))).round().astype(int))
-        return contact_sheet([self._kept[i] for i in chosen], SHEET_COLUMNS)
+        return image_grid([self._kept[i] for i in chosen], SHEET_COLUMNS)

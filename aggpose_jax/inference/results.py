@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from aggpose_jax.data.videos import write_frames
-from aggpose_jax.inference.media import ContactSheet, draw_shot, write_jpeg
-from aggpose_jax.inference.shots import Shot
+from aggpose_jax.inference.frame_poses import FramePoses
+from aggpose_jax.inference.media import ContactSheet, draw_frame, write_jpeg
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.recordings.poses import Poses, collect
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """What to write.
 
     Attributes:
@@ -29,7 +29,9 @@ class Wanted:
     mosaic: bool = False
 
 
-def write_video_results(shots: Iterable[Shot], folder: pathlib.Path, stem: str, names: KeypointSet, wanted: Wanted):
+def write_video_results(
+    shots: Iterable[FramePoses], folder: pathlib.Path, stem: str, names: KeypointSet, wanted: OutputOptions
+):
     """Writes the results of one video and returns its poses. What it writes: keypoints.*, overlay.mp4, sheet.jpg."""
     kept: list[tuple[float, np.ndarray]] = []
     sheet = ContactSheet()
@@ -38,7 +40,7 @@ def write_video_results(shots: Iterable[Shot], folder: pathlib.Path, stem: str, 
         for shot in shots:
             kept.append((shot.frame.seconds, shot.poses))
             if wanted.overlay:
-                picture = draw_shot(shot, names, wanted.mosaic)
+                picture = draw_frame(shot, names, wanted.mosaic)
                 sheet.add(picture)
                 yield shot.frame.seconds, picture
 
@@ -53,11 +55,11 @@ def write_video_results(shots: Iterable[Shot], folder: pathlib.Path, stem: str, 
 
 
 def write_image_results(
-    shots: Iterable[Shot],
+    shots: Iterable[FramePoses],
     folder: pathlib.Path,
     files: Sequence[str],
     names: KeypointSet,
-    wanted: Wanted,
+    wanted: OutputOptions,
 ) -> Poses:
     """Writes the results of images and returns their poses: keypoints.*, overlay/FILE.jpg, sheet.jpg.
 
@@ -72,7 +74,7 @@ def write_image_results(
         found.append(shot.poses)
         read.append(shot.frame.index)
         if wanted.overlay:
-            picture = draw_shot(shot, names, wanted.mosaic)
+            picture = draw_frame(shot, names, wanted.mosaic)
             sheet.add(picture)
             write_jpeg(picture, folder / "overlay" / f"{files[shot.frame.index]}.jpg")
     if wanted.overlay and found:
@@ -91,6 +93,6 @@ def image_numbers(files: Sequence[str]) -> list[int]:
     return numbers if len(set(numbers)) == len(files) else list(range(len(files)))
 
 
-def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, wanted: Wanted) -> None:
+def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, wanted: OutputOptions) -> None:
     for name in wanted.formats:
         FORMATS[name](poses, folder, stem)

@@ -12,9 +12,17 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from aggpose_jax.networks import mit, mit_pose
+from aggpose_jax.networks.mask_patches import (
+    PATCH,
+    MaskedFullEncode,
+    VisiblePatches,
+    gather,
+    scatter,
+    sine_positions,
+    split_patches,
+)
 from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
 from aggpose_jax.networks.network import Network
-from aggpose_jax.networks.units import UNIT, DenseMask, KeptUnits, gather, scatter, sine_positions, split_units
 
 VARIANCE_EPSILON = 1e-6  # of the pixels of a unit
 
@@ -42,7 +50,7 @@ class Decoder(nn.Module):
         for i in range(self.depth):
             x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
         x = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
-        return linear(UNIT * UNIT * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
+        return linear(PATCH * PATCH * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
 
 
 class MaskedAutoencoder(nn.Module):
@@ -74,19 +82,19 @@ class MaskedAutoencoder(nn.Module):
         encoder = MixTransformer(
             self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
         )
-        levels = encode_units(encoder, images.astype(self.dtype), kept, train, self.dense)
+        levels = encode_visible(encoder, images.astype(self.dtype), kept, train, self.dense)
         seen = sum(
             linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*kept.shape, -1))
             for i, tokens in enumerate(levels, start=1)
         )
         seen = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(seen)
-        pixels = Decoder(h // UNIT, w // UNIT, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
+        pixels = Decoder(h // PATCH, w // PATCH, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
             seen, kept
         )
         return pixels.astype(jnp.promote_types(jnp.float32, pixels.dtype))
 
 
-def encode_units(encoder: Callable, images: jax.Array, kept: jax.Array, train: bool, dense: bool) -> list[jax.Array]:
+def encode_visible(encoder: Callable, images: jax.Array, kept: jax.Array, train: bool, dense: bool) -> list[jax.Array]:
     """What a Mix Transformer makes of images of which it sees the kept units only.
 
     Args:
@@ -99,17 +107,17 @@ def encode_units(encoder: Callable, images: jax.Array, kept: jax.Array, train: b
     Returns:
       The tokens of the kept units at the four levels, each [B, V, s, s, C].
     """
-    rows, columns = images.shape[1] // UNIT, images.shape[2] // UNIT
+    rows, columns = images.shape[1] // PATCH, images.shape[2] // PATCH
     if dense:
         visible = jax.nn.one_hot(kept, rows * columns, dtype=bool).any(1).reshape(-1, rows, columns)
-        features = encoder(images, train, DenseMask(visible))
-        return [gather(split_units(x, x.shape[1] // rows), kept) for x in features]
-    grid = KeptUnits(kept, rows, columns)
+        features = encoder(images, train, MaskedFullEncode(visible))
+        return [gather(split_patches(x, x.shape[1] // rows), kept) for x in features]
+    grid = VisiblePatches(kept, rows, columns)
     features = encoder(grid.take(images), train, grid)
     return [x.reshape(*kept.shape, x.shape[2], x.shape[2], -1) for x in features]
 
 
-def normalise_units(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def normalise_patches(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Pixels [..., 32·32·3] with mean 0 and variance 1 in each unit, the mean and the deviation taken out."""
     mean, variance = pixels.mean(-1, keepdims=True), pixels.var(-1, keepdims=True)
     deviation = jnp.sqrt(variance + VARIANCE_EPSILON)
@@ -132,9 +140,9 @@ def masked_loss(
       weight: [B] of each image; None is 1 for all.
       normalised: the pixels predicted are those normalised in each unit.
     """
-    targets = split_units(images).reshape(predicted.shape)
+    targets = split_patches(images).reshape(predicted.shape)
     if normalised:
-        targets = normalise_units(targets)[0]
+        targets = normalise_patches(targets)[0]
     errors = jnp.square(predicted - targets).mean(-1)
     masked = mask_of(kept, errors.shape[1]) * (1 if weight is None else weight[:, None])
     return (errors * masked).sum() / jnp.maximum(masked.sum(), 1)
@@ -148,7 +156,7 @@ def mask_of(kept: jax.Array, units: int) -> jax.Array:
 NETWORK = Network(
     module=MaskedAutoencoder,
     variants={name: {"widths": widths, "depths": depths} for name, (widths, depths) in mit.VARIANTS.items()},
-    stride=UNIT,
+    stride=PATCH,
     depths=mit_pose.depths,
     backbone=mit_pose.backbone,
 )

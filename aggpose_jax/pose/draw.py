@@ -68,7 +68,7 @@ def keypoint_chart(image: np.ndarray, keypoints: np.ndarray, keypoint_set: Keypo
     return canvas
 
 
-def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
+def image_grid(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """Lays images uint8 [h, w, 3] of any sizes out in rows of columns, each in the middle of its cell."""
     height, width = np.max([image.shape[:2] for image in images], axis=0)
     rows = -(-len(images) // columns)
@@ -81,7 +81,7 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int) -> np.ndarray:
     return sheet
 
 
-def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], columns: int = 7) -> np.ndarray:
+def heatmap_grid(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], columns: int = 7) -> np.ndarray:
     """A sheet of the crop under each of its heatmaps, captioned with the name and the maximum (AggPose Figure 3).
 
     A small crop is enlarged by a whole factor, so that its captions fit.
@@ -102,7 +102,7 @@ def heatmap_sheet(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], 
         _captioned(blend_heatmap(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
         for k, name in enumerate(names)
     ]
-    return contact_sheet(tiles, columns)
+    return image_grid(tiles, columns)
 
 
 def blend_heatmap(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:

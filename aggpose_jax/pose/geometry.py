@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 CONVENTIONS = ("unbiased", "hrnet")
-PERSON_SHARE = 0.53  # of its tight box that a person fills, where no mask tells
+PERSON_AREA_RATIO = 0.53  # of its tight box that a person fills, where no mask tells
 
 
 def clip_box(box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray | None:
@@ -42,7 +42,7 @@ def estimate_area(keypoints: np.ndarray) -> float:
     """
     keypoints = np.asarray(keypoints, np.float64)
     labelled = keypoints[keypoints[:, 2] > 0, :2]
-    return PERSON_SHARE * float(np.prod(np.ptp(labelled, axis=0))) if len(labelled) else 0.0
+    return PERSON_AREA_RATIO * float(np.prod(np.ptp(labelled, axis=0))) if len(labelled) else 0.0
 
 
 def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from aggpose_jax.pose.keypoints import KeypointSet
 
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 COUNTED_SCORE = 0.2  # keypoints that score less do not speak for their person
 
 
@@ -113,7 +113,7 @@ def coco_results(image_ids: Sequence[int], keypoints: np.ndarray, scores: np.nda
 def coco_ap(
     ground_truth: dict, results: list[dict], keypoint_set: KeypointSet, max_detections: int = 20
 ) -> dict[str, float]:
-    """The ten figures of COCO's keypoint evaluation, by COCOeval with the sigmas of the set.
+    """The ten metrics of COCO's keypoint evaluation, by COCOeval with the sigmas of the set.
 
     Args:
       ground_truth: COCO dict; annotations need image_id, keypoints, bbox and area. All of them are taken as persons.
@@ -122,7 +122,7 @@ def coco_ap(
       max_detections: the best so many of an image are counted.
 
     Returns:
-      FIGURES by name; -1 where the ground truth has no person of that size, as COCOeval says it.
+      METRICS by name; -1 where the ground truth has no person of that size, as COCOeval says it.
     """
     from pycocotools.cocoeval import COCOeval  # prediction starts without it
 
@@ -135,7 +135,7 @@ def coco_ap(
         evaluation.params.maxDets = [max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
-    return _figures(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
+    return _metrics(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
 
 
 def _coco(images: list[dict], annotations: list[dict]):
@@ -153,8 +153,8 @@ def _counted(annotation: dict, number: int) -> dict:
     return {"iscrowd": 0, **annotation, "id": number, "category_id": 1, "num_keypoints": visible}
 
 
-def _figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    """The figures of precision [T, R, A] and recall [T, A]; T is OKS .50, .55 … .95, A is all, medium, large."""
+def _metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
+    """The metrics of precision [T, R, A] and recall [T, A]; T is OKS .50, .55 … .95, A is all, medium, large."""
 
     def mean(values: np.ndarray) -> float:
         valid = values[values > -1]
@@ -164,7 +164,7 @@ def _figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
         parts = (values[..., 0], values[0, ..., 0], values[5, ..., 0], values[..., 1], values[..., 2])
         return [mean(part) for part in parts]
 
-    return dict(zip(FIGURES, five(precision) + five(recall), strict=True))
+    return dict(zip(METRICS, five(precision) + five(recall), strict=True))
 
 
 class Matches(NamedTuple):

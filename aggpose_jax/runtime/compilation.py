@@ -8,7 +8,7 @@ import platform
 import jax
 
 
-def keep_programs() -> None:
+def enable_compilation_cache() -> None:
     """Keeps compiled programs in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/aggpose_jax, for the next start.
 
     Programs for a CPU are kept apart by what it can, since home folders are shared among unlike machines.
@@ -28,7 +28,7 @@ def _machine() -> str:
     return f"{platform.machine()}-{hashlib.sha256(abilities.encode()).hexdigest()[:12]}"
 
 
-def needs(program: jax.stages.Compiled) -> str:
+def describe_resources(program: jax.stages.Compiled) -> str:
     """Memory and arithmetic of a compiled program on each device, as far as the compiler says."""
     memory, cost = program.memory_analysis(), program.cost_analysis()
     words = []

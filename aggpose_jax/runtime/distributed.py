@@ -67,7 +67,7 @@ def _initialize(*args, **kwargs) -> None:
     jax.distributed.initialize(*args, heartbeat_timeout_seconds=HEARTBEAT_SECONDS, **kwargs)
 
 
-def is_first() -> bool:
+def is_primary() -> bool:
     """This is the process that writes what is written once."""
     return jax.process_index() == 0
 

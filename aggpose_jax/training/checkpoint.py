@@ -76,29 +76,29 @@ class Checkpoints(ocp.CheckpointManager):
 
     def _write_manifest(self, step: int) -> None:
         super().wait_until_finished()
-        if distributed.is_first():
+        if distributed.is_primary():
             checksums.write_manifest(pathlib.Path(self.directory) / str(step))
             shutil.rmtree(pathlib.Path(self.directory) / REMOVED, ignore_errors=True)
 
 
-def open_manager(workdir: pathlib.Path, say: Callable[[str], None] = print) -> Checkpoints:
+def open_manager(workdir: pathlib.Path, log: Callable[[str], None] = print) -> Checkpoints:
     """The checkpoints of a run, to write and to resume from; only verified ones are left when it returns.
 
     Args:
       workdir: of the run.
-      say: called with a line for every step that does not count.
+      log: called with a line for every step that does not count.
 
     Raises:
       UserError: there are checkpoints and every one is damaged.
     """
     folder = workdir.absolute() / FOLDER
-    if distributed.is_first():
-        _sweep(folder, say)
+    if distributed.is_primary():
+        _sweep(folder, log)
     distributed.wait_for_all("checkpoints are swept")
     return Checkpoints(folder)
 
 
-def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
+def _sweep(folder: pathlib.Path, log: Callable[[str], None]) -> None:
     """Deletes what a killed process left half written or half deleted, and sets aside what does not count."""
     for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
         shutil.rmtree(left, ignore_errors=True)
@@ -106,9 +106,9 @@ def _sweep(folder: pathlib.Path, say: Callable[[str], None]) -> None:
     if damaged and not verified:
         raise UserError(f"no checkpoint is intact: {'; '.join(damaged.values())}; give another --workdir")
     for step in unfinished:
-        say(f"the checkpoint of step {step} was not finished and does not count")
+        log(f"the checkpoint of step {step} was not finished and does not count")
     for step, fault in damaged.items():
-        say(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and moved to {folder.parent / DAMAGED}: {fault}")
+        log(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and moved to {folder.parent / DAMAGED}: {fault}")
     for step in (*unfinished, *damaged):
         place = folder.parent / DAMAGED / str(step)
         shutil.rmtree(place, ignore_errors=True)

@@ -34,7 +34,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     with guarded_run(workdir) as notice:
         reporter = open_reporter(workdir, trainer.task.metric)
         log_setup(trainer, workdir, reporter)
-        with checkpoint.open_manager(workdir, reporter.say) as manager:
+        with checkpoint.open_manager(workdir, reporter.log) as manager:
             state = first_state(trainer, manager, reporter)
             run = Run(trainer, manager, reporter, notice, state, int(state.step))
             try:
@@ -44,11 +44,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
             except Preempted:
                 manager.wait_until_finished()
                 saved = f"Received SIGTERM: saved a checkpoint at step {manager.latest_step()}."
-                reporter.say(f"{saved} Rerun the same command to resume.")
+                reporter.log(f"{saved} Rerun the same command to resume.")
                 raise
             finally:
                 reporter.close()
-        reporter.say("finished")
+        reporter.log("finished")
     return evaluations
 
 
@@ -71,14 +71,16 @@ def _take_steps(run: Run) -> None:
     guard = NonFiniteGuard(trainer.watched, run.manager, reporter if config.nonfinite == "skip" else None)
     profiler = Profiler(reporter.workdir / "profile", *config.profile_steps)
     batches = trainer.task.train_batches(start)
-    batches = guarded_batches(batches, trainer.task.train_source, config.most_corrupt, reporter.workdir, reporter.say)
+    batches = guarded_batches(batches, trainer.task.train_source, config.most_corrupt, reporter.workdir, reporter.log)
     while run.step < trainer.total_steps and not run.is_out_of_patience():
         batch = progress.wait(lambda: next(batches))
         inputs = sharding.put_batch(batch, trainer.mesh)
         run.step += 1
         if run.step == start + 1:
             run.show(trainer.task.batch_pictures(batch))
-            reporter.say(f"the training step is compiled: {compilation.needs(trainer.compile(run.state, inputs))}")
+            reporter.log(
+                f"the training step is compiled: {compilation.describe_resources(trainer.compile(run.state, inputs))}"
+            )
             distributed.wait_for_all("the step is compiled")
         profiler.before(run.step)
         run.state, metrics, finite = trainer.step(run.state, inputs)

@@ -18,7 +18,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
 from aggpose_jax.networks.mae import masked_loss
-from aggpose_jax.networks.units import UNIT, draw_kept, split_units
+from aggpose_jax.networks.mask_patches import PATCH, draw_visible, split_patches
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
 from aggpose_jax.training.apply import apply_training
@@ -26,7 +26,7 @@ from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
 EVALUATION_KEY = 0  # of the masks in evaluation, the same for all runs
-FIGURES = ("loss", "error", "mean", "interp.", "shuffled")
+METRICS = ("loss", "error", "mean", "interp.", "shuffled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Reconstruction:
     """What a network makes of masked frames that were held out.
 
     Attributes:
-      figures: "loss" as in training; then mean squared errors of masked pixels in squared 8-bit levels: "error" of the
+      metrics: "loss" as in training; then mean squared errors of masked pixels in squared 8-bit levels: "error" of the
         network, "mean" and "interp." of predicting the visible mean and an interpolation of visible units, "shuffled"
         of the network when the visible units have changed places.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
 class MaeTask(ComposedTask):
@@ -50,7 +50,7 @@ class MaeTask(ComposedTask):
     """
 
     metric, lower_is_better = "loss", True
-    summary = columns = FIGURES
+    summary = columns = METRICS
     afterwards = (
         ("fine-tune", "python -m aggpose_jax.main --config configs/EXPERIMENT.py --config.init_from={workdir}"),
     )
@@ -103,9 +103,9 @@ class Masking:
         Raises:
           UserError: an image has no whole number of units, or none or all of them are seen.
         """
-        if any(side % UNIT for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {UNIT}")
-        units = config.input_size[0] // UNIT * (config.input_size[1] // UNIT)
+        if any(side % PATCH for side in config.input_size):
+            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {PATCH}")
+        units = config.input_size[0] // PATCH * (config.input_size[1] // PATCH)
         visible = round((1 - config.mask_ratio) * units)
         if not 0 < visible < units:
             what = "keeps" if visible == 0 else "masks"
@@ -114,7 +114,7 @@ class Masking:
 
     def draw(self, rng: jax.Array, count: int) -> jax.Array:
         """The visible units [count, visible] of so many images."""
-        return draw_kept(rng, count, self.units, self.visible)
+        return draw_visible(rng, count, self.units, self.visible)
 
 
 def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
@@ -177,16 +177,16 @@ class MaeEvaluator:
         scored = []
         for batch in self.data.eval_batches(mesh):
             before_batch()
-            figures, _, _ = self.predict(variables, batch, mesh)
-            scored.append({"figures": distributed.own_rows(figures), "valid": batch["valid"]})
+            metrics, _, _ = self.predict(variables, batch, mesh)
+            scored.append({"metrics": distributed.own_rows(metrics), "valid": batch["valid"]})
         whole = distributed.join_batches({name: np.stack([one[name] for one in scored]) for name in scored[0]})
-        means = whole["figures"][whole["valid"] > 0].mean(0)
-        return Reconstruction(dict(zip(FIGURES, map(float, means), strict=True)))
+        means = whole["metrics"][whole["valid"] > 0].mean(0)
+        return Reconstruction(dict(zip(METRICS, map(float, means), strict=True)))
 
     def baselines(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> dict[str, Reconstruction]:
-        """None beside those that every evaluation has among its figures."""
+        """None beside those that every evaluation has among its metrics."""
         return {}
 
     def predict(self, variables: Variables, batch: Batch, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -206,11 +206,11 @@ class MaeEvaluator:
         loss = jax.vmap(lambda *one: masked_loss(*(a[None] for a in one), normalised=normalised))
         pixels = reconstruction.to_pixels(predicted, images, normalised)
         moved = self._network.apply(variables, reconstruction.shuffled(images, kept), kept)
-        truth = split_units(to_unit(image)).reshape(predicted.shape)
+        truth = split_patches(to_unit(image)).reshape(predicted.shape)
         candidates = (
             pixels,
             reconstruction.visible_mean(truth, kept),
-            reconstruction.interpolated(truth, kept, image.shape[2] // UNIT),
+            reconstruction.interpolated(truth, kept, image.shape[2] // PATCH),
             reconstruction.to_pixels(moved, images, normalised),
         )
         errors = [reconstruction.masked_error(candidate, truth, kept) for candidate in candidates]

@@ -21,9 +21,9 @@ from aggpose_jax.estimation.estimator import normalise, to_unit
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.estimation.pose_model import PoseModel
 from aggpose_jax.pose.codec import argmax
-from aggpose_jax.pose.draw import heatmap_sheet
+from aggpose_jax.pose.draw import heatmap_grid
 from aggpose_jax.pose.keypoints import INFANT_21, KeypointSet
-from aggpose_jax.pose.metrics import FIGURES
+from aggpose_jax.pose.metrics import METRICS
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
 from aggpose_jax.training.apply import apply_training
@@ -43,7 +43,7 @@ class PoseTask(ComposedTask):
 
     metric, lower_is_better = "AP", False
     summary = ("AP", "AR")
-    columns = (*FIGURES, "OKS_p5", "OKS_p50", "PCK@0.1")
+    columns = (*METRICS, "OKS_p5", "OKS_p50", "PCK@0.1")
     afterwards = (
         ("evaluate", "python -m aggpose_jax.evaluate --checkpoint {workdir}"),
         ("export", "python -m aggpose_jax.convert to-torch weights.safetensors --checkpoint {workdir}"),
@@ -204,7 +204,7 @@ class PosePictures:
     def of_batch(self, batch: Batch) -> dict[str, np.ndarray]:
         """Augmented crops with their skeletons and targets."""
         targets, _ = self._pose_model.codec.encode(batch["keypoints"], batch["weight"])
-        return {"batch": pictures.training_sheet(batch, np.asarray(targets), self._pose_model.keypoint_set)}
+        return {"batch": pictures.training_grid(batch, np.asarray(targets), self._pose_model.keypoint_set)}
 
     def of_evaluation(self, variables: Any, mesh: Mesh, result: Evaluation) -> dict[str, np.ndarray]:
         """Predictions for the persons of the lowest and of middling OKS, and all heatmaps of the first crop."""
@@ -212,6 +212,6 @@ class PosePictures:
         batch = next(data.eval_batches(mesh))
         _, heatmaps = self._evaluator.estimate(variables, put_crops(batch, mesh), mesh)
         return {
-            "predictions": pictures.prediction_sheet(data.eval_source, result, keypoint_set),
-            "heatmaps": heatmap_sheet(batch["image"][0], distributed.own_rows(heatmaps)[0], keypoint_set.names),
+            "predictions": pictures.prediction_grid(data.eval_source, result, keypoint_set),
+            "heatmaps": heatmap_grid(batch["image"][0], distributed.own_rows(heatmaps)[0], keypoint_set.names),
         }

@@ -20,7 +20,7 @@ from aggpose_jax.runtime import distributed
 
 
 class Reporter:
-    """Writes lines, figures and pictures of a run, and knows how long it has been running.
+    """Writes lines, metrics and pictures of a run, and knows how long it has been running.
 
     Args:
       workdir: gets metrics.jsonl, tensorboard/, pictures/ and curves.png.
@@ -34,16 +34,16 @@ class Reporter:
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._started = time.perf_counter()
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Prints the seconds since the start and the text, at once, and above a progress bar."""
         tqdm.write(f"[{time.perf_counter() - self._started:6.1f} s] {text}", file=sys.stdout)
         sys.stdout.flush()
 
-    def figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Adds figures of a step to metrics.jsonl and TensorBoard."""
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Adds metrics of a step to metrics.jsonl and TensorBoard."""
         with self._metrics.open("a") as file:
-            file.write(json.dumps({"step": step, **{name: float(value) for name, value in figures.items()}}) + "\n")
-        for name, value in figures.items():
+            file.write(json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
+        for name, value in metrics.items():
             self._events.add_scalar(name, float(value), step)
 
     def text(self, name: str, text: str) -> None:
@@ -62,12 +62,12 @@ class Reporter:
         curves = defaultdict(dict)
         for line in self._metrics.read_text().splitlines():
             try:
-                figures = json.loads(line)
+                metrics = json.loads(line)
             except ValueError:  # a full disk cut it
                 continue
             for name in self._curves:
-                if name in figures:
-                    curves[name][figures["step"]] = figures[name]
+                if name in metrics:
+                    curves[name][metrics["step"]] = metrics[name]
         figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
         for axis, (name, scale) in zip(axes, self._curves.items(), strict=True):
             axis.plot(*zip(*sorted(curves[name].items()), strict=True) if curves[name] else ((), ()), marker=".")
@@ -87,10 +87,10 @@ class Silent(Reporter):
     def __init__(self, workdir: pathlib.Path):
         self.workdir = workdir
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Nothing."""
 
-    def figures(self, step: int, figures: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Nothing."""
 
     def text(self, name: str, text: str) -> None:
@@ -108,14 +108,14 @@ class Silent(Reporter):
 
 def open_reporter(workdir: pathlib.Path, metric: str) -> Reporter:
     """The reporter of this process; see `Reporter`."""
-    return Reporter(workdir, metric) if distributed.is_first() else Silent(workdir)
+    return Reporter(workdir, metric) if distributed.is_primary() else Silent(workdir)
 
 
 class Progress:
     """Loss and speed while it runs: a bar on a terminal, lines in a file, without the time of evaluations.
 
     Args:
-      reporter: that gets a line and figures every `log_steps`.
+      reporter: that gets a line and metrics every `log_steps`.
       start, total: the step before the first, and the last.
       batch_size: images of a step.
       log_steps: steps between two lines.
@@ -133,7 +133,7 @@ class Progress:
     ):
         self._reporter, self._total, self._schedule = reporter, total, schedule
         self._batch_size, self._log_steps = batch_size, log_steps
-        bar = sys.stdout.isatty() and distributed.is_first()
+        bar = sys.stdout.isatty() and distributed.is_primary()
         self._bar = tqdm(initial=start, total=total, unit="step", disable=not bar, file=sys.stdout)
         self.restart()
 
@@ -164,7 +164,7 @@ class Progress:
         seconds = time.perf_counter() - self._started
         speed = len(self._metrics) * self._batch_size / seconds
         waiting = self._waited / seconds
-        self._reporter.figures(
+        self._reporter.log_metrics(
             step,
             {
                 **{f"train/{name}": value for name, value in means.items()},
@@ -178,7 +178,7 @@ class Progress:
         text += f", {speed:.0f} images/s, {waiting:.0%} waiting for data"
         self._bar.set_postfix_str(text, refresh=False)
         if self._bar.disable:
-            self._reporter.say(f"step {step}/{self._total}: {text}, {_duration(eta)} to go")
+            self._reporter.log(f"step {step}/{self._total}: {text}, {_duration(eta)} to go")
 
     def close(self) -> None:
         """Ends the bar."""
@@ -195,8 +195,8 @@ def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> st
     """Figures as aligned text, one row for each name."""
     width = max(len(name) for name in rows)
     lines = [" " * width + "".join(f"{column:>9}" for column in columns)]
-    for name, figures in rows.items():
-        cells = (f"{figures[column]:9.3f}" if column in figures else " " * 9 for column in columns)
+    for name, metrics in rows.items():
+        cells = (f"{metrics[column]:9.3f}" if column in metrics else " " * 9 for column in columns)
         lines.append(f"{name:<{width}}" + "".join(cells))
     return "\n".join(lines)
 

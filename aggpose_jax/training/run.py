@@ -62,7 +62,7 @@ class Run:
         patience = self.trainer.config.patience
         if not patience or checkpoint.evaluations_since_best(self.manager, self.step, self.eval_steps) < patience:
             return False
-        self.reporter.say(f"stopping: {patience} evaluations without a better {self.trainer.task.metric}")
+        self.reporter.log(f"stopping: {patience} evaluations without a better {self.trainer.task.metric}")
         return True
 
     def save(self, score: float | None = None) -> None:
@@ -77,16 +77,16 @@ class Run:
             if self.step not in self.manager.all_steps():
                 self.save()
             raise
-        value = self.result.figures[self.trainer.task.metric]
+        value = self.result.metrics[self.trainer.task.metric]
         self.save(-value if self.trainer.task.lower_is_better else value)
 
     def evaluate(self) -> None:
         """Evaluates the variables to use the network with, and reports it."""
         task, mesh, variables = self.trainer.task, self.trainer.mesh, self.state.evaluated
         self.result = task.evaluate(variables, mesh, self.notice.check)
-        figures = self.result.figures
-        self.reporter.figures(self.step, {f"eval/{name}": value for name, value in figures.items()})
-        self.reporter.say(f"step {self.step}: " + ", ".join(f"{name} {figures[name]:.3f}" for name in task.summary))
+        metrics = self.result.metrics
+        self.reporter.log_metrics(self.step, {f"eval/{name}": value for name, value in metrics.items()})
+        self.reporter.log(f"step {self.step}: " + ", ".join(f"{name} {metrics[name]:.3f}" for name in task.summary))
         self.show(task.evaluation_pictures(variables, mesh, self.result))
         self.reporter.curves()
         distributed.wait_for_all("the evaluation is reported")
@@ -107,17 +107,17 @@ def log_setup(trainer: Trainer, workdir: pathlib.Path, reporter: Reporter) -> No
     """Logs what is about to happen."""
     config, params = trainer.config, trainer.shapes.params
     reporter.text("config", f"```\n{config}\n```")
-    reporter.say(describe(config))
+    reporter.log(describe(config))
     devices = f"{jax.device_count()} {jax.devices()[0].device_kind} devices of {jax.process_count()} processes"
-    reporter.say(f"{devices} as {dict(trainer.mesh.shape)}")
-    reporter.say(trainer.task.describe())
+    reporter.log(f"{devices} as {dict(trainer.mesh.shape)}")
+    reporter.log(trainer.task.describe())
     decayed, frozen = paths_matching(params, config.decay), paths_matching(params, config.freeze)
-    reporter.say(f"{config.model.name}\n{parameter_table(params, decayed, frozen)}")
+    reporter.log(f"{config.model.name}\n{parameter_table(params, decayed, frozen)}")
     if "batch_stats" in trainer.shapes.variables and config.accumulate > 1:
         parts, size = config.accumulate, config.batch_size // config.accumulate
-        reporter.say(f"batch statistics are those of each of the {parts} parts of a batch, of {size} images")
+        reporter.log(f"batch statistics are those of each of the {parts} parts of a batch, of {size} images")
     epochs = trainer.total_steps / trainer.task.steps_per_epoch
-    reporter.say(f"{trainer.total_steps} steps of {config.batch_size} images, {epochs:.1f} epochs, in {workdir}")
+    reporter.log(f"{trainer.total_steps} steps of {config.batch_size} images, {epochs:.1f} epochs, in {workdir}")
 
 
 def first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Reporter) -> TrainState:
@@ -125,15 +125,15 @@ def first_state(trainer: Trainer, manager: checkpoint.Checkpoints, reporter: Rep
     step = manager.latest_step()
     if step is not None:
         _check_resumable(manager, step)
-        reporter.say(f"going on from the checkpoint of step {step}")
+        reporter.log(f"going on from the checkpoint of step {step}")
         return state_of(checkpoint.restore(manager, step, trainer.abstract().items()))
     if not trainer.config.init_from:
-        reporter.say("new parameters")
+        reporter.log("new parameters")
         return trainer.new_state()
     source = pathlib.Path(trainer.config.init_from)
     target = Weights(networks.find(trainer.config.model.name), trainer.task.model, trainer.shapes.variables)
     variables, report = initial_variables(source, target, lambda: trainer.new_state().variables)
-    reporter.say(f"parameters from {source}\n{report}")
+    reporter.log(f"parameters from {source}\n{report}")
     return trainer.new_state(variables)
 
 

@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seed, and how far their figures spread."""
+"""Runs that differ in nothing but their seed, and how far their metrics spread."""
 
 import copy
 import pathlib
@@ -29,18 +29,18 @@ def train_seeds(
     """Trains each seed in WORKDIR/seed_N, one after another; each goes on from what its folder holds.
 
     Returns:
-      The figures of the last parameters of each seed by "seed N", then of all their "mean" and their "deviation".
+      The metrics of the last parameters of each seed by "seed N", then of all their "mean" and their "deviation".
     """
-    figures = {}
+    metrics = {}
     for seed in seeds:
         one = copy.deepcopy(config)
         one.seed = seed
-        figures[f"seed {seed}"] = loop.train(one, workdir / f"seed_{seed}")["network"].figures
-    return figures | spread(list(figures.values()))
+        metrics[f"seed {seed}"] = loop.train(one, workdir / f"seed_{seed}")["network"].metrics
+    return metrics | spread(list(metrics.values()))
 
 
 def spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The "mean" of each figure and its standard "deviation", that of a sample (n - 1)."""
+    """The "mean" of each metric and its standard "deviation", that of a sample (n - 1)."""
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {
         "mean": {name: float(values.mean()) for name, values in columns.items()},

@@ -15,10 +15,10 @@ class Result(Protocol):
     """An evaluation.
 
     Attributes:
-      figures: metrics by name, the `metric` of the task among them.
+      metrics: metrics by name, the `metric` of the task among them.
     """
 
-    figures: dict[str, float]
+    metrics: dict[str, float]
 
 
 class Task(Protocol):

@@ -22,7 +22,7 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
         _refuse_another(workdir, load_config(file).flat(), config.flat())
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        if distributed.is_first():
+        if distributed.is_primary():
             save_config(config, file)
     except OSError as error:
         raise UserError(f"{workdir}: cannot be written ({error.strerror}); give another --workdir") from None

@@ -43,7 +43,7 @@ def extract(path, out, fps=2.0, longest_side=320, distinct=0.0, **options):
     return extraction.extract(extraction.find_videos([path]), out, settings, **options)
 
 
-def read(out, shard) -> list[shards.Frame]:
+def read(out, shard) -> list[shards.StoredFrame]:
     return [shards.read_record(str(out / shard.file), n, shard.frames) for n in range(shard.frames)]
 
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_skipped_and_tried_again(films, tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no file that is always full")
 def test_a_full_disk_is_named():
     with pytest.raises(OSError, match="No space left on device") as raised:
-        shards.write_records([shards.Frame("a", 0, 0.0, bytes(10**6))], "/dev/full")
+        shards.write_records([shards.StoredFrame("a", 0, 0.0, bytes(10**6))], "/dev/full")
     assert raised.value.filename == "/dev/full"
 
 

@@ -31,7 +31,7 @@ def write_shards(directory, lengths=LENGTHS) -> None:
     for video, count in lengths.items():
         path = directory / shards.FOLDER / f"{video}{shards.SUFFIX}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        content = [shards.Frame(video, 10 * n, n / 3, jpeg(10 * n)) for n in range(count)]
+        content = [shards.StoredFrame(video, 10 * n, n / 3, jpeg(10 * n)) for n in range(count)]
         assert shards.write_records(content, path) == count
         found.append(
             shards.Shard(video, str(path.relative_to(directory)), count, path.stat().st_size, "0" * 64)._asdict()

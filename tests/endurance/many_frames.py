@@ -29,7 +29,7 @@ def write(folder: pathlib.Path) -> None:
     stored.mkdir(parents=True)
     picture = bytes(100)
     for number in range(SHARDS):
-        content = (shards.Frame(f"{number:05}", frame, frame / 4, picture) for frame in range(RECORDS))
+        content = (shards.StoredFrame(f"{number:05}", frame, frame / 4, picture) for frame in range(RECORDS))
         shards.write_records(content, stored / f"{number:05}{shards.SUFFIX}")
     for name, count in FOLDERS.items():
         (folder / name / shards.FOLDER).mkdir(parents=True)

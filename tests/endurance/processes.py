@@ -49,7 +49,7 @@ def train(workdir: pathlib.Path, *options: str, program="main", processes: int =
 
 
 def scores(workdir: pathlib.Path) -> dict[str, float]:
-    """The figures of the last evaluation."""
+    """The metrics of the last evaluation."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k.startswith("eval/")} for line in lines if "train/loss" not in line][-1]
 

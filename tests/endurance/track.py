@@ -17,11 +17,11 @@ import numpy as np
 from aggpose_jax.data import videos
 from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.data.synthetic.scene import Occluder
-from aggpose_jax.data.videos import Frame
-from aggpose_jax.inference import shots
-from aggpose_jax.inference.media import draw_shot
+from aggpose_jax.data.videos import VideoFrame
+from aggpose_jax.inference import frame_poses
+from aggpose_jax.inference.media import draw_frame
 from aggpose_jax.inference.predictor import load
-from aggpose_jax.inference.results import Wanted, write_video_results
+from aggpose_jax.inference.results import OutputOptions, write_video_results
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import INFANT_21
 from aggpose_jax.pose.metrics import torso_length
@@ -87,7 +87,7 @@ def errors(poses: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return distance[truth[..., 2] > 0] / torso
 
 
-def report(name: str, seen: list[shots.Shot], truth: np.ndarray) -> None:
+def report(name: str, seen: list[frame_poses.FramePoses], truth: np.ndarray) -> None:
     """One line on shots."""
     found = [i for i, shot in enumerate(seen) if len(shot.poses)]
     line = f"{name:<44} a pose in {len(found) / len(seen):6.1%}"
@@ -127,25 +127,25 @@ def one_film(predictor, folder: pathlib.Path, frames: int) -> None:
         write_mp4v((r["image"] for r in records), folder / "mp4v.mp4")
         for name in ("h264", "mp4v"):
             read = list(videos.read_frames(folder / f"{name}.mp4"))
-            report(f"film {video}, {name}", list(shots.follow(predictor, read)), truth)
+            report(f"film {video}, {name}", list(frame_poses.follow(predictor, read)), truth)
     read = timed("decoding", videos.read_frames(folder / "h264.mp4"))
-    seen = timed("crops, network, flip test, decoding", shots.follow(predictor, read))
+    seen = timed("crops, network, flip test, decoding", frame_poses.follow(predictor, read))
     boxes = [geometry.crop_region(np.array([60, 20, 200, 200]), 0.75) for _ in read]
     timed("of which crops", (_crop(predictor, frame, box) for frame, box in zip(read, boxes, strict=True)))
-    drawn = timed("drawing", ((s.frame.seconds, draw_shot(s, INFANT_21, False)) for s in seen))
+    drawn = timed("drawing", ((s.frame.seconds, draw_frame(s, INFANT_21, False)) for s in seen))
     start = time.perf_counter()
     videos.write_frames(drawn, folder / "overlay.mp4")
     print(f"  {'encoding':<42} {1000 * (time.perf_counter() - start) / len(drawn):6.1f} ms a frame")
     for name, overlay in (("all of it", True), ("all of it, without an overlay", False)):
         start = time.perf_counter()
         write_video_results(
-            shots.follow(predictor, videos.read_frames(folder / "h264.mp4")), folder, "film", INFANT_21,
-            Wanted(overlay=overlay),
+            frame_poses.follow(predictor, videos.read_frames(folder / "h264.mp4")), folder, "film", INFANT_21,
+            OutputOptions(overlay=overlay),
         )  # fmt: skip
         seconds = time.perf_counter() - start
         print(f"  {name:<42} {1000 * seconds / len(read):6.1f} ms a frame, {len(read) / seconds:.1f} frames/s")
     start = time.perf_counter()
-    for _ in shots.look(predictor, read, lambda frame: np.array([[60, 20, 200, 200]])):
+    for _ in frame_poses.look(predictor, read, lambda frame: np.array([[60, 20, 200, 200]])):
         pass
     print(f"  {'given boxes, batches of 16':<42} {1000 * (time.perf_counter() - start) / len(read):6.1f} ms a frame")
 
@@ -161,10 +161,10 @@ def grid(predictor, frames: int) -> None:
     for fill in FILLS:
         for roll in ROLLS:
             made = film(roll, fill, frames)
-            read = [Frame(i, i / FPS, picture) for i, (picture, _) in enumerate(made)]
+            read = [VideoFrame(i, i / FPS, picture) for i, (picture, _) in enumerate(made)]
             truth = np.stack([keypoints for _, keypoints in made])
             start = time.perf_counter()
-            seen = list(shots.follow(predictor, read))
+            seen = list(frame_poses.follow(predictor, read))
             seconds = time.perf_counter() - start
             report(f"fills {fill:.0%}, lies at {roll}° ({seconds:.1f} s)", seen, truth)
 
@@ -174,7 +174,7 @@ def lost(predictor) -> None:
     first, second = film(0, 0.6, 60), film(180, 0.8, 60)
     blank = np.zeros((240, 320, 3), np.uint8)
     pictures = [p for p, _ in first[:30]] + 30 * [blank] + [p for p, _ in first[30:]] + [p for p, _ in second]
-    seen = list(shots.follow(predictor, [Frame(i, i / FPS, p) for i, p in enumerate(pictures)]))
+    seen = list(frame_poses.follow(predictor, [VideoFrame(i, i / FPS, p) for i, p in enumerate(pictures)]))
     found = np.array([len(shot.poses) for shot in seen])
     print(f"blank frames: {found[30:60].sum()} of 30 with a pose; found again after {np.argmax(found[60:])} frames")
     report("before and after", seen[:30] + seen[60:90], np.stack([k for _, k in first]))
@@ -190,9 +190,9 @@ def drift(predictor, frames: int) -> None:
     def read():
         for i, record in records:
             truth.append(record["keypoints"])
-            yield Frame(i, i / FPS, record["image"])
+            yield VideoFrame(i, i / FPS, record["image"])
 
-    seen = list(shots.follow(predictor, read()))
+    seen = list(frame_poses.follow(predictor, read()))
     part = frames // 4
     for start in range(0, frames, part):
         report(f"frames {start} to {start + part}", seen[start : start + part], np.stack(truth[start : start + part]))

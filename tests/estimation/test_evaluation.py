@@ -1,4 +1,4 @@
-"""From estimates to figures."""
+"""From estimates to metrics."""
 
 import numpy as np
 import pytest
@@ -47,10 +47,10 @@ def evaluate(*batches, nms_threshold=None, soft_nms=False) -> evaluation.Evaluat
 
 def test_perfect_estimates():
     result = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1)), batch_of((9, 50, 0.5, 1), (9, 0, 1, 0)))
-    figures = result.figures
-    assert all(figures[name] == pytest.approx(1) for name in ("AP", "AP50", "AP75", "APM", "AR", "ARM", "OKS_p5"))
-    assert figures["APL"] == -1  # no person is that large
-    assert figures["PCK@0.1"] == figures["PCK@0.2"] == 1
+    metrics = result.metrics
+    assert all(metrics[name] == pytest.approx(1) for name in ("AP", "AP50", "AP75", "APM", "AR", "ARM", "OKS_p5"))
+    assert metrics["APL"] == -1  # no person is that large
+    assert metrics["PCK@0.1"] == metrics["PCK@0.2"] == 1
     assert result.keypoints.keys() == set(TORSO.names)
     assert result.keypoints["left_hip"] == pytest.approx({"OKS": 1, "PCK@0.1": 1, "PCK@0.2": 1})
     assert [r["image_id"] for r in result.results] == [4, 4, 9]
@@ -62,16 +62,16 @@ def test_rows_that_fill_a_batch_do_not_count():
     rows = [(4, 0, 1, 1), (4, 200, 1, 1), (9, 50, 1, 1)]
     plain = evaluate(batch_of(*rows))
     filled = evaluate(batch_of(*rows, (9, 120, 9, 0), (9, 130, 9, 0)))
-    assert filled.figures == plain.figures
+    assert filled.metrics == plain.metrics
     assert filled.results == plain.results
-    assert evaluate(batch_of(*rows, (9, 120, 9, 1))).figures["AP"] < 1  # the same row, valid
+    assert evaluate(batch_of(*rows, (9, 120, 9, 1))).metrics["AP"] < 1  # the same row, valid
 
 
 def test_pck_and_oks_by_hand():
     # Points of image 9 are 6 pixels off: within 0.2 × 40 of the truth, not within 0.1 × 40.
     result = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1), (9, 56, 1, 1)))
-    assert result.figures["PCK@0.1"] == pytest.approx(2 / 3)
-    assert result.figures["PCK@0.2"] == 1
+    assert result.metrics["PCK@0.1"] == pytest.approx(2 / 3)
+    assert result.metrics["PCK@0.2"] == 1
     similarity = np.exp(-(6**2) / (2 * 6400 * 0.1**2))
     assert result.keypoints["right_hip"]["OKS"] == pytest.approx((2 + similarity) / 3)
 
@@ -104,20 +104,20 @@ def test_nms_takes_the_area_of_the_crop():
 def test_scores_of_results_from_elsewhere():
     results = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1))).results
     scored = evaluation.score(results, ground_truth(), TORSO)
-    assert scored.figures["AR"] == pytest.approx(2 / 3)
+    assert scored.metrics["AR"] == pytest.approx(2 / 3)
     assert scored.results == results
 
 
 def test_no_result_scores_nothing():
     scored = evaluation.score([], ground_truth(), TORSO)
-    assert scored.figures["AP"] == scored.figures["AR"] == scored.figures["PCK@0.2"] == 0
+    assert scored.metrics["AP"] == scored.metrics["AR"] == scored.metrics["PCK@0.2"] == 0
 
 
 def test_annotations_need_no_iscrowd():
     truth = ground_truth()
     for annotation in truth["annotations"]:
         del annotation["iscrowd"]
-    assert evaluation.score([], truth, TORSO).figures["AP"] == 0
+    assert evaluation.score([], truth, TORSO).metrics["AP"] == 0
 
 
 def test_mean_pose_by_hand():

@@ -19,7 +19,7 @@ def test_training_sheet_shows_each_crop_with_its_pose_above_its_targets():
     }
     targets = np.zeros((3, 8, 6, 3), np.float32)
     targets[2, 4, 3, 1] = 1
-    sheet = pictures.training_sheet(batch, targets, PAIR)
+    sheet = pictures.training_grid(batch, targets, PAIR)
     assert sheet.shape == (2 * (32 + GAP) + GAP, 3 * (24 + GAP) + GAP, 3)
 
     def tile(row, column):
@@ -59,7 +59,7 @@ def test_prediction_sheet_has_the_worst_persons_first():
         {"image_id": i, "category_id": 1, "keypoints": predicted[i].ravel().tolist(), "score": 1.0} for i in range(12)
     ]
     scored = evaluation.score(results, ground_truth, PAIR)
-    sheet = pictures.prediction_sheet(Gallery(), scored, PAIR)
+    sheet = pictures.prediction_grid(Gallery(), scored, PAIR)
     height, width = pictures.CROP
     assert sheet.shape[1] == pictures.COLUMNS * (width + GAP) + GAP
     greys = [sheet[GAP + height // 2 + 20, GAP + column * (width + GAP) + width // 2, 0] for column in (0, 1, 2, 3)]

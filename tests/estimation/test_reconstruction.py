@@ -6,8 +6,8 @@ import pytest
 
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise
-from aggpose_jax.networks.mae import normalise_units
-from aggpose_jax.networks.units import split_units
+from aggpose_jax.networks.mae import normalise_patches
+from aggpose_jax.networks.mask_patches import split_patches
 
 COLOURS = np.array([[0.0, 0.2, 0.4], [0.5, 0.5, 0.5], [1.0, 0.6, 0.0], [0.3, 0.3, 0.9]], np.float32)  # of four units
 UNITS = np.broadcast_to(COLOURS[:, None], (4, 1024, 3)).reshape(1, 4, -1)
@@ -52,11 +52,11 @@ def test_visible_units_change_places_and_masked_ones_stay():
 def test_what_a_perfect_network_predicts_are_the_pixels(normalised):
     truth = np.random.default_rng(0).random((2, 32, 64, 3)).astype(np.float32)
     images = normalise(truth)
-    predicted = split_units(images).reshape(2, 2, -1)
+    predicted = split_patches(images).reshape(2, 2, -1)
     if normalised:
-        predicted = normalise_units(predicted)[0]
+        predicted = normalise_patches(predicted)[0]
     found = reconstruction.to_pixels(predicted, images, normalised)
-    np.testing.assert_allclose(found, split_units(truth).reshape(2, 2, -1), atol=1e-5)
+    np.testing.assert_allclose(found, split_patches(truth).reshape(2, 2, -1), atol=1e-5)
 
 
 def test_a_sheet_shows_the_original_what_is_seen_and_the_prediction():

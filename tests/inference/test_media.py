@@ -4,14 +4,14 @@ import threading
 
 import numpy as np
 import pytest
-from dolls import DOLL, doll, picture
 from PIL import Image
+from stick_figures import STICK_FIGURE, picture, stick_figure
 
-from aggpose_jax.data.videos import Frame
+from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import media
+from aggpose_jax.inference.frame_poses import FramePoses
 from aggpose_jax.inference.privacy import head_circle, head_points, mosaic_heads
-from aggpose_jax.inference.shots import Shot
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
 
@@ -70,7 +70,7 @@ def test_a_contact_sheet_is_spread_over_the_film_in_bounded_memory():
 
 
 def test_images_that_cannot_be_read_are_told(tmp_path):
-    Image.fromarray(picture(doll())).save(tmp_path / "a.png")
+    Image.fromarray(picture(stick_figure())).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"nothing")
     failures = []
     frames = list(media.read_images([tmp_path / "b.png", tmp_path / "a.png"], failures))
@@ -88,10 +88,10 @@ def sure(points) -> np.ndarray:
 
 
 def test_a_mosaic_covers_the_head_and_nothing_far_from_it():
-    points = doll((160, 120), 150)
+    points = stick_figure((160, 120), 150)
     eyes = points[:2].mean(0)
     image = noise()
-    covered = mosaic_heads(image, sure(points)[None], DOLL)
+    covered = mosaic_heads(image, sure(points)[None], STICK_FIGURE)
     distance = np.linalg.norm(np.mgrid[:240, :320][::-1] - eyes[:, None, None], axis=0)
     changed = (covered != image).any(-1)
     torso = 0.35 * 150
@@ -103,17 +103,17 @@ def test_a_mosaic_covers_the_head_and_nothing_far_from_it():
 
 
 def test_without_a_sure_head_the_whole_picture_is_a_mosaic():
-    unsure = sure(doll())
+    unsure = sure(stick_figure())
     unsure[1, 2] = 0.1
-    for poses in (np.zeros((0, 8, 3)), unsure[None], np.stack([sure(doll()), unsure])):
-        covered = mosaic_heads(noise(), poses, DOLL)
+    for poses in (np.zeros((0, 8, 3)), unsure[None], np.stack([sure(stick_figure()), unsure])):
+        covered = mosaic_heads(noise(), poses, STICK_FIGURE)
         assert len(np.unique(covered.reshape(-1, 3), axis=0)) <= 30 * 40
         assert covered.std() < 40  # noise becomes nearly grey
 
 
 def test_a_head_far_outside_of_the_picture():
     image = noise()
-    np.testing.assert_array_equal(mosaic_heads(image, sure(doll((-900, 120)))[None], DOLL), image)
+    np.testing.assert_array_equal(mosaic_heads(image, sure(stick_figure((-900, 120)))[None], STICK_FIGURE), image)
 
 
 def test_heads_of_the_built_in_sets():
@@ -122,12 +122,12 @@ def test_heads_of_the_built_in_sets():
     without = KeypointSet("legs", ("left_knee", "right_knee", "shear", "chin"), (), (), (1,) * 4, ())
     with pytest.raises(UserError, match="legs has fewer than two points of a head"):
         head_points(without)
-    x, y, radius = head_circle(sure(doll((160, 120), 200)), DOLL)
+    x, y, radius = head_circle(sure(stick_figure((160, 120), 200)), STICK_FIGURE)
     np.testing.assert_allclose((x, y, radius), (160, 20, 0.6 * 0.35 * 200))
 
 
 def test_a_drawn_shot_has_its_mosaic_below_the_skeleton():
-    shot = Shot(Frame(0, 0.0, noise()), sure(doll())[None])
-    plain, covered = media.draw_shot(shot, DOLL, False), media.draw_shot(shot, DOLL, True)
+    shot = FramePoses(VideoFrame(0, 0.0, noise()), sure(stick_figure())[None])
+    plain, covered = media.draw_frame(shot, STICK_FIGURE, False), media.draw_frame(shot, STICK_FIGURE, True)
     assert (plain != covered).any()
     np.testing.assert_array_equal(plain[100:], covered[100:])

@@ -1,8 +1,8 @@
-"""An infant is found anywhere and followed, by a stand-in for the network that sees upright dolls alone."""
+"""An infant is found anywhere and followed, by a stand-in for the network that sees upright stick figures alone."""
 
 import numpy as np
 import pytest
-from dolls import CROP, DOLL, DollFinder, doll, picture
+from stick_figures import CROP, STICK_FIGURE, StickFigureFinder, picture, stick_figure
 
 from aggpose_jax.data.transforms import View
 from aggpose_jax.inference import tracking
@@ -18,7 +18,7 @@ def distance(found: np.ndarray, points: np.ndarray) -> float:
 
 
 def tracker() -> Tracker:
-    return Tracker(DollFinder().estimate, DOLL, ASPECT)
+    return Tracker(StickFigureFinder().estimate, STICK_FIGURE, ASPECT)
 
 
 def sure(points) -> np.ndarray:
@@ -28,42 +28,42 @@ def sure(points) -> np.ndarray:
 @pytest.mark.parametrize("roll", [0, 45, 90, 180, 270])
 @pytest.mark.parametrize(("share", "center"), [(0.2, (90, 60)), (0.4, (500, 150)), (0.9, (330, 235))])
 def test_an_infant_of_any_size_and_roll_is_found(roll, share, center):
-    points = doll(center, 480 * share, roll)
-    found = find(picture(points, (480, 640)), DollFinder().estimate, DOLL, ASPECT)
+    points = stick_figure(center, 480 * share, roll)
+    found = find(picture(points, (480, 640)), StickFigureFinder().estimate, STICK_FIGURE, ASPECT)
     assert distance(found.keypoints, points) < 0.01 * 480
     assert abs((found.view.rotation - roll + 180) % 360 - 180) <= tracking.TILT + 1
 
 
 @pytest.mark.parametrize("size", [(240, 320), (1, 1), (4320, 7680)])
 def test_nothing_is_found_where_nothing_is(size):
-    assert find(picture(None, size), DollFinder().estimate, DOLL, ASPECT) is None
+    assert find(picture(None, size), StickFigureFinder().estimate, STICK_FIGURE, ASPECT) is None
 
 
 def test_an_infant_cut_by_the_frame():
-    points = doll((160, 180), 200)  # the ankles are below the picture
-    keypoints = find(picture(points), DollFinder().estimate, DOLL, ASPECT).keypoints
+    points = stick_figure((160, 180), 200)  # the ankles are below the picture
+    keypoints = find(picture(points), StickFigureFinder().estimate, STICK_FIGURE, ASPECT).keypoints
     assert (keypoints[:, 2] > 0.5).tolist() == [True] * 6 + [False] * 2
     assert distance(keypoints, points) < 1
 
 
 def test_body_roll_by_hand():
     for roll in (0, 30, 90, -90, 179):
-        assert body_roll(sure(doll(roll=roll)), DOLL) == pytest.approx(roll)
-    unsure = sure(doll())
+        assert body_roll(sure(stick_figure(roll=roll)), STICK_FIGURE) == pytest.approx(roll)
+    unsure = sure(stick_figure())
     unsure[4, 2] = 0.1
-    assert body_roll(unsure, DOLL) is None
+    assert body_roll(unsure, STICK_FIGURE) is None
 
 
 def test_the_next_view_is_the_padded_box_of_the_sure_keypoints():
-    keypoints = sure(doll())
+    keypoints = sure(stick_figure())
     keypoints[:, :2] = np.array([(10, 20), (30, 40), (50, 60), (20, 60), (20, 90), (20, 100), (45, 110), (900, 900)])
     keypoints[7, 2] = 0.1  # not sure
-    view = next_view(keypoints, View(np.zeros(2), np.ones(2)), DOLL, 0.75)
+    view = next_view(keypoints, View(np.zeros(2), np.ones(2)), STICK_FIGURE, 0.75)
     np.testing.assert_allclose(view.center, (30, 65))
     np.testing.assert_allclose(view.size, (90 * 0.75 * 1.25, 90 * 1.25))
     assert view.rotation == 0
     keypoints[1:, 2] = 0
-    assert next_view(keypoints, view, DOLL, 0.75) is None
+    assert next_view(keypoints, view, STICK_FIGURE, 0.75) is None
 
 
 LEANS = [(20, 0, 0), (-29, 0, 0), (40, 0, 40), (185, 170, 170), (170, 0, 170)]
@@ -71,8 +71,8 @@ LEANS = [(20, 0, 0), (-29, 0, 0), (40, 0, 40), (185, 170, 170), (170, 0, 170)]
 
 @pytest.mark.parametrize(("roll", "before", "after"), LEANS)
 def test_a_view_turns_only_if_the_body_leans(roll, before, after):
-    points = doll((100, 100), 80, roll)
-    view = next_view(sure(points), View(np.zeros(2), np.ones(2), before), DOLL, 0.75)
+    points = stick_figure((100, 100), 80, roll)
+    view = next_view(sure(points), View(np.zeros(2), np.ones(2), before), STICK_FIGURE, 0.75)
     assert view.rotation == pytest.approx(after)
     if after == roll:  # the body stands upright in its crop: its height is 80
         np.testing.assert_allclose(view.center, (100, 100))
@@ -98,10 +98,10 @@ def test_overlap_by_hand():
 
 
 def test_an_infant_is_followed_with_one_look_a_frame():
-    finder = DollFinder()
-    follow = Tracker(finder.estimate, DOLL, ASPECT)
+    finder = StickFigureFinder()
+    follow = Tracker(finder.estimate, STICK_FIGURE, ASPECT)
     for frame in range(30):
-        points = doll((150 + frame, 120), 150, 3 * frame)
+        points = stick_figure((150 + frame, 120), 150, 3 * frame)
         assert distance(follow.step(picture(points)), points) < 1
         if frame == 0:
             finder.crops = 0
@@ -109,21 +109,21 @@ def test_an_infant_is_followed_with_one_look_a_frame():
 
 
 def test_an_infant_that_was_taken_for_an_upright_one_is_turned():
-    """A network that takes any doll for an upright one, but is surer of those that are."""
+    """A network that takes any stick figure for an upright one, but is surer of those that are."""
 
     def estimate(crops):
-        keypoints = DollFinder().estimate(crops)
+        keypoints = StickFigureFinder().estimate(crops)
         keypoints[..., 2] = np.where(keypoints[..., 2] > 0.5, 1.0, 0.5)
         for points, (_, view) in zip(keypoints, crops, strict=True):
             if points[0, 2] < 1:  # it sees the ankles where the eyes should be
-                points[:, :2] = doll(view.center, 0.8 * view.size[1], view.rotation)
+                points[:, :2] = stick_figure(view.center, 0.8 * view.size[1], view.rotation)
         return keypoints
 
-    points = doll((160, 120), 150, 180)
-    wrong = tracking.Found(sure(doll((160, 120), 150, 0)), View(np.array([160, 120]), np.array([140, 187.5])))
+    points = stick_figure((160, 120), 150, 180)
+    wrong = tracking.Found(sure(stick_figure((160, 120), 150, 0)), View(np.array([160, 120]), np.array([140, 187.5])))
     wrong.keypoints[:, 2] = 0.5
-    assert distance(tracking.turned(picture(points), wrong, estimate, DOLL, ASPECT).keypoints, points) < 1
-    follow = Tracker(estimate, DOLL, ASPECT)
+    assert distance(tracking.turned(picture(points), wrong, estimate, STICK_FIGURE, ASPECT).keypoints, points) < 1
+    follow = Tracker(estimate, STICK_FIGURE, ASPECT)
     follow._view, follow._followed = wrong.view, 1
     found = [follow.step(picture(points)) for _ in range(tracking.CHECKED)]
     assert np.linalg.norm(found[0][0, :2] - points[0]) > 100
@@ -131,22 +131,24 @@ def test_an_infant_that_was_taken_for_an_upright_one_is_turned():
 
 
 def test_an_infant_is_found_again_after_blank_frames():
-    follow, points = tracker(), doll((100, 120), 120, 20)
+    follow, points = tracker(), stick_figure((100, 120), 120, 20)
     assert follow.step(picture(points)) is not None
     assert all(follow.step(picture(None)) is None for _ in range(30))
-    moved = doll((220, 100), 140, 200)
+    moved = stick_figure((220, 100), 140, 200)
     assert distance(follow.step(picture(moved)), moved) < 1
 
 
-@pytest.mark.parametrize("after", [doll((230, 60), 80, 180), doll((150, 130), 150, 180), doll((60, 180), 100, 90)])
+@pytest.mark.parametrize(
+    "after", [stick_figure((230, 60), 80, 180), stick_figure((150, 130), 150, 180), stick_figure((60, 180), 100, 90)]
+)
 def test_an_infant_is_found_in_the_frame_after_a_cut(after):
     follow = tracker()
-    follow.step(picture(doll((100, 120), 150)))
+    follow.step(picture(stick_figure((100, 120), 150)))
     assert distance(follow.step(picture(after)), after) < 1
 
 
 def test_a_small_infant_that_comes_back_is_found_within_ten_frames():
-    follow, points = tracker(), doll((60, 60), 70)
+    follow, points = tracker(), stick_figure((60, 60), 70)
     frames = [picture(None)] * 3 + [picture(points)] * tracking.CLOSELY
     found = [follow.step(frame) for frame in frames]
     assert found[2] is None
@@ -157,5 +159,7 @@ def test_the_box_does_not_drift_in_two_thousand_frames():
     follow = tracker()
     for frame in range(2000):
         t = frame / 100
-        points = doll((80 + 20 * np.sin(t), 60 + 8 * np.cos(2 * t)), 70 + 10 * np.sin(3 * t), 90 * np.sin(0.5 * t))
+        points = stick_figure(
+            (80 + 20 * np.sin(t), 60 + 8 * np.cos(2 * t)), 70 + 10 * np.sin(3 * t), 90 * np.sin(0.5 * t)
+        )
         assert distance(follow.step(picture(points, (120, 160))), points) < 1.5

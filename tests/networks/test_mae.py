@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax import networks
-from aggpose_jax.networks import mae, mit, units
+from aggpose_jax.networks import mae, mask_patches, mit
 
 ROWS, COLUMNS, VISIBLE = 3, 2, 3
 SMALL = {
@@ -39,7 +39,7 @@ def encode(params, images, kept, dense, dtype=jnp.float32):
     encoder = functools.partial(
         mit.MixTransformer(SMALL["widths"], SMALL["depths"], 0.0, dtype=dtype).apply, {"params": params["encoder"]}
     )
-    return mae.encode_units(encoder, images, kept, False, dense)
+    return mae.encode_visible(encoder, images, kept, False, dense)
 
 
 @functools.partial(jax.jit, static_argnames="dense")
@@ -91,7 +91,7 @@ def test_in_double_precision_both_forms_are_one_function():
 
 @pytest.mark.parametrize("dense", [False, True])
 def test_no_prediction_knows_a_masked_pixel(both, dense):
-    gradient = units.split_units(both[dense][3])
+    gradient = mask_patches.split_patches(both[dense][3])
     kept = np.asarray(inputs()[2])
     for image in range(2):
         masked = sorted(set(range(ROWS * COLUMNS)) - set(kept[image].tolist()))
@@ -101,21 +101,26 @@ def test_no_prediction_knows_a_masked_pixel(both, dense):
 
 def nearest_instead_of_none(grid, x, kernel, bias):
     places = jnp.minimum(grid.neighbours(x.shape[2]), x.shape[1] * x.shape[2] - 1)
-    return units._strip_depthwise_gelu(x, kernel, bias, places)
+    return mask_patches._strip_depthwise_gelu(x, kernel, bias, places)
 
 
 def ones_instead_of_zeros(grid, x):
     b, _, s, c = x.shape
     background = jnp.ones((grid.rows * grid.columns, s, s, c))
-    return units.join_units(units.scatter(x.reshape(b, -1, s, s, c), grid.kept, background), grid.rows)
+    return mask_patches.join_patches(mask_patches.scatter(x.reshape(b, -1, s, s, c), grid.kept, background), grid.rows)
 
 
 REMOVED = {  # what takes one mask out of the code: form, class, method, substitute
-    "embeddings of the dense form": (True, units.DenseMask, "convolve", mit.Grid.convolve),
-    "depthwise convolutions of the dense form": (True, units.DenseMask, "depthwise_gelu", mit.Grid.depthwise_gelu),
-    "keys of the dense form": (True, units.DenseMask, "hide", mit.Grid.hide),
-    "embeddings of the gathered form": (False, units.KeptUnits, "put", ones_instead_of_zeros),
-    "neighbours of the gathered form": (False, units.KeptUnits, "depthwise_gelu", nearest_instead_of_none),
+    "embeddings of the dense form": (True, mask_patches.MaskedFullEncode, "convolve", mit.Grid.convolve),
+    "depthwise convolutions of the dense form": (
+        True,
+        mask_patches.MaskedFullEncode,
+        "depthwise_gelu",
+        mit.Grid.depthwise_gelu,
+    ),
+    "keys of the dense form": (True, mask_patches.MaskedFullEncode, "hide", mit.Grid.hide),
+    "embeddings of the gathered form": (False, mask_patches.VisiblePatches, "put", ones_instead_of_zeros),
+    "neighbours of the gathered form": (False, mask_patches.VisiblePatches, "depthwise_gelu", nearest_instead_of_none),
 }
 
 

@@ -112,7 +112,7 @@ def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share, wi
     full, _ = macs.count(lambda params: encoder.apply(params, images), params)
 
     def encode(params):
-        return mae.encode_units(functools.partial(encoder.apply, params), images, kept, train=False, dense=False)
+        return mae.encode_visible(functools.partial(encoder.apply, params), images, kept, train=False, dense=False)
 
     masked, _ = macs.count(encode, params)
     levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)

@@ -79,7 +79,7 @@ def test_all_sets_are_drawn_with_all_colours(keypoint_set):
 def test_contact_sheet_places_images_row_by_row():
     images = [np.full((20, 10, 3), level, np.uint8) for level in (50, 100, 150)]
     images[1] = images[1][:10]
-    sheet = draw.contact_sheet(images, columns=2)
+    sheet = draw.image_grid(images, columns=2)
     gap = draw.GAP
     assert sheet.shape == (2 * 20 + 3 * gap, 2 * 10 + 3 * gap, 3)
     assert (sheet[gap : gap + 20, gap : gap + 10] == 50).all()
@@ -93,7 +93,7 @@ def test_heatmap_sheet_shows_each_peak_where_it_is():
     heatmaps = np.zeros((17, 41, 2))
     heatmaps[4, 9, 0] = heatmaps[12, 3, 1] = 1
     crop = np.full((65, 161, 3), 100, np.uint8)
-    sheet = draw.heatmap_sheet(crop, heatmaps, ("left_eye", "navel"), columns=1).astype(int)
+    sheet = draw.heatmap_grid(crop, heatmaps, ("left_eye", "navel"), columns=1).astype(int)
     tile = 65 + draw.CAPTION
     assert sheet.shape == (2 * tile + 3 * draw.GAP, 161 + 2 * draw.GAP, 3)
     for k, (row, column) in enumerate([(16, 36), (48, 12)]):  # 64 / 16 and 160 / 40 gaps: 4 times as far
@@ -109,7 +109,7 @@ def test_heatmap_sheet_shows_each_peak_where_it_is():
 
 def test_a_small_crop_is_enlarged_under_its_captions():
     crop = np.random.default_rng(0).integers(0, 256, (8, draw.TILE // 2, 3), np.uint8)
-    sheet = draw.heatmap_sheet(crop, np.zeros((2, 20, 1)), ("navel",), columns=1)
+    sheet = draw.heatmap_grid(crop, np.zeros((2, 20, 1)), ("navel",), columns=1)
     assert sheet.shape == (16 + draw.CAPTION + 2 * draw.GAP, draw.TILE + 2 * draw.GAP, 3)
 
 

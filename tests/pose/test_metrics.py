@@ -1,4 +1,4 @@
-"""OKS, OKS-NMS, COCO figures, matching and PCK."""
+"""OKS, OKS-NMS, COCO metrics, matching and PCK."""
 
 import json
 import pathlib
@@ -119,9 +119,9 @@ def test_figures_equal_the_reference(reference, test_data, capsys):
     rows = reference["nms_keep"]
     results = metrics.coco_results(*(reference[f"pred_{name}"][rows] for name in ("image_id", "keypoints", "score")))
     results_before = json.dumps(results)
-    figures = metrics.coco_ap(ground_truth, results, COCO_17)
-    assert tuple(figures) == ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-    np.testing.assert_allclose(list(figures.values()), reference["coco_stats"], atol=1e-6)
+    scores = metrics.coco_ap(ground_truth, results, COCO_17)
+    assert tuple(scores) == ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+    np.testing.assert_allclose(list(scores.values()), reference["coco_stats"], atol=1e-6)
     assert capsys.readouterr() == ("", "")
     assert ground_truth == untouched
     assert json.dumps(results) == results_before
@@ -129,9 +129,9 @@ def test_figures_equal_the_reference(reference, test_data, capsys):
 
 def test_a_perfect_infant_scores_one_even_with_annotation_id_0(pose):
     results = metrics.coco_results([1], pose[None], [1.0])
-    figures = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
-    assert (figures["AP"], figures["AR"], figures["APM"]) == pytest.approx((1, 1, 1))
-    assert figures["APL"] == figures["ARL"] == -1
+    scores = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
+    assert (scores["AP"], scores["AR"], scores["APM"]) == pytest.approx((1, 1, 1))
+    assert scores["APL"] == scores["ARL"] == -1
 
 
 @pytest.mark.parametrize(("value", "passed", "at_75"), [(0.72, 0.5, 0), (0.77, 0.6, 1)])
@@ -139,14 +139,14 @@ def test_figures_depend_on_the_sigmas_of_the_set(pose, value, passed, at_75):
     # OKS = exp(-d² / (2 · 5000 · 0.01)); thresholds are 0.50, 0.55 … 0.95.
     distance = np.sqrt(-100 * np.log(value))
     results = metrics.coco_results([1], moved(pose[None], distance), [1.0])
-    figures = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
-    assert figures["AP"] == pytest.approx(passed)
-    assert (figures["AP50"], figures["AP75"], figures["AR50"], figures["AR75"]) == pytest.approx((1, at_75, 1, at_75))
+    scores = metrics.coco_ap(truth_of(person(pose)), results, INFANT_21)
+    assert scores["AP"] == pytest.approx(passed)
+    assert (scores["AP50"], scores["AP75"], scores["AR50"], scores["AR75"]) == pytest.approx((1, at_75, 1, at_75))
 
 
 def test_no_results_score_zero(pose):
-    figures = metrics.coco_ap(truth_of(person(pose)), [], INFANT_21)
-    assert figures["AP"] == figures["AP50"] == figures["AR"] == figures["ARM"] == 0
+    scores = metrics.coco_ap(truth_of(person(pose)), [], INFANT_21)
+    assert scores["AP"] == scores["AP50"] == scores["AR"] == scores["ARM"] == 0
 
 
 def test_only_the_best_detections_of_an_image_count(pose):

@@ -36,7 +36,7 @@ def test_one_process_joins_none(monkeypatch):
     monkeypatch.setattr(jax.distributed, "initialize", None)  # is not called
     distributed.join(None, None, None)
     distributed.join(None, 1, None)
-    assert distributed.is_first()
+    assert distributed.is_primary()
     assert distributed.share() == (0, 1)
 
 

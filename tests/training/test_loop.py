@@ -46,7 +46,7 @@ class Clock:
 
     def evaluate(self, variables, mesh, before_batch):
         before_batch()
-        return SimpleNamespace(figures={"AP": APS.get(-round(float(variables["params"]["clock"][0])), 0.0)})
+        return SimpleNamespace(metrics={"AP": APS.get(-round(float(variables["params"]["clock"][0])), 0.0)})
 
     def describe(self):
         return "a clock"

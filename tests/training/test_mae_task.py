@@ -1,4 +1,4 @@
-"""The task of the masked autoencoder: its data, masks, loss and figures."""
+"""The task of the masked autoencoder: its data, masks, loss and metrics."""
 
 import itertools
 
@@ -78,16 +78,16 @@ def test_a_resumed_run_sees_the_frames_of_one_that_was_never_stopped():
 
 def test_the_figures_of_a_network_that_predicts_the_visible_mean():
     task = task_that_sees_means(normalise_pixels=False, mask_ratio=0.5)
-    figures = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).figures
-    assert figures["error"] == pytest.approx(figures["mean"], rel=1e-4)
-    assert figures["shuffled"] == pytest.approx(figures["error"], rel=1e-4)  # a mean knows no places
-    assert figures["loss"] * (255 * 0.2257) ** 2 == pytest.approx(figures["error"], rel=0.02)  # 0.2257: mean deviation
-    assert 0 < figures["interp."] != figures["mean"]
+    metrics = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).metrics
+    assert metrics["error"] == pytest.approx(metrics["mean"], rel=1e-4)
+    assert metrics["shuffled"] == pytest.approx(metrics["error"], rel=1e-4)  # a mean knows no places
+    assert metrics["loss"] * (255 * 0.2257) ** 2 == pytest.approx(metrics["error"], rel=0.02)  # 0.2257: mean deviation
+    assert 0 < metrics["interp."] != metrics["mean"]
 
 
 def test_an_evaluation_does_not_depend_on_the_size_of_its_batches():
     tasks = [task_that_sees_means(eval_batch_size=size) for size in (1, 2)]
-    ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).figures for task in tasks)
+    ours, expected = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).metrics for task in tasks)
     assert ours == pytest.approx(expected, rel=1e-5)
 
 

@@ -25,7 +25,7 @@ def lines(workdir) -> list[dict]:
 def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
     reporter = Reporter(tmp_path, "AP")
     reporter.text("config", "seed: 3")
-    reporter.figures(7, {"train/loss": jnp.float32(0.25), "eval/AP": 0.5})
+    reporter.log_metrics(7, {"train/loss": jnp.float32(0.25), "eval/AP": 0.5})
     reporter.picture(7, "batch", PICTURE)
     reporter.close()
 
@@ -42,7 +42,7 @@ def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
 def test_curves_go_on_from_a_former_start(tmp_path):
     for step in (1, 2):
         reporter = Reporter(tmp_path, "AP")
-        reporter.figures(step, {"train/loss": 1 / step})
+        reporter.log_metrics(step, {"train/loss": 1 / step})
         reporter.close()
     reporter.curves()
     assert [line["step"] for line in lines(tmp_path)] == [1, 2]
@@ -51,7 +51,7 @@ def test_curves_go_on_from_a_former_start(tmp_path):
 
 @pytest.fixture
 def progress(tmp_path):
-    """A function from a number of steps to the figures and the lines of a run of 8 steps from step 2 on."""
+    """A function from a number of steps to the metrics and the lines of a run of 8 steps from step 2 on."""
 
     def run(capsys) -> tuple[list[dict], str]:
         reporter = Reporter(tmp_path, "AP")
@@ -67,11 +67,11 @@ def progress(tmp_path):
 
 
 def test_progress_reports_means_since_the_last_line(progress, capsys):
-    figures, said = progress(capsys)
-    assert [f["step"] for f in figures] == [3, 6]
-    assert [f["train/loss"] for f in figures] == [3.0, (4 + 5 + 6) / 3]
-    assert [f["train/learning_rate"] for f in figures] == [0.02, 0.05]
-    assert all(0 <= f["train/waiting_for_data"] <= 1 and f["train/images_per_second"] > 0 for f in figures)
+    metrics, said = progress(capsys)
+    assert [f["step"] for f in metrics] == [3, 6]
+    assert [f["train/loss"] for f in metrics] == [3.0, (4 + 5 + 6) / 3]
+    assert [f["train/learning_rate"] for f in metrics] == [0.02, 0.05]
+    assert all(0 <= f["train/waiting_for_data"] <= 1 and f["train/images_per_second"] > 0 for f in metrics)
     assert "step 6/8: " in said
     for part in ("loss 5", "PCK 0.5", "images/s", "waiting for data", "to go"):
         assert part in said

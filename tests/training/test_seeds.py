@@ -20,8 +20,8 @@ def test_each_seed_is_a_run_of_its_own(tmp_path, monkeypatch):
 
     def train(config, workdir):
         runs.append((config.seed, config.batch_size, workdir))
-        evaluation = SimpleNamespace(figures={"AP": config.seed / 10})
-        return {"network": evaluation, "mean pose": SimpleNamespace(figures={"AP": 0.0})}
+        evaluation = SimpleNamespace(metrics={"AP": config.seed / 10})
+        return {"network": evaluation, "mean pose": SimpleNamespace(metrics={"AP": 0.0})}
 
     monkeypatch.setattr(loop, "train", train)
     config = default_config()

@@ -78,9 +78,9 @@ def _draw_sheet(rng: np.random.Generator, ranges: Ranges) -> dict:
     pattern = str(rng.choice(ranges.sheet_patterns))
     hue = pick(rng, ranges.sheet_hue)
     ground = textures.colour(hue, rng.uniform(0.05, 0.55), rng.uniform(0.55, 0.98))
-    figure = textures.colour(pick(rng, ranges.sheet_hue), rng.uniform(0.05, 0.7), rng.uniform(0.35, 1.0))
+    metric = textures.colour(pick(rng, ranges.sheet_hue), rng.uniform(0.05, 0.7), rng.uniform(0.35, 1.0))
     return {
-        "sheet": textures.tile(pattern, ground, figure, rng),
+        "sheet": textures.tile(pattern, ground, metric, rng),
         "sheet_period": rng.uniform(16, 72),
         "sheet_place": (rng.uniform(0, 2 * np.pi), *rng.uniform(130, 190, 2)),
         "sheet_folds": (int(rng.integers(1 << 31)), rng.uniform(0.04, 0.2)),
@@ -108,8 +108,8 @@ def _draw_infant(rng: np.random.Generator, ranges: Ranges) -> dict:
 def _draw_cloth(rng: np.random.Generator, ranges: Ranges) -> Cloth:
     pattern = str(rng.choice(ranges.cloth_patterns))
     ground = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.5, 1.0))
-    figure = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.4, 1.0))
-    return Cloth(textures.tile(pattern, ground, figure, rng), rng.uniform(0.04, 0.13))
+    metric = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.4, 1.0))
+    return Cloth(textures.tile(pattern, ground, metric, rng), rng.uniform(0.04, 0.13))
 
 
 def _draw_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:

@@ -18,10 +18,10 @@ def colour(hue: float, saturation: float, value: float) -> np.ndarray:
     return 255 * np.array(colorsys.hsv_to_rgb(hue / 360 % 1, saturation, value))
 
 
-def tile(pattern: str, ground: np.ndarray, figure: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def tile(pattern: str, ground: np.ndarray, metric: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """[TILE, TILE, 3] uint8: one period of a pattern of `PATTERNS` in two colours."""
     weight = PATTERNS[pattern](rng)[..., None]
-    return (ground + weight * (figure - ground)).clip(0, 255).astype(np.uint8)
+    return (ground + weight * (metric - ground)).clip(0, 255).astype(np.uint8)
 
 
 def _blank() -> np.ndarray:

@@ -70,8 +70,8 @@ class NonFiniteGuard:
         if self._reporter is None:
             raise UserError(f"{what}; {self._advice()}")
         self._skipped += 1
-        self._reporter.say(f"WARNING: {what}; the step is skipped, {self._skipped} since the start")
-        self._reporter.figures(self._step, {"train/skipped": self._skipped})
+        self._reporter.log(f"WARNING: {what}; the step is skipped, {self._skipped} since the start")
+        self._reporter.log_metrics(self._step, {"train/skipped": self._skipped})
 
     def _advice(self) -> str:
         self._manager.wait_until_finished()

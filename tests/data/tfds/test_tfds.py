@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from aggpose_jax.data import files, pipeline, tfds, transforms
+from aggpose_jax.data import pipeline, tfds, transforms, writers
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
@@ -22,7 +22,7 @@ def directory(tmp_path_factory):
     """A COCO directory of five infants to train and two to test, the first with a video and a frame."""
     folder = tmp_path_factory.mktemp("coco")
     for split, count in (("train", 5), ("test", 2)):
-        files.write_coco(SyntheticInfants(count, split=split), folder, split)
+        writers.write_coco(SyntheticInfants(count, split=split), folder, split)
         file = folder / "annotations" / f"person_keypoints_{split}.json"
         coco = json.loads(file.read_text())
         coco["images"][0] |= {"video_id": 7, "frame": 3}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.config import debug_variant, default_config
-from aggpose_jax.data import files
+from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime.sharding import make_mesh
@@ -31,7 +31,7 @@ def task_of(directory: pathlib.Path) -> PoseTask:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
     directory = tmp_path_factory.mktemp("clean")
-    files.write_coco(SyntheticInfants(RECORDS), directory, "train")
+    writers.write_coco(SyntheticInfants(RECORDS), directory, "train")
     return directory
 
 
@@ -95,7 +95,7 @@ def test_each_is_logged_once(planted, tmp_path):
     ],
 )
 def test_each_kind_of_bad_image_ends_an_evaluation_and_a_training_that_allows_none(tmp_path, content, fault):
-    files.write_coco(SyntheticInfants(5), tmp_path, "train")
+    writers.write_coco(SyntheticInfants(5), tmp_path, "train")
     image = tmp_path / "train" / "synthetic_000003.jpg"
     if content is None:
         image.unlink()

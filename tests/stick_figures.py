@@ -1,4 +1,4 @@
-"""A doll of coloured dots, and a stand-in for a network that finds it: what tracking does can be told to the pixel."""
+"""A stick figure of coloured dots and a stand-in for a network that finds it: tracking is tested to the pixel."""
 
 import cv2
 import numpy as np
@@ -8,8 +8,8 @@ from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
-DOLL = KeypointSet(
-    name="doll",
+STICK_FIGURE = KeypointSet(
+    name="stick figure",
     names=(
         "left_eye", "right_eye", "left_shoulder", "right_shoulder",
         "left_hip", "right_hip", "left_ankle", "right_ankle",
@@ -22,12 +22,12 @@ DOLL = KeypointSet(
 # On its back with its eyes at the origin and a height of 1.
 SHAPE = np.array([(0.06, 0), (-0.06, 0), (0.2, 0.25), (-0.2, 0.25), (0.12, 0.6), (-0.12, 0.6), (0.15, 1), (-0.15, 1)])
 COLOURS = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0.45, 0.45)])
-UNIT = COLOURS / np.linalg.norm(COLOURS, axis=1, keepdims=True)
+PATCH = COLOURS / np.linalg.norm(COLOURS, axis=1, keepdims=True)
 CROP = (64, 48)
 
 
-def doll(center=(160, 120), height=150.0, roll=0.0) -> np.ndarray:
-    """[8, 2] points of a doll round a centre, turned clockwise by degrees."""
+def stick_figure(center=(160, 120), height=150.0, roll=0.0) -> np.ndarray:
+    """[8, 2] points of a stick figure round a centre, turned clockwise by degrees."""
     c, s = np.cos(np.deg2rad(roll)), np.sin(np.deg2rad(roll))
     return np.array(center) + height * (SHAPE - (0, 0.5)) @ np.array([[c, s], [-s, c]])
 
@@ -44,11 +44,11 @@ def picture(points: np.ndarray | None, size=(240, 320)) -> np.ndarray:
 
 
 def see(crop: np.ndarray) -> np.ndarray:
-    """[8, 3] dots in a crop. They are sure (score 1) where they show a doll that stands upright and is of good size."""
+    """[8, 3] dots in a crop, with score 1 where the stick figure stands upright and has a good size."""
     y, x = np.nonzero(crop.max(-1) > 40)
     colours = crop[y, x].astype(float)
     level = np.linalg.norm(colours, axis=-1, keepdims=True)
-    weight = np.where(colours @ UNIT.T > 0.985 * level, level, 0)
+    weight = np.where(colours @ PATCH.T > 0.985 * level, level, 0)
     mass = weight.sum(0)
     points = weight.T @ np.column_stack([x, y]) / np.maximum(mass, 1)[:, None]
     torso = points[4:6].mean(0) - points[2:4].mean(0)
@@ -56,18 +56,18 @@ def see(crop: np.ndarray) -> np.ndarray:
     return np.column_stack([points, np.where(mass > 0, 1.0 if good else 0.1, 0)])
 
 
-class DollFinder(Predictor):
+class StickFigureFinder(Predictor):
     """What `load` gives, with `see` for its network."""
 
     def __init__(self):
-        self.keypoint_set, self.aspect, self.digest = DOLL, CROP[1] / CROP[0], "dots"
+        self.keypoint_set, self.aspect, self.digest = STICK_FIGURE, CROP[1] / CROP[0], "dots"
         self.batch_sizes, self.crops = (1, 4, 16), 0
 
     def start(self, crops):
         """Keypoints of crops, as Predictor.start."""
         self.crops += len(crops)
         found = [_in_image(image, view) for image, view in crops]
-        return lambda: np.array(found).reshape(-1, len(DOLL), 3)
+        return lambda: np.array(found).reshape(-1, len(STICK_FIGURE), 3)
 
 
 def _in_image(image, view):

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aggpose_jax.data import files
+from aggpose_jax.data import writers
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.errors import UserError
@@ -14,7 +14,7 @@ from aggpose_jax.pose.keypoints import INFANT_21
 
 def test_a_coco_directory_gives_back_the_records(tmp_path):
     source = SyntheticInfants(3)
-    files.write_coco(source, tmp_path, "train")
+    writers.write_coco(source, tmp_path, "train")
     read = CocoKeypoints(tmp_path, "train", INFANT_21)
     assert len(read) == 3
     for ours, theirs in ((source[i], read[i]) for i in range(3)):
@@ -27,7 +27,7 @@ def test_a_coco_directory_gives_back_the_records(tmp_path):
 
 def test_a_video_has_its_frames_in_h264(tmp_path):
     frames = [np.full((32, 48, 3), 40 * i, np.uint8) for i in range(5)]
-    files.write_video(iter(frames), tmp_path / "film.mp4", fps=30)
+    writers.write_video(iter(frames), tmp_path / "film.mp4", fps=30)
     assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
     with av.open(str(tmp_path / "film.mp4")) as container:
         stream = container.streams.video[0]
@@ -42,15 +42,15 @@ def test_a_video_that_fails_leaves_nothing_under_its_name(tmp_path):
         raise RuntimeError("the source failed")
 
     with pytest.raises(RuntimeError):
-        files.write_video(frames(), tmp_path / "film.mp4", fps=30)
+        writers.write_video(frames(), tmp_path / "film.mp4", fps=30)
     assert not (tmp_path / "film.mp4").exists()
 
 
 def test_a_new_folder_is_empty_or_not_there(tmp_path):
-    assert files.new_folder(tmp_path / "a" / "b").is_dir()
-    files.new_folder(tmp_path / "a" / "b")
+    assert writers.new_folder(tmp_path / "a" / "b").is_dir()
+    writers.new_folder(tmp_path / "a" / "b")
     with pytest.raises(UserError, match="holds other files"):
-        files.new_folder(tmp_path / "a")
+        writers.new_folder(tmp_path / "a")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be made"):
-        files.new_folder(tmp_path / "file" / "below")
+        writers.new_folder(tmp_path / "file" / "below")

@@ -11,14 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from aggpose_jax import io
-from aggpose_jax.data import files, videos
+from aggpose_jax.data import videos, writers
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference import shots
+from aggpose_jax.inference import frame_poses
+from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.media import ahead, read_images
 from aggpose_jax.inference.predictor import Predictor
-from aggpose_jax.inference.results import Wanted, write_image_results, write_video_results
+from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
 from aggpose_jax.inference.sources import Source
-from aggpose_jax.inference.where import Where
 from aggpose_jax.recordings.poses import Poses
 
 MANIFEST = "manifest.json"
@@ -39,8 +39,8 @@ def run(
     predictor: Predictor,
     sources: Sequence[Source],
     out: pathlib.Path,
-    where: Where,
-    wanted: Wanted,
+    where: BoxSource,
+    wanted: OutputOptions,
     settings: dict,
 ) -> Summary:
     """Predicts sources that are not done yet; each appears in `out` when it is whole. Faulty ones are skipped.
@@ -89,7 +89,7 @@ class _Job:
         if manifest.exists():
             self._manifest = _read_manifest(manifest, settings)
         else:
-            files.new_folder(out)
+            writers.new_folder(out)
             self._manifest = {"settings": settings, "done": {}, "failed": {}}
             self._write()
 
@@ -147,16 +147,16 @@ def _read_manifest(path: pathlib.Path, settings: dict) -> dict:
 
 
 def _predict(
-    predictor: Predictor, source: Source, folder: pathlib.Path, where: Where, wanted: Wanted, bar: tqdm
+    predictor: Predictor, source: Source, folder: pathlib.Path, where: BoxSource, wanted: OutputOptions, bar: tqdm
 ) -> tuple[Poses, list[str]]:
     """Writes the results of a source into a folder; the poses, and what could not be read of its images."""
     faults: list[str] = []
     boxes = where.of(source)
     frames = ahead(read_images(source.paths, faults) if source.files else videos.read_frames(source.paths[0]))
     if boxes:
-        seen = shots.look(predictor, frames, boxes)
+        seen = frame_poses.look(predictor, frames, boxes)
     else:
-        seen = (shots.search if source.files else shots.follow)(predictor, frames)
+        seen = (frame_poses.search if source.files else frame_poses.follow)(predictor, frames)
     seen = ahead(_counted(seen, bar))
     if source.files:
         poses = write_image_results(seen, folder, source.files, predictor.keypoint_set, wanted)

@@ -1,8 +1,8 @@
-"""Masked images for a Mix Transformer: some units of 32×32 pixels are kept, the others are not there.
+"""Masked images for a Mix Transformer: some mask patches of 32×32 pixels are visible, the others are masked.
 
-At every level a reduced key is one unit, so only embeddings and depthwise convolutions look across the border of a
-unit, and only there a mask matters. Two forms of one function: `KeptUnits` computes the kept units alone, `DenseMask`
-the whole grid at full cost.
+At every level a reduced key covers one mask patch, so only patch embeddings and depthwise convolutions see across the
+border of a patch, and only there a mask matters. Two implementations of one function: `VisiblePatches` encodes the
+visible patches alone, `MaskedFullEncode` the full grid at full cost.
 """
 
 import functools
@@ -15,24 +15,24 @@ from jax import lax
 from aggpose_jax.networks import ops
 from aggpose_jax.networks.mit import Grid
 
-UNIT = 32  # pixels a side: stride × reduction, the same at every level
+PATCH = 32  # pixels a side: stride × reduction, the same at every level
 
 
-def split_units(x: jax.Array, side: int = UNIT) -> jax.Array:
+def split_patches(x: jax.Array, side: int = PATCH) -> jax.Array:
     """[B, H, W, C] → its units in the order of reading [B, H / side · W / side, side, side, C]."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // side, side, w // side, side, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, -1, side, side, c)
 
 
-def join_units(units: jax.Array, rows: int) -> jax.Array:
-    """The inverse of `split_units`, for `rows` units below each other."""
+def join_patches(units: jax.Array, rows: int) -> jax.Array:
+    """The inverse of `split_patches`, for `rows` units below each other."""
     b, count, side, _, c = units.shape
     x = units.reshape(b, rows, count // rows, side, side, c).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(b, rows * side, -1, c)
 
 
-def draw_kept(rng: jax.Array, batch: int, units: int, visible: int) -> jax.Array:
+def draw_visible(rng: jax.Array, batch: int, units: int, visible: int) -> jax.Array:
     """[batch, visible] int: the units that stay of each image, in random order."""
     return jnp.argsort(jax.random.uniform(rng, (batch, units)), axis=1)[:, :visible]
 
@@ -50,7 +50,7 @@ def scatter(values: jax.Array, kept: jax.Array, background: jax.Array) -> jax.Ar
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=("kept",), meta_fields=("rows", "columns"))
-class KeptUnits(Grid):
+class VisiblePatches(Grid):
     """The kept units as a strip, one below the other: a feature map is [B, V·s, s, C] for units of s×s tokens.
 
     Everything that stays within a unit, or is attention among the kept, runs on the strip as on any feature map.
@@ -65,13 +65,13 @@ class KeptUnits(Grid):
 
     def take(self, images: jax.Array) -> jax.Array:
         """[B, H, W, C] → the strip of its kept units."""
-        return _strip(gather(split_units(images, images.shape[1] // self.rows), self.kept))
+        return _strip(gather(split_patches(images, images.shape[1] // self.rows), self.kept))
 
     def put(self, x: jax.Array) -> jax.Array:
         """A strip → [B, H, W, C], zero where a unit is dropped."""
         b, _, s, c = x.shape
         nothing = jnp.zeros((self.rows * self.columns, s, s, c), x.dtype)
-        return join_units(scatter(x.reshape(b, -1, s, s, c), self.kept, nothing), self.rows)
+        return join_patches(scatter(x.reshape(b, -1, s, s, c), self.kept, nothing), self.rows)
 
     def windows(self, x: jax.Array, halo: int) -> jax.Array:
         """A strip → each kept unit and what lies `halo` around it [B·V, s + 2·halo, s + 2·halo, C], else zero."""
@@ -103,7 +103,7 @@ class KeptUnits(Grid):
         b, v = self.kept.shape
         places = jnp.arange(v * s * s).reshape(v, s, s)
         beyond = jnp.full((self.rows * self.columns, s, s), v * s * s)
-        grid = join_units(scatter(jnp.broadcast_to(places, (b, v, s, s)), self.kept, beyond)[..., None], self.rows)
+        grid = join_patches(scatter(jnp.broadcast_to(places, (b, v, s, s)), self.kept, beyond)[..., None], self.rows)
         padded = jnp.pad(grid[..., 0], ((0, 0), (1, 1), (1, 1)), constant_values=v * s * s)
         row, column = (s * np.arange(count)[:, None] + np.arange(s + 2) for count in (self.rows, self.columns))
         bordered = padded[:, row[:, None, :, None], column[None, :, None, :]]
@@ -115,7 +115,7 @@ def _around_on_strip(x, neighbours):
 
     Args:
       x: [B, V·s, s, C].
-      neighbours: of `KeptUnits.neighbours`.
+      neighbours: of `VisiblePatches.neighbours`.
     """
     b, h, s, c = x.shape
     take = jax.vmap(lambda tokens, places: tokens.at[places].get(mode="fill", fill_value=0))
@@ -171,7 +171,7 @@ def _strip(units: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=("visible",), meta_fields=())
-class DenseMask(Grid):
+class MaskedFullEncode(Grid):
     """The same numbers at the kept units, computed on the whole grid.
 
     The input of what looks across units is masked, not its output, where biases would leak.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax.networks import units
+from aggpose_jax.networks import mask_patches
 
 ROWS, COLUMNS = 3, 2
 KEPT = jnp.array([[4, 1, 0], [5, 2, 3]])
@@ -19,15 +19,15 @@ def numbered(side: int) -> np.ndarray:
 
 def test_units_come_in_the_order_of_reading_and_join_again():
     image = numbered(2)
-    cut = units.split_units(image, 2)
+    cut = mask_patches.split_patches(image, 2)
     assert cut.shape == (2, 6, 2, 2, 1)
     np.testing.assert_array_equal(cut[0, 3, :, :, 0], [[11, 12], [15, 16]])  # second row, second column
-    np.testing.assert_array_equal(units.join_units(cut, ROWS), image)
+    np.testing.assert_array_equal(mask_patches.join_patches(cut, ROWS), image)
 
 
 def test_kept_units_are_there_and_the_others_zero():
     image = numbered(2)
-    grid = units.KeptUnits(KEPT, ROWS, COLUMNS)
+    grid = mask_patches.VisiblePatches(KEPT, ROWS, COLUMNS)
     strip = grid.take(image)
     assert strip.shape == (2, 6, 2, 1)
     np.testing.assert_array_equal(strip[1, :2, :, 0], image[1, 4:6, 2:, 0])  # unit 5 is first
@@ -40,7 +40,7 @@ def test_kept_units_are_there_and_the_others_zero():
 @pytest.mark.parametrize("halo", [1, 3])
 def test_windows_are_units_and_what_is_kept_around_them(halo):
     side = 4
-    grid = units.KeptUnits(KEPT, ROWS, COLUMNS)
+    grid = mask_patches.VisiblePatches(KEPT, ROWS, COLUMNS)
     strip = grid.take(numbered(side))
     whole = np.pad(grid.put(strip)[..., 0], ((0, 0), (halo, halo), (halo, halo)))
     windows = np.asarray(grid.windows(strip, halo)).reshape(*KEPT.shape, side + 2 * halo, side + 2 * halo)
@@ -52,7 +52,7 @@ def test_windows_are_units_and_what_is_kept_around_them(halo):
 
 def test_neighbours_are_those_of_the_grid():
     for side in (1, 2):
-        grid = units.KeptUnits(KEPT, ROWS, COLUMNS)
+        grid = mask_patches.VisiblePatches(KEPT, ROWS, COLUMNS)
         strip = grid.take(numbered(side))
         whole = np.pad(grid.put(strip)[..., 0], ((0, 0), (1, 1), (1, 1)))
         near = grid.neighbours(side)
@@ -66,7 +66,7 @@ def test_neighbours_are_those_of_the_grid():
 
 
 def test_drawn_units_differ_within_an_image_and_between_images():
-    kept = np.asarray(units.draw_kept(jax.random.key(0), 64, 12, 5))
+    kept = np.asarray(mask_patches.draw_visible(jax.random.key(0), 64, 12, 5))
     assert kept.shape == (64, 5)
     assert all(len(set(row)) == 5 for row in kept)
     np.testing.assert_array_equal(np.unique(kept), np.arange(12))
@@ -76,7 +76,7 @@ def test_drawn_units_differ_within_an_image_and_between_images():
 
 
 def test_positions_tell_rows_and_columns_apart():
-    positions = units.sine_positions(8, 6, 64)
+    positions = mask_patches.sine_positions(8, 6, 64)
     assert positions.shape == (48, 64)
     assert len(np.unique(positions.round(4), axis=0)) == 48
     by_place = positions.reshape(8, 6, 64)
@@ -90,8 +90,8 @@ def test_convolve_windows_on_every_platform(size, kernel_size, stride):
     rng = np.random.default_rng(0)
     windows = rng.standard_normal((4, size, size, 3)).astype(np.float32)
     kernel = rng.standard_normal((kernel_size, kernel_size, 3, 5)).astype(np.float32)
-    y, vjp = jax.vjp(lambda w, k: units.convolve_windows(w, k, stride), windows, kernel)
-    expected, vjp_ = jax.vjp(lambda w, k: units._convolution(w, k, stride), windows, kernel)
+    y, vjp = jax.vjp(lambda w, k: mask_patches.convolve_windows(w, k, stride), windows, kernel)
+    expected, vjp_ = jax.vjp(lambda w, k: mask_patches._convolution(w, k, stride), windows, kernel)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
     for ours, theirs in zip(vjp(y), vjp_(y), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())

@@ -5,27 +5,27 @@ import pathlib
 
 import numpy as np
 import pytest
-from dolls import DOLL, DollFinder, doll, picture
 from PIL import Image
+from stick_figures import STICK_FIGURE, StickFigureFinder, picture, stick_figure
 
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference import archive
-from aggpose_jax.inference.results import Wanted, image_numbers
+from aggpose_jax.inference import batch_job
+from aggpose_jax.inference.box_source import BoxSource
+from aggpose_jax.inference.results import OutputOptions, image_numbers
 from aggpose_jax.inference.sources import find_sources
-from aggpose_jax.inference.where import Where
 from aggpose_jax.recordings import coco, tidy
 
 TAGS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}  # a, b, c, d of the matrix
-PLAIN = Wanted(formats=("coco", "csv"), overlay=False)
+PLAIN = OutputOptions(formats=("coco", "csv"), overlay=False)
 
 
 def points_at(frame: int) -> np.ndarray:
-    return doll((150 + 2 * frame, 120), 160, 2 * frame)
+    return stick_figure((150 + 2 * frame, 120), 160, 2 * frame)
 
 
 def write_film(path: pathlib.Path, frames=5, turn=0) -> None:
-    """A film of a doll; with a turn it is stored turned back and tagged, so that a player shows the same."""
+    """A film of a stick figure; with a turn it is stored turned back and tagged, so that a player shows the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stored = (np.rot90(picture(points_at(i)), turn // 90) for i in range(frames))
     videos.write_frames(((0.04 * i * i, image) for i, image in enumerate(stored)), path)
@@ -37,7 +37,9 @@ def write_film(path: pathlib.Path, frames=5, turn=0) -> None:
 
 def start(inputs, out, finder=None, where=None, wanted=PLAIN):
     inputs = [inputs] if isinstance(inputs, pathlib.Path) else inputs
-    return archive.run(finder or DollFinder(), find_sources(inputs, out), out, where or Where(), wanted, {"set": []})
+    return batch_job.run(
+        finder or StickFigureFinder(), find_sources(inputs, out), out, where or BoxSource(), wanted, {"set": []}
+    )
 
 
 def contents(out: pathlib.Path) -> dict:
@@ -51,7 +53,7 @@ def contents(out: pathlib.Path) -> dict:
 def test_a_video_gives_keypoints_in_the_displayed_picture_with_its_times(tmp_path, turn):
     write_film(tmp_path / "film.mp4", turn=turn)
     start(tmp_path / "film.mp4", tmp_path / "out")
-    poses = tidy.read(tmp_path / "out" / "film" / "keypoints.csv", DOLL)
+    poses = tidy.read(tmp_path / "out" / "film" / "keypoints.csv", STICK_FIGURE)
     assert len(poses.row) == 5
     for frame in range(5):
         assert np.abs(poses.keypoints[frame, :, :2] - points_at(frame)).max() < 3  # colours run in H.264
@@ -73,7 +75,7 @@ def test_images_of_every_orientation_give_the_same(tmp_path):
         stored.save(tmp_path / f"1{tag}.png", exif=exif)
     summary = start(tmp_path, tmp_path / "out")
     assert (summary.frames, summary.found) == (16, 16)
-    poses = tidy.read(tmp_path / "out" / "images" / "keypoints.csv", DOLL)
+    poses = tidy.read(tmp_path / "out" / "images" / "keypoints.csv", STICK_FIGURE)
     assert sorted(poses.numbers.tolist()) == [*range(1, 9), *range(11, 19)]
     for keypoints in poses.keypoints:
         np.testing.assert_allclose(keypoints[:, :2], poses.keypoints[0, :, :2], atol=0.3)
@@ -88,7 +90,7 @@ def test_numbers_of_images():
 
 def test_everything_that_can_be_written(tmp_path):
     write_film(tmp_path / "film.mp4")
-    wanted = Wanted(("coco", "csv", "deeplabcut", "openpose"), overlay=True, mosaic=True)
+    wanted = OutputOptions(("coco", "csv", "deeplabcut", "openpose"), overlay=True, mosaic=True)
     start(tmp_path / "film.mp4", tmp_path / "out", wanted=wanted)
     written = contents(tmp_path / "out")
     names = ["deeplabcut.csv", "keypoints.csv", "keypoints.json", "overlay.mp4", "sheet.jpg"]
@@ -110,13 +112,13 @@ def test_boxes_given_found_in_a_file_or_the_whole_picture(tmp_path):
         entries.append({"image_id": 4, "category_id": 2, "bbox": [1, 1, 1, 1], "score": 1})  # no person
         (tmp_path / "boxes" / f"{name}.json").write_text(json.dumps(entries + entries[:1]))
     for number, (where, counts) in enumerate({
-        Where(boxes=((70, 30, 180, 180), (60, 20, 200, 200))): [2] * 20,
-        Where(whole=True): [1] * 20,
-        Where(detections=tmp_path / "boxes"): [2, *(int(i % 5 != 2) for i in range(1, 20))],
+        BoxSource(boxes=((70, 30, 180, 180), (60, 20, 200, 200))): [2] * 20,
+        BoxSource(whole=True): [1] * 20,
+        BoxSource(detections=tmp_path / "boxes"): [2, *(int(i % 5 != 2) for i in range(1, 20))],
     }.items()):  # fmt: skip
         out = tmp_path / f"out{number}"
         start(tmp_path / "in", out, where=where)
-        poses = tidy.read(out / "b" / "keypoints.csv", DOLL)
+        poses = tidy.read(out / "b" / "keypoints.csv", STICK_FIGURE)
         assert np.bincount(poses.row, minlength=20).tolist() == counts
         assert np.abs(poses.keypoints[0, :, :2] - points_at(0)).max() < 2
         assert len(poses.times) == 20
@@ -129,8 +131,8 @@ def test_detections_of_images_by_number_and_by_name(tmp_path):
     (tmp_path / "boxes.json").write_text(
         json.dumps([{"image_id": 0, **entry}, {"image_id": 9, "file_name": "x.png", **entry}])
     )
-    start(tmp_path, tmp_path / "out", where=Where(detections=tmp_path / "boxes.json"))
-    read = coco.read(tmp_path / "out" / "images" / "keypoints.json", DOLL)
+    start(tmp_path, tmp_path / "out", where=BoxSource(detections=tmp_path / "boxes.json"))
+    read = coco.read(tmp_path / "out" / "images" / "keypoints.json", STICK_FIGURE)
     assert read.files == ("5.png", "x.png")
 
 
@@ -138,7 +140,7 @@ class Stopped(BaseException):
     """Stands for a kill."""
 
 
-class Stopping(DollFinder):
+class Stopping(StickFigureFinder):
     """Is killed after so many crops."""
 
     def __init__(self, after):
@@ -155,12 +157,12 @@ def test_a_job_that_was_killed_goes_on_and_gives_the_same(tmp_path):
     for number in range(4):
         write_film(tmp_path / "in" / f"{number}.mp4", frames=3 + number)
     (tmp_path / "in" / "1b.mp4").write_bytes(b"broken")
-    wanted = Wanted(overlay=True)
+    wanted = OutputOptions(overlay=True)
     whole = start(tmp_path / "in", tmp_path / "whole", wanted=wanted)
     assert (whole.done, whole.before, whole.frames, len(whole.failures)) == (4, 0, 18, 1)
     assert "1b.mp4 cannot be read as a video" in whole.failures[0]
 
-    finder = DollFinder()
+    finder = StickFigureFinder()
     start(tmp_path / "in" / "0.mp4", tmp_path / "count", finder)
     with pytest.raises(Stopped):
         start(tmp_path / "in", tmp_path / "out", Stopping(2 * finder.crops + 1), wanted=wanted)
@@ -173,7 +175,7 @@ def test_a_job_that_was_killed_goes_on_and_gives_the_same(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in times} == times  # not done again
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
-    idle = DollFinder()
+    idle = StickFigureFinder()
     last = start(tmp_path / "in", tmp_path / "out", idle, wanted=wanted)
     assert (last.done, last.before, last.frames, idle.crops) == (0, 4, 0, 0)
     write_film(tmp_path / "in" / "1b.mp4")
@@ -189,13 +191,13 @@ def test_an_image_that_cannot_be_read_does_not_stop_the_rest(tmp_path):
     Image.fromarray(picture(points_at(0))).save(tmp_path / "a.png")
     Image.fromarray(picture(None, (1, 1))).save(tmp_path / "c.png")
     (tmp_path / "b.jpg").write_bytes(b"nothing")
-    summary = start(tmp_path, tmp_path / "out", wanted=Wanted(overlay=True, mosaic=True))
+    summary = start(tmp_path, tmp_path / "out", wanted=OutputOptions(overlay=True, mosaic=True))
     assert (summary.done, summary.frames, summary.found) == (0, 2, 1)
     (failure,) = summary.failures
     assert "b.jpg" in failure
     written = contents(tmp_path / "out")
     assert {"images/overlay/a.png.jpg", "images/overlay/c.png.jpg", "images/sheet.jpg"} < written.keys()
-    assert tidy.read(tmp_path / "out" / "images" / "keypoints.csv", DOLL).files == ("a.png", "c.png")
+    assert tidy.read(tmp_path / "out" / "images" / "keypoints.csv", STICK_FIGURE).files == ("a.png", "c.png")
 
 
 def test_a_folder_of_other_results_is_refused(tmp_path):
@@ -206,7 +208,7 @@ def test_a_folder_of_other_results_is_refused(tmp_path):
         start(tmp_path / "film.mp4", tmp_path / "other")
     start(tmp_path / "film.mp4", tmp_path / "out")
     with pytest.raises(UserError, match=r"out: holds results of another job \(whole False there, True here\)"):
-        start(tmp_path / "film.mp4", tmp_path / "out", where=Where(whole=True))
+        start(tmp_path / "film.mp4", tmp_path / "out", where=BoxSource(whole=True))
     (tmp_path / "out" / "manifest.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read as that of a job"):
         start(tmp_path / "film.mp4", tmp_path / "out")
@@ -214,7 +216,7 @@ def test_a_folder_of_other_results_is_refused(tmp_path):
 
 def test_a_box_outside_fails_its_video_in_one_line(tmp_path):
     write_film(tmp_path / "film.mp4", frames=1)
-    summary = start(tmp_path / "film.mp4", tmp_path / "out", where=Where(boxes=((900, 9, 5, 5),)))
+    summary = start(tmp_path / "film.mp4", tmp_path / "out", where=BoxSource(boxes=((900, 9, 5, 5),)))
     (failure,) = summary.failures
     assert failure.startswith(f"{tmp_path}/film.mp4, frame 0: box (900, 9, 5, 5) lies outside of the 320 × 240 image")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
