@@ -7,6 +7,7 @@ import numpy as np
 
 from aggpose_jax.pose import metrics
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.metrics import Matches
 
 PCK_THRESHOLDS = (0.1, 0.2)  # shares of the torso
 
@@ -25,7 +26,7 @@ class Evaluation:
     metrics: dict[str, float]
     keypoints: dict[str, dict[str, float]]
     results: list[dict]
-    matches: metrics.Matches
+    matches: Matches
 
 
 def evaluate(
