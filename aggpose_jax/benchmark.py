@@ -1,4 +1,4 @@
-"""How fast the parts run on this machine.
+"""Measures the speed of the data pipeline and of the masked autoencoder on this machine.
 
 python -m aggpose_jax.benchmark data --config FILE [--config.key=value …]
 python -m aggpose_jax.benchmark mae [--networks b2,b5] [--batch 8]
@@ -31,27 +31,27 @@ WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to tr
 NETWORKS = flags.DEFINE_list("networks", ["b2", "b5"], "Mix Transformers whose masked encoding is measured.")
 BATCH = flags.DEFINE_integer("batch", 8, "Images of a step of the masked autoencoder.", lower_bound=1)
 MASKED_SIZE, MASK_RATIO = (256, 192), 0.75
-ROUNDS = 5  # of all measurements, of which the median counts: a machine with other users changes from second to second
-IN_MEMORY = 32  # decoded images
-BOUND = "decode, warp"
+ROUNDS = 5  # All measurements are repeated and the median counts, because the speed of a shared machine varies.
+IN_MEMORY = 32  # decoded images that are kept for the measurement of warping alone
+BOUND = "decode, warp"  # name of the loop whose speed bounds the pipeline
 
 
 class Speed(NamedTuple):
-    """Samples a second, and the time of processors that each took in this process, in seconds."""
+    """A measured speed: samples per second (`rate`) and CPU time of this process per sample in seconds (`cpu`)."""
 
     rate: float
     cpu: float
 
 
 def measure(work: Callable[[], None], samples: int) -> Speed:
-    """The speed of something that makes so many samples."""
-    started, cpu = time.perf_counter(), time.process_time()
+    """Returns the speed of a function that makes `samples` samples in one call."""
+    start, cpu = time.perf_counter(), time.process_time()
     work()
-    return Speed(samples / (time.perf_counter() - started), (time.process_time() - cpu) / samples)
+    return Speed(samples / (time.perf_counter() - start), (time.process_time() - cpu) / samples)
 
 
 def loop_speed(part: Callable[[int], object], count: int, threads: int) -> Speed:
-    """The speed of a part of a sample: each thread calls it on its share of the numbers below count."""
+    """Returns the speed of `part` when `threads` threads call it on the numbers below `count`, each number once."""
 
     def loop(first: int) -> None:
         for number in range(first, count, threads):
@@ -62,9 +62,10 @@ def loop_speed(part: Callable[[int], object], count: int, threads: int) -> Speed
 
 
 def parts(task, count: int) -> dict[str, Callable[[int], object]]:
-    """The parts of a sample by name, each a function of the number of a record, with what it needs in memory.
+    """Returns the steps that make a sample, by name, as functions of the number of a record.
 
-    The last is the bare loop of decoding and warping: what bounds the pipeline.
+    The input of every function is in memory before it is measured, except that of "read". The last function, BOUND,
+    decodes and warps without anything else; its speed is an upper bound for the pipeline.
     """
     source, config = task.train_source, task.config
     input_size = tuple(config.input_size)
@@ -97,7 +98,7 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
 
 
 def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
-    """The speed of the training pipeline, after its first batches."""
+    """Returns the speed of the training pipeline, measured after the batches that it makes ahead of time."""
     task.config.threads, task.config.workers = threads, workers
     batches = task.train_batches(0)
 
@@ -105,7 +106,7 @@ def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
         for _ in range(number):
             next(batches)
 
-    take(2 + 2 * threads * max(workers, 1))  # what is made ahead of time
+    take(2 + 2 * threads * max(workers, 1))  # These batches may have been made ahead of time.
     number = max(count // task.config.batch_size, 4)
     speed = measure(lambda: take(number), number * task.config.batch_size)
     batches.close()
@@ -113,85 +114,110 @@ def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
 
 
 def benchmark_data(config, count: int, workers: list[int]) -> str:
-    """A table by threads of the parts of a sample and of the whole pipeline, with its share of the bound.
+    """Returns a table of the speed of each step of a sample and of the pipeline, with one thread and one per CPU.
 
-    Its columns: samples a second, milliseconds of a processor a sample, and the share of the bound with the same
-    threads, a median of the shares in each round.
+    Its columns are samples per second, milliseconds of CPU time per sample, and the speed as a fraction of the bound
+    with the same number of threads. Each number is the median over the rounds.
+
+    Args:
+      config: the configuration of the task whose data is read.
+      count: number of records in each measurement.
+      workers: numbers of worker processes with which the pipeline is measured; 0 makes batches in this process.
     """
     task = make_task(config)
     functions = parts(task, count)
-    found = defaultdict(list)
+    measured = defaultdict(list)
     for _ in range(ROUNDS):
         for threads in sorted({1, os.cpu_count() or 1}):
             for name, part in functions.items():
-                found[f"{name}, {threads} threads"].append(loop_speed(part, count, threads))
+                measured[f"{name}, {threads} threads"].append(loop_speed(part, count, threads))
             for processes in workers:
                 name = f"pipeline, {threads} threads, {processes} workers"
-                found[name].append(pipeline_speed(task, count, threads, processes))
+                measured[name].append(pipeline_speed(task, count, threads, processes))
     rows = {}
-    for name, speeds in found.items():
+    for name, speeds in measured.items():
         rows[name] = {"images/s": np.median([speed.rate for speed in speeds])}
         if not name.endswith(" workers") or name.endswith(" 0 workers"):
             rows[name]["CPU ms"] = 1e3 * np.median([speed.cpu for speed in speeds])
         if name.startswith("pipeline"):
-            bounds = found[f"{BOUND}, {name.split(', ')[1]}"]
+            bounds = measured[f"{BOUND}, {name.split(', ')[1]}"]
             rows[name]["of bound"] = np.median([s.rate / b.rate for s, b in zip(speeds, bounds, strict=True)])
     return table(rows, ["images/s", "CPU ms", "of bound"])
 
 
 def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
-    """Forward and backward passes by name: a full encode, the masked one in both forms, and the whole autoencoder."""
+    """Returns functions that run a forward and a backward pass, by name.
+
+    They are an encode of the full image without a mask, the masked full encode, the encode of the visible patches only,
+    and the complete autoencoder, which encodes the visible patches only.
+
+    Args:
+      network: name of a Mix Transformer, a key of `mit.VARIANTS`.
+      batch: number of images.
+    """
     rng = jax.random.key(0)
     images = jax.random.normal(rng, (batch, *MASKED_SIZE, 3))
     count = MASKED_SIZE[0] // mask_patches.PATCH * (MASKED_SIZE[1] // mask_patches.PATCH)
-    kept = mask_patches.draw_visible(rng, batch, count, round((1 - MASK_RATIO) * count))
+    visible = mask_patches.draw_visible(rng, batch, count, round((1 - MASK_RATIO) * count))
     model = networks.build(f"mae_{network}")
-    params = jax.jit(model.init)(rng, images[:1], kept[:1])["params"]
+    params = jax.jit(model.init)(rng, images[:1], visible[:1])["params"]
     encoder = mit.MixTransformer(model.widths, model.depths, 0.0)
 
     def apply(params, images, train, grid=mit.FULL):
         return encoder.apply({"params": params["encoder"]}, images, train, grid, rngs={"drop_path": rng})
 
     def total(levels):
-        return sum((level**3).sum() for level in levels)  # the sum of what is normalised never changes
+        # The features are normalised, so their plain sum would be constant and its gradient zero.
+        return sum((level**3).sum() for level in levels)
 
     def encode(dense):
-        return lambda params: total(mae.encode_visible(functools.partial(apply, params), images, kept, True, dense))
+        return lambda params: total(mae.encode_visible(functools.partial(apply, params), images, visible, True, dense))
 
     losses = {
         "full encode": lambda params: total(apply(params, images, True)),
-        "dense encode": encode(dense=True),
-        "gathered encode": encode(dense=False),
-        "whole, gathered": lambda params: mae.masked_loss(
-            model.apply({"params": params}, images, kept, True, rngs={"drop_path": rng}), images, kept
+        "masked full encode": encode(dense=True),
+        "visible-patch encode": encode(dense=False),
+        "autoencoder": lambda params: mae.masked_loss(
+            model.apply({"params": params}, images, visible, True, rngs={"drop_path": rng}), images, visible
         ),
     }
     return {name: functools.partial(jax.jit(jax.grad(loss)), params) for name, loss in losses.items()}
 
 
 def benchmark_mae(networks: list[str], batch: int) -> str:
-    """A table of the time of a step, with its share of a full encode, a median of the shares in each round."""
+    """Returns a table of the time of each function of `masked_steps`, also as a fraction of the time of a full encode.
+
+    Each number is the median over the rounds.
+
+    Args:
+      networks: names of Mix Transformers, keys of `mit.VARIANTS`.
+      batch: number of images in a step.
+
+    Raises:
+      UserError: a name is unknown.
+    """
     rows = {}
     for network in networks:
         if network not in mit.VARIANTS:
-            raise UserError(f"--networks: {network} is no Mix Transformer; known are {', '.join(mit.VARIANTS)}")
+            raise UserError(f"--networks: {network} is not a Mix Transformer. Choose from {', '.join(mit.VARIANTS)}.")
         steps, times = masked_steps(network, batch), defaultdict(list)
         for _ in range(ROUNDS):
             for name, step in steps.items():
-                jax.block_until_ready(step())  # compiles; later takes from the system the memory that it needs
-                started = time.perf_counter()
+                # The first call compiles in the first round; in later rounds it allocates memory from the system again.
                 jax.block_until_ready(step())
-                times[name].append(time.perf_counter() - started)
-        for name, own in times.items():
-            share = np.median(np.divide(own, times["full encode"]))
-            rows[f"{network}, {name}"] = {"ms": 1e3 * np.median(own), "of full": share}
+                start = time.perf_counter()
+                jax.block_until_ready(step())
+                times[name].append(time.perf_counter() - start)
+        for name, seconds in times.items():
+            ratio = np.median(np.divide(seconds, times["full encode"]))
+            rows[f"{network}, {name}"] = {"ms": 1e3 * np.median(seconds), "of full": ratio}
     return table(rows, ["ms", "of full"])
 
 
 def main(arguments):
-    """Measures what the command line names."""
+    """Runs the benchmark that the command line names and prints its table."""
     if arguments[1:] not in (["data"], ["mae"]):
-        raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured; say data or mae")
+        raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured. Choose data or mae.")
     logging.set_verbosity(logging.WARNING)
     if arguments[1:] == ["mae"]:
         compilation.enable_compilation_cache()

@@ -1,4 +1,4 @@
-"""The one exception of this package that is a message to the user rather than a defect."""
+"""UserError, the exception for mistakes of the user, and how a program reports it."""
 
 import functools
 import sys
@@ -6,14 +6,17 @@ from collections.abc import Callable
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. Programs print it as one line on standard error and exit with 1.
+    """A mistake that the user can fix. Programs print it as one line on standard error and exit with status 1.
 
-    The message says what is wrong, where (file, key, id) and what to do.
+    The message states what is wrong, where (file, key or id) and what to do.
     """
 
 
 def reports_user_errors(main: Callable) -> Callable:
-    """Makes a program's main end with one line and exit status 1 on a UserError; defects keep their traceback."""
+    """Wraps a program's main so that a UserError ends it with one line and exit status 1.
+
+    Any other exception is a bug and keeps its traceback.
+    """
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):

@@ -1,4 +1,4 @@
-"""Atomic writes: a file appears complete under its name or not at all, even after a crash or a full disk."""
+"""Atomic writes: a file appears under its name complete or not at all, even after a crash or on a full disk."""
 
 import contextlib
 import glob
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a temporary path beside `path` to write to; it replaces `path` when the block ends without an exception.
+    """Yields a temporary path beside `path`, whose file replaces `path` when the block ends without an exception.
 
-    The temporary file is flushed to the disk first. If the block fails it is removed, and an older file at `path`
-    stays. Missing folders are made. The temporary name holds the process id, so processes do not disturb each other.
+    The temporary file is flushed to the disk before it is renamed. If the block fails, the temporary file is removed
+    and an older file at `path` stays. Missing parent folders are created. The temporary name contains the process id,
+    so that several processes can write the same file without disturbing each other.
 
     Raises:
-      OSError: naming a file, if the file system fails.
+      OSError: writing or renaming the file failed. The exception always has a file name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -26,16 +27,16 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # that of a full disk names none
+        error.filename = error.filename or str(path)  # The error of a full disk comes without a file name.
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(path: pathlib.Path) -> None:
-    """Removes the temporary files that killed processes left beside `path`."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        left.unlink(missing_ok=True)
+    """Removes the temporary files that killed processes of `atomic_path` left beside `path`."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: pathlib.Path, content: bytes | memoryview) -> None:
@@ -45,10 +46,10 @@ def write_bytes(path: pathlib.Path, content: bytes | memoryview) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a UTF-8 text file atomically, without changing its line ends."""
+    """Writes a text file in UTF-8 atomically, without converting line endings."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: pathlib.Path, content: object, indent: int | None = None) -> None:
-    """Writes a JSON file atomically."""
+    """Writes a JSON file atomically, on one line if `indent` is None, otherwise indented by that many spaces."""
     write_text(path, json.dumps(content, indent=indent) + "\n")

@@ -1,17 +1,17 @@
-"""AggPose-L on COCO keypoints at 256×192, the published recipe: 76.3 AP, 81.3 AR on val2017 (AggPose Table 3).
+"""AggPose-L on COCO keypoints at 256×192 by the published recipe: 76.3 AP, 81.3 AR on val2017 (AggPose Table 3).
 
 python -m aggpose_jax.main --config configs/coco_l.py --config.data_dir=data/coco
 
-configs/coco_l.py:s is AggPose-S: 75.2 AP, 80.3 AR. configs/coco_l.py:384 is 384×288, by the recipe of AggPose §4.1.
-The data directory is described in `use_coco`. At 256×192 the learning rate falls for the last time at epoch 240; the
-best checkpoint on val2017 is kept.
+configs/coco_l.py:s trains AggPose-S (published: 75.2 AP, 80.3 AR). configs/coco_l.py:384 trains on crops of 384×288 by
+the recipe of AggPose §4.1. `use_coco` describes the data directory. At 256×192 the last drop of the learning rate is
+at epoch 240. The checkpoint with the best score on val2017 is kept.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument, use_coco
 
 
 def get_config(arg: str = ""):
-    """`:s` is AggPose-S, `:384` are crops of 384×288, `:debug` is a tiny network and 20 steps."""
+    """Returns the experiment. `:s` selects AggPose-S, `:384` crops of 384×288, `:debug` the debug variant."""
     words = read_argument(arg, "s", "384", "debug")
     config = default_config()
     use_coco(config)

@@ -1,15 +1,15 @@
-"""The plain pose model on MiT-B5, the baseline of AggPose Table 5, on COCO keypoints at 256×192.
+"""The pose model on MiT-B5 without aggregation, the baseline of AggPose Table 5, on COCO keypoints at 256×192.
 
 python -m aggpose_jax.main --config configs/coco_mit_b5.py --config.data_dir=data/coco
 
-The paper starts it from ImageNet-21K weights and trains 300 epochs; the epochs of decay are those of AggPose.
+The paper starts it from ImageNet-21K weights and trains it for 300 epochs. decay_epochs is copied from AggPose.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument, use_coco
 
 
 def get_config(arg: str = ""):
-    """`:debug` is a tiny network and 20 steps."""
+    """Returns the experiment. `:debug` selects the debug variant with a tiny network and 20 steps."""
     words = read_argument(arg, "debug")
     config = default_config()
     use_coco(config)

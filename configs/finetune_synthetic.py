@@ -1,17 +1,17 @@
-"""Does pretraining help? A small AggPose learns from 100 drawn infants and is scored on 500 others.
+"""A test whether pretraining helps: trains a small AggPose on 100 synthetic infants and evaluates it on 500 others.
 
 python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 --workdir runs/from_random
 python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 --workdir runs/from_mae \
     --config.init_from=runs/mae_synthetic
 
-Steps and learning rate were fixed before either was measured, and are the same for both.
+Both runs use the same number of steps and learning rate, which were fixed before either run was evaluated.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
-    """`:debug` takes 20 steps and learns nothing."""
+    """Returns the experiment. `:debug` selects the debug variant, whose 20 steps are too few to learn anything."""
     words = read_argument(arg, "debug")
     config = default_config()
     config.data = "synthetic"
@@ -36,6 +36,6 @@ def get_config(arg: str = ""):
     config.adam_epsilon = 1e-12  # see configs/synthetic.py
     config.average_decay = 0.99
 
-    config.eval_epochs = 1000.0  # at the end
+    config.eval_epochs = 1000.0  # This exceeds the length of the run, so only its end is evaluated.
     config.log_steps = 100
     return debug_variant(config) if "debug" in words else config

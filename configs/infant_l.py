@@ -4,15 +4,15 @@ Published: 95.0 AP, 95.7 AR on the test set (Table 4).
 
 python -m aggpose_jax.main --config configs/infant_l.py --config.init_from=runs/coco_l
 
-configs/infant_l.py:s is AggPose-S, from a run of configs/coco_l.py:s. The data directory is described in
-`use_infant_pose`. The head is new, since the keypoints are others; everything else starts from the COCO run.
+configs/infant_l.py:s trains AggPose-S; start it from a run of configs/coco_l.py:s. `use_infant_pose` describes the data
+directory. The head is initialised anew, since the keypoints differ; all other parameters start from the COCO run.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument, use_infant_pose
 
 
 def get_config(arg: str = ""):
-    """`:s` is AggPose-S, `:debug` is a tiny network and 20 steps."""
+    """Returns the experiment. `:s` selects AggPose-S, `:debug` the debug variant with a tiny network and 20 steps."""
     words = read_argument(arg, "s", "debug")
     config = default_config()
     use_infant_pose(config)

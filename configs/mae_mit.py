@@ -1,10 +1,10 @@
-"""Masked pretraining of MiT-B5, the encoder of AggPose-L, on unlabelled frames at 256×192.
+"""Masked-autoencoder pretraining of MiT-B5, the encoder of AggPose-L, on unlabelled frames at 256×192.
 
 python -m aggpose_jax.main --config configs/mae_mit.py --config.data_dir=data/frames \
     --config.excluded_videos=data/test_videos.txt
 
-configs/mae_mit.py:b2 is MiT-B2, the encoder of AggPose-S. 256 million samples, 200 epochs of ImageNet. Nobody has
-published it for these networks.
+configs/mae_mit.py:b2 pretrains MiT-B2, the encoder of AggPose-S. A run sees 256 million samples, as many as in 200
+epochs of ImageNet. No such pretraining of these networks has been published.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument
@@ -13,7 +13,7 @@ BATCH = 4096
 
 
 def get_config(arg: str = ""):
-    """`:b5` (or nothing) or `:b2` is the encoder, `:debug` is a tiny network and 20 steps."""
+    """Returns the experiment. `:b5` (the default) or `:b2` selects the encoder, `:debug` the debug variant."""
     words = read_argument(arg, ("b5", "b2"), "debug")
     config = default_config()
     config.task = "mae"
@@ -23,14 +23,14 @@ def get_config(arg: str = ""):
     config.model.drop_path = 0.0
     config.color_jitter = 0.0
 
-    config.batch_size = BATCH  # with less memory --config.accumulate=N
+    config.batch_size = BATCH  # If memory is short, accumulate the gradient in N parts: --config.accumulate=N.
     config.steps = 62_500
     config.learning_rate = 1.5e-4 * BATCH / 256
     config.schedule = "cosine"
     config.warmup_share = 0.05
     config.betas = (0.9, 0.95)
     config.weight_decay = 0.05
-    config.decay = (".*kernel",)  # neither biases nor norms
+    config.decay = (".*kernel",)  # Biases and the parameters of normalisation layers have no weight decay.
     config.clip_norm = 1.0
 
     config.eval_batch_size = 256

@@ -1,24 +1,25 @@
-"""Pretraining in minutes on two CPU cores: a small masked autoencoder and frames of drawn infants.
+"""Pretraining in minutes on two CPU cores: a small masked autoencoder on frames of synthetic infants.
 
 python -m aggpose_jax.main --config configs/mae_synthetic.py
 
-It predicts pixels as they are, not normalised per unit, so that its errors compare with those of an interpolation.
-Its encoder is that of aggpose_tiny; configs/finetune_synthetic.py goes on from it.
+The network predicts pixels that are not normalised per mask patch, so that its errors can be compared with those of an
+interpolation. Its encoder is the encoder of aggpose_tiny; configs/finetune_synthetic.py fine-tunes it.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
-    """`:debug` takes 20 steps and learns nothing."""
+    """Returns the experiment. `:debug` selects the debug variant, whose 20 steps are too few to learn anything."""
     words = read_argument(arg, "debug")
     config = default_config()
     config.task = "mae"
     config.data = "synthetic"
     config.synthetic_train = 4000
     config.synthetic_eval = 200
-    config.frame_stride = 1  # one frame of each infant; another infant tells more than another frame
-    config.input_size = (384, 512)  # larger than the frames, so that a unit is smaller than what sheets repeat
+    config.frame_stride = 1  # One frame of each infant: more infants vary the data more than more frames do.
+    # The frames, 240×320, are enlarged, so that a mask patch is smaller than one repeat of the bedding's pattern.
+    config.input_size = (384, 512)
     config.smallest_crop = 0.5
     config.normalise_pixels = False
     config.color_jitter = 0.0

@@ -2,21 +2,21 @@
 
 launch/recipe_infant_l.sh runs/recipe mit_b5.pth
 
-It runs the stages in order, each from the best checkpoint of the one before:
+The script trains the stages in order, each from the best checkpoint of the stage before it:
 
-  mit       the plain pose model on COCO
-  join      its weights in every layer of AggPose, whose stages are frozen: what is between them learns
-  level1…4  one stream after another is frozen, all else learns
-  coco      everything learns on COCO
-  infant    everything learns on infants; the head is new
+  mit       train the pose model without aggregation on COCO
+  join      copy its weights into every layer of AggPose; freeze the stages and train the modules between them
+  level1…4  freeze one stream after another and train all other parameters
+  coco      train all parameters on COCO
+  infant    train all parameters on infants, with a new head
 
-The paper names the stages and gives no epochs or rates for those before the last; these are ours. The data are those
-of configs/coco_l.py and configs/infant_l.py.
+The paper names the stages but gives epochs and learning rates for the last one only. Those of the other stages were
+chosen for this configuration. The data directories are those of configs/coco_l.py and configs/infant_l.py.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument, use_coco, use_infant_pose
 
-# stage: (epochs, learning rate, epochs of ×0.1, frozen parameters)
+# stage: (epochs, learning rate, epochs at which the rate is multiplied by 0.1, patterns of frozen parameters)
 STAGES = {
     "mit": (210.0, 1e-3, (170.0, 200.0), ()),
     "join": (20.0, 1e-3, (), ("stage.*", "embed1/.*")),
@@ -27,7 +27,10 @@ STAGES = {
 
 
 def get_config(arg: str = ""):
-    """`:STAGE`, the last by default; with `:STAGE,debug` a few steps of a tiny network on synthetic infants."""
+    """Returns one stage of the recipe: `:STAGE`, by default the last one.
+
+    `:STAGE,debug` selects its debug variant, which takes a few steps with a tiny network on synthetic infants.
+    """
     words = read_argument(arg, tuple(STAGES), "debug")
     stage = next((stage for stage in STAGES if stage in words), "infant")
     config = default_config()
@@ -36,5 +39,6 @@ def get_config(arg: str = ""):
     config.epochs, config.learning_rate, config.decay_epochs, config.freeze = STAGES[stage]
     if "debug" not in words:
         return config
-    config.data, config.keypoint_set = "synthetic", "infant_21"  # in every stage: there are no synthetic adults
+    # The COCO stages use synthetic infants too, because there is no synthetic data set of adults.
+    config.data, config.keypoint_set = "synthetic", "infant_21"
     return debug_variant(config)

@@ -1,4 +1,4 @@
-"""The demo: a small AggPose learns synthetic infants on two CPU cores, without any file.
+"""The demo: trains a small AggPose on synthetic infants, on two CPU cores and without any input file.
 
 python -m aggpose_jax.main --config configs/synthetic.py
 """
@@ -7,7 +7,7 @@ from aggpose_jax.config import debug_variant, default_config, read_argument
 
 
 def get_config(arg: str = ""):
-    """`:debug` compiles for a minute, takes 20 steps and learns nothing."""
+    """Returns the experiment. `:debug` selects the debug variant: a minute of compiling, 20 steps, nothing learned."""
     words = read_argument(arg, "debug")
     config = default_config()
     config.data = "synthetic"
@@ -20,9 +20,9 @@ def get_config(arg: str = ""):
     config.model.name = "aggpose_demo"
     config.model.drop_path = 0.0
     config.input_size = (128, 96)
-    config.sigma = 1.0  # eyes, or ankle and toes, are two heatmap pixels apart
+    config.sigma = 1.0  # The eyes, and an ankle and its toes, are only two heatmap pixels apart.
 
-    # The infants are rolled and sized variously as they are drawn; more of it only slows learning.
+    # Synthetic infants already vary in roll and size; more augmentation only slows down learning.
     config.augmentation.half_body = 0.0
     config.augmentation.scale = 0.1
     config.augmentation.rotation_probability = 0.0
@@ -31,7 +31,7 @@ def get_config(arg: str = ""):
     config.learning_rate = 1.5e-3
     config.schedule = "cosine"
     config.warmup_epochs = 0.2
-    config.adam_epsilon = 1e-12  # the mean over pixels makes gradients as small as Adam's usual epsilon
+    config.adam_epsilon = 1e-12  # The mean over pixels makes gradients as small as Adam's default epsilon.
     config.average_decay = 0.998
 
     config.eval_epochs = 4.0

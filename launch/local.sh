@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Several processes on this machine that train one network together, each on a GPU of its own where there are GPUs.
+# Starts several processes on this machine that train one network together. Process N uses GPU N unless
+# CUDA_VISIBLE_DEVICES is set.
 #
 #   launch/local.sh PROCESSES --config configs/infant_l.py [--config.key=value …]
 #
-# Only the first prints and writes; what the others say goes to standard error. SIGTERM and SIGINT go to every process.
-# Ends when all have ended, with the exit status of the first that failed: 75 where they were preempted and saved.
-# ${PORT:-…} is where they meet.
+# Only process 0 logs and writes files; the other processes print only to standard error. SIGTERM and SIGINT are passed
+# on to every process. The script exits when all processes have ended, with the exit status of the first one that
+# failed, which is 75 if the run was preempted and saved. PORT is the port through which the processes connect to
+# process 0; the default is a random port.
 set -uo pipefail
 count=${1:?PROCESSES}
 shift
@@ -22,7 +24,7 @@ trap 'kill -TERM "${processes[@]}" 2>/dev/null' TERM INT
 
 status=0
 for process in "${processes[@]}"; do
-  # A signal that is trapped ends `wait` early: wait until the process itself has ended.
+  # A trapped signal makes `wait` return early, so it is repeated until the process has ended.
   while :; do
     wait "$process"
     ended=$?

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The staged training policy of AggPose §4.1, from an ImageNet Mix Transformer to infants: configs/recipe_infant_l.py.
+# Runs the staged training policy of AggPose §4.1, from an ImageNet Mix Transformer to infants, as configured in
+# configs/recipe_infant_l.py.
 #
 #   launch/recipe_infant_l.sh WORKDIR MIT_B5_WEIGHTS [--config.key=value …]
-#   launch/recipe_infant_l.sh WORKDIR :debug [--config.key=value …]         on synthetic infants, in minutes
+#   launch/recipe_infant_l.sh WORKDIR :debug [--config.key=value …]         trains on synthetic infants, in minutes
 #
-# Each stage starts from the best checkpoint of the one before. The same command goes on where it was stopped.
-# Further flags go to every stage.
+# Each stage starts from the best checkpoint of the stage before it and trains in WORKDIR/STAGE. Additional flags are
+# passed to every stage. Rerun the same command to resume.
 set -euo pipefail
 workdir=${1:?WORKDIR} start=${2:?MIT_B5_WEIGHTS or :debug}
 shift 2

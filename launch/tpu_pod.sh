@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Trains on every host of a TPU slice; the hosts find each other. Give the same command again after a preemption.
+# Trains on all hosts of a TPU slice. JAX finds the hosts through the TPU's metadata. Rerun the same command after a
+# preemption.
 #
 #   launch/tpu_pod.sh NAME ZONE --config configs/infant_l.py --workdir /mnt/runs/infant_l [--config.key=value …]
 #
-# NAME is a TPU VM whose hosts have this repository in ~/aggpose_jax with its requirements and jax[tpu] installed, and
-# one folder for the workdir that all of them see (a mounted bucket or a file server). A host that is preempted gets
-# SIGTERM: the run saves on all and ends with exit status 75.
+# NAME is a TPU VM. Its hosts need this repository in ~/aggpose_jax, its requirements and jax[tpu] installed, and a
+# workdir that all of them can access (in a mounted bucket or on a file server). When a host receives SIGTERM because it
+# is preempted, the run saves a checkpoint and all processes exit with status 75.
 set -euo pipefail
 name=${1:?NAME} zone=${2:?ZONE}
 shift 2

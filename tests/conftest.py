@@ -1,34 +1,36 @@
-"""Fixtures that every test may use."""
+"""Settings and fixtures for all tests."""
 
 import os
 import pathlib
 
 import pytest
 
-# Compiling takes most of the time of the tests. Those that start programs compile them as users do.
+# Compiling takes most of the time of the tests, so the optimisations of XLA's backend are turned off. Programs that
+# tests start in processes of their own (programs.py) set XLA_FLAGS anew and compile as they do for users.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 
 @pytest.fixture(scope="session")
 def test_data() -> pathlib.Path:
-    """The folder of real images named by AGGPOSE_TEST_DATA; tests that need it skip without it."""
+    """Returns the folder of real images that AGGPOSE_TEST_DATA names; skips the test if the variable is not set."""
     folder = os.environ.get("AGGPOSE_TEST_DATA")
     if not folder:
-        pytest.skip("AGGPOSE_TEST_DATA names no folder")
+        pytest.skip("AGGPOSE_TEST_DATA is not set to a folder")
     return pathlib.Path(folder)
 
 
 @pytest.fixture(scope="session")
 def torch():
-    """PyTorch; tests that need it are marked "extras" and skip without it."""
+    """Returns PyTorch or skips the test. Tests that need it are marked "extras"."""
     return _extra("torch")
 
 
 @pytest.fixture(scope="session")
 def transformers(torch):
-    """Hugging Face's transformers on PyTorch."""
+    """Returns Hugging Face's transformers, which run on PyTorch, or skips the test."""
     return _extra("transformers")
 
 
 def _extra(name: str):
+    """Imports and returns an optional package; skips the test if it is not installed."""
     return pytest.importorskip(name, reason=f"{name} is not installed: pip install -r requirements-extras.txt")

@@ -1,4 +1,4 @@
-"""Disks that fail."""
+"""Simulation of a full disk."""
 
 import contextlib
 import resource
@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def full_disk(most: int) -> Iterator[None]:
-    """A disk that takes so many bytes a file and then fails the write, pytest's own output too: not for long."""
+def full_disk(limit: int) -> Iterator[None]:
+    """Makes every write beyond `limit` bytes of a file fail with EFBIG inside the block.
+
+    The limit also applies to pytest's own output file, so the block must be short.
+    """
     limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Runs the programs as a user does, each in a process of its own, and reads what a run wrote."""
+"""Functions that run the programs as a user does, each in its own process, and read the files that a run writes."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-# Any experiment in seconds: drop path and augmentation stay on.
+# Overrides that make any experiment take seconds. Drop path and augmentation stay on.
 SMALL = (
     "--config.model.drop_path=0.1",
     "--config.input_size=(64, 64)",
@@ -20,7 +20,7 @@ SMALL = (
     "--config.flip_test=False",
 )
 
-# The network that compiles fastest, on drawn infants.
+# Flags for the network that compiles fastest, on synthetic infants.
 QUICK = (
     *("--config=configs/synthetic.py:debug", *SMALL, "--config.model.name=mit_pose_tiny"),
     *("--config.eval_batch_size=8", "--config.baselines=False"),
@@ -28,13 +28,13 @@ QUICK = (
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """Variables of a process that finds the package and sees so many CPU devices."""
+    """Returns environment variables with which a process can import the package and sees `devices` CPU devices."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     return os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
 def is_alive(pid: int) -> bool:
-    """True if there is a process of this id."""
+    """Returns whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -44,60 +44,60 @@ def is_alive(pid: int) -> bool:
 
 def start(program: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
     """Starts python -m aggpose_jax.PROGRAM, or a script by its path, in the root of the repository."""
-    named = [program] if program.endswith(".py") else ["-m", f"aggpose_jax.{program}"]
-    command = [sys.executable, *named, *arguments]
+    target = [program] if program.endswith(".py") else ["-m", f"aggpose_jax.{program}"]
+    command = [sys.executable, *target, *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment(devices), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
 def run(program: str, *arguments: str, devices: int = 1) -> subprocess.CompletedProcess:
-    """Runs a program to its end."""
+    """Runs a program (see `start`) to its end and returns its exit status and output."""
     process = start(program, *arguments, devices=devices)
     out, err = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def start_processes(count: int, *arguments: str, devices: int = 1, program: str = "main") -> list[subprocess.Popen]:
-    """Starts main, or a script like it, in several processes that train together, on so many devices each."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = (f"--coordinator=127.0.0.1:{port}", f"--processes={count}")
-    return [start(program, *together, f"--process={i}", *arguments, devices=devices) for i in range(count)]
+    """Starts main, or a script with the same flags, in `count` processes of `devices` devices that train together."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = (f"--coordinator=127.0.0.1:{port}", f"--processes={count}")
+    return [start(program, *common, f"--process={i}", *arguments, devices=devices) for i in range(count)]
 
 
 def logged(workdir: pathlib.Path) -> int:
-    """The number of lines in metrics.jsonl."""
+    """Returns the number of lines in metrics.jsonl, which is 0 if there is no such file."""
     file = workdir / "metrics.jsonl"
     return len(file.read_text().splitlines()) if file.exists() else 0
 
 
 def losses(workdir: pathlib.Path) -> np.ndarray:
-    """The loss of every step, of the last time that it was taken."""
+    """Returns the logged loss of every step, in order; for a step that was repeated after resuming, the last value."""
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     by_step = {line["step"]: line["train/loss"] for line in lines if "train/loss" in line}
     return np.array([by_step[step] for step in sorted(by_step)])
 
 
 def checkpoint_arrays(workdir: pathlib.Path, step: int) -> dict[str, np.ndarray]:
-    """Every array of a checkpoint by item and path, whatever devices wrote it."""
+    """Returns the arrays of a checkpoint by "item/path", restored to one device whatever devices wrote them."""
     import jax
     import orbax.checkpoint as ocp
 
-    here, items = jax.sharding.SingleDeviceSharding(jax.devices()[0]), {}
+    sharding, items = jax.sharding.SingleDeviceSharding(jax.devices()[0]), {}
     folders = (path for path in (workdir / "checkpoints" / str(step)).absolute().iterdir() if path.is_dir())
     for folder in sorted(folders):
         if folder.name == "metrics":
-            continue  # of JSON
+            continue  # This item is JSON and holds no arrays.
         with ocp.StandardCheckpointer() as checkpointer:
             saved = checkpointer.metadata(folder).item_metadata.tree
-            like = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here), saved)
-            items[folder.name] = checkpointer.restore(folder, like)
+            target = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), saved)
+            items[folder.name] = checkpointer.restore(folder, target)
     leaves = jax.tree_util.tree_leaves_with_path(items)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
 
 
 def checkpoint_bytes(workdir: pathlib.Path, step: int) -> dict[str, bytes]:
-    """Those arrays as bytes."""
+    """Returns the bytes of the arrays that `checkpoint_arrays` returns, for exact comparison."""
     return {name: array.tobytes() for name, array in checkpoint_arrays(workdir, step).items()}

@@ -1,4 +1,4 @@
-"""A stick figure of coloured dots and a stand-in for a network that finds it: tracking is tested to the pixel."""
+"""A stick figure of coloured dots, and a substitute for a pose network that finds it, for exact tests of tracking."""
 
 import cv2
 import numpy as np
@@ -19,21 +19,21 @@ STICK_FIGURE = KeypointSet(
     sigmas=(0.05,) * 8,
     upper_body=(0, 1, 2, 3),
 )  # fmt: skip
-# On its back with its eyes at the origin and a height of 1.
+# Keypoints of a stick figure on its back, with the origin between the eyes and a height of 1.
 SHAPE = np.array([(0.06, 0), (-0.06, 0), (0.2, 0.25), (-0.2, 0.25), (0.12, 0.6), (-0.12, 0.6), (0.15, 1), (-0.15, 1)])
 COLOURS = np.array([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0.45, 0.45)])
-PATCH = COLOURS / np.linalg.norm(COLOURS, axis=1, keepdims=True)
+DIRECTIONS = COLOURS / np.linalg.norm(COLOURS, axis=1, keepdims=True)
 CROP = (64, 48)
 
 
 def stick_figure(center=(160, 120), height=150.0, roll=0.0) -> np.ndarray:
-    """[8, 2] points of a stick figure round a centre, turned clockwise by degrees."""
+    """Returns the keypoints [8, 2] of a stick figure around a centre, rotated clockwise by `roll` degrees."""
     c, s = np.cos(np.deg2rad(roll)), np.sin(np.deg2rad(roll))
     return np.array(center) + height * (SHAPE - (0, 0.5)) @ np.array([[c, s], [-s, c]])
 
 
-def picture(points: np.ndarray | None, size=(240, 320)) -> np.ndarray:
-    """uint8 [H, W, 3]: the points as dots in their colours on black; nothing for None."""
+def render(points: np.ndarray | None, size=(240, 320)) -> np.ndarray:
+    """Returns an image uint8 [H, W, 3] with the keypoints as coloured dots on black, or without dots for None."""
     image = np.zeros((*size, 3), np.uint8)
     if points is not None:
         radius = 0.04 * np.linalg.norm(points[[0, 1]].mean(0) - points[[6, 7]].mean(0))
@@ -43,12 +43,15 @@ def picture(points: np.ndarray | None, size=(240, 320)) -> np.ndarray:
     return image
 
 
-def see(crop: np.ndarray) -> np.ndarray:
-    """[8, 3] dots in a crop, with score 1 where the stick figure stands upright and has a good size."""
+def find_dots(crop: np.ndarray) -> np.ndarray:
+    """Returns the dots [8, 3] in a crop: x, y and the score, which is 0 for a missing dot.
+
+    Otherwise it is 1 if the stick figure is upright and its torso is between 5 and 35 pixels long, and 0.1 if not.
+    """
     y, x = np.nonzero(crop.max(-1) > 40)
     colours = crop[y, x].astype(float)
     level = np.linalg.norm(colours, axis=-1, keepdims=True)
-    weight = np.where(colours @ PATCH.T > 0.985 * level, level, 0)
+    weight = np.where(colours @ DIRECTIONS.T > 0.985 * level, level, 0)
     mass = weight.sum(0)
     points = weight.T @ np.column_stack([x, y]) / np.maximum(mass, 1)[:, None]
     torso = points[4:6].mean(0) - points[2:4].mean(0)
@@ -57,20 +60,20 @@ def see(crop: np.ndarray) -> np.ndarray:
 
 
 class StickFigureFinder(Predictor):
-    """What `load` gives, with `see` for its network."""
+    """A predictor that uses `find_dots` instead of a network. `crops` counts the crops."""
 
     def __init__(self):
         self.keypoint_set, self.aspect, self.digest = STICK_FIGURE, CROP[1] / CROP[0], "dots"
         self.batch_sizes, self.crops = (1, 4, 16), 0
 
     def start(self, crops):
-        """Keypoints of crops, as Predictor.start."""
+        """Returns a function that returns the keypoints of crops, as Predictor.start does."""
         self.crops += len(crops)
-        found = [_in_image(image, view) for image, view in crops]
+        found = [_find_in_image(image, view) for image, view in crops]
         return lambda: np.array(found).reshape(-1, len(STICK_FIGURE), 3)
 
 
-def _in_image(image, view):
+def _find_in_image(image, view):
     transform = view_transform(view, image.shape[1], CROP, "unbiased")
-    seen = see(warp(image, transform, CROP))
-    return np.column_stack([geometry.apply(geometry.invert(transform), seen[:, :2]), seen[:, 2]])
+    found = find_dots(warp(image, transform, CROP))
+    return np.column_stack([geometry.apply(geometry.invert(transform), found[:, :2]), found[:, 2]])

@@ -1,4 +1,4 @@
-"""The measuring program: what it measures, not how fast that is."""
+"""Tests of the benchmark program: what it measures and prints, not the speeds."""
 
 import re
 
@@ -19,7 +19,7 @@ def small_config():
     return config
 
 
-def test_a_row_for_each_part_and_for_the_pipeline_with_its_share(monkeypatch):
+def test_data_table_has_a_row_for_each_step_and_for_the_pipeline(monkeypatch):
     monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 2)
     monkeypatch.setattr(benchmark, "ROUNDS", 1)
     lines = benchmark.benchmark_data(small_config(), count=8, workers=[0]).splitlines()[1:]
@@ -43,7 +43,7 @@ def test_a_row_for_each_part_and_for_the_pipeline_with_its_share(monkeypatch):
         assert abs(pipeline[2] - pipeline[0] / bound) < 2e-3
 
 
-def test_the_bound_decodes_and_warps_what_the_pipeline_does(tmp_path):
+def test_bound_makes_the_same_crops_as_the_pipeline(tmp_path):
     writers.write_coco(SyntheticInfants(3), tmp_path, "train")
     config = small_config()
     config.data, config.data_dir, config.train_split, config.batch_size = "coco", str(tmp_path), "train", 3
@@ -55,31 +55,33 @@ def test_the_bound_decodes_and_warps_what_the_pipeline_does(tmp_path):
     np.testing.assert_array_equal(sorted(bound(i).tolist() for i in range(3)), sorted(crops.tolist()))
 
 
-def test_a_row_for_each_form_of_the_masked_autoencoder_with_its_share(monkeypatch):
-    forms = ("full encode", "gathered encode")
-    monkeypatch.setattr(benchmark, "masked_steps", lambda network, batch: {form: lambda: batch for form in forms})
+def test_mae_table_has_a_row_for_each_network_and_step(monkeypatch):
+    steps = ("full encode", "visible-patch encode")
+    monkeypatch.setattr(benchmark, "masked_steps", lambda network, batch: {step: lambda: batch for step in steps})
     lines = benchmark.benchmark_mae(["b2", "tiny"], batch=1).splitlines()[1:]
-    names = [f"{network}, {form}" for network in ("b2", "tiny") for form in forms]
+    names = [f"{network}, {step}" for network in ("b2", "tiny") for step in steps]
     assert [" ".join(line.split()[:-2]) for line in lines] == names
     assert [line.split()[-1] for line in lines[::2]] == ["1.000", "1.000"]
 
 
 @pytest.mark.slow
-def test_the_masked_forms_that_are_timed_differentiate_the_same_function(monkeypatch):
+def test_both_masked_encodes_have_the_same_gradient(monkeypatch):
     monkeypatch.setattr(benchmark, "MASKED_SIZE", (64, 96))
     steps = benchmark.masked_steps("tiny", batch=2)
-    dense, gathered, full = (steps[name]()["encoder"] for name in ("dense encode", "gathered encode", "full encode"))
-    dense, gathered, full = (np.asarray(tree["embed1"]["proj"]["kernel"]) for tree in (dense, gathered, full))
-    np.testing.assert_allclose(gathered, dense, atol=1e-4 * np.abs(dense).max())
-    assert not np.allclose(full, dense, rtol=0.1)
+    masked, visible, full = (
+        steps[name]()["encoder"] for name in ("masked full encode", "visible-patch encode", "full encode")
+    )
+    masked, visible, full = (np.asarray(tree["embed1"]["proj"]["kernel"]) for tree in (masked, visible, full))
+    np.testing.assert_allclose(visible, masked, atol=1e-4 * np.abs(masked).max())
+    assert not np.allclose(full, masked, rtol=0.1)
 
 
-def test_a_network_that_is_none_is_named():
-    with pytest.raises(UserError, match="--networks: b9 is no Mix Transformer; known are b0"):
+def test_unknown_network_raises():
+    with pytest.raises(UserError, match=r"--networks: b9 .*\bb0\b"):
         benchmark.benchmark_mae(["b9"], batch=1)
 
 
-def test_a_loop_calls_each_number_once():
-    seen = []
-    assert benchmark.loop_speed(seen.append, 20, threads=3).rate > 0
-    assert sorted(seen) == list(range(20))
+def test_loop_calls_the_function_with_each_number_once():
+    calls = []
+    assert benchmark.loop_speed(calls.append, 20, threads=3).rate > 0
+    assert sorted(calls) == list(range(20))

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source."""
+"""Tests that modules import only from lower layers of the architecture, by parsing their source."""
 
 import ast
 import pathlib
@@ -11,7 +11,7 @@ from programs import environment
 import aggpose_jax
 
 ROOT = pathlib.Path(aggpose_jax.__file__).parent
-FLOORS = {  # package: packages whose modules it may import, besides its own and errors
+LAYERS = {  # package: the packages that it may import, besides its own modules and those in UNRESTRICTED
     "config": set(),
     "pose": {"config"},
     "networks": {"config"},
@@ -35,12 +35,12 @@ FLOORS = {  # package: packages whose modules it may import, besides its own and
         "config",
     },
 }
-FREE = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_jax.cli"}
+UNRESTRICTED = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_jax.cli"}
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
-NUMPY_ROOMS = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")
-JAX_ROOMS = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
-# What prediction starts with, and what only training, evaluation or one format needs.
+NUMPY_MODULES = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")
+JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
+# LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
 LIGHT = (
     "data.transforms",
     "data.images",
@@ -55,6 +55,7 @@ MAY_IMPORT_GRAIN = {"aggpose_jax.data.pipeline"}
 
 
 def module_name(path: pathlib.Path) -> str:
+    """Returns the dotted name of the module in a source file."""
     parts = path.relative_to(ROOT.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -63,7 +64,12 @@ MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
 
 
 def imports(source: str, modules) -> set[str]:
-    """All that a source imports, wherever in it; a name that is a module of ours counts as that module."""
+    """Returns the modules that source code imports anywhere, also inside functions.
+
+    Args:
+      source: the Python source.
+      modules: names of modules of this package. `from PACKAGE import MODULE` counts as an import of such a module.
+    """
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -78,76 +84,84 @@ def imports(source: str, modules) -> set[str]:
 IMPORTS = {name: imports(path.read_text(), MODULES) for name, path in MODULES.items()}
 
 
-def room(module: str) -> str:
-    """The room of one of our modules; a module at the top is a program."""
+def layer(module: str) -> str:
+    """Returns the package that contains a module of aggpose_jax; a module at the top level is a program."""
     _, first, *_ = module.split(".")
     return first if (ROOT / first).is_dir() else "program"
 
 
-def ours(names: set[str]) -> set[str]:
-    return {name for name in names if name.split(".")[0] == "aggpose_jax"} - FREE
+def restricted(names: set[str]) -> set[str]:
+    """Returns the names of modules of aggpose_jax, without those that every module may import."""
+    return {name for name in names if name.split(".")[0] == "aggpose_jax"} - UNRESTRICTED
 
 
-def others(names: set[str]) -> set[str]:
+def top_level(names: set[str]) -> set[str]:
+    """Returns the top-level packages of modules."""
     return {name.split(".")[0] for name in names}
 
 
-def is_in(module: str, rooms) -> bool:
-    below = module.removeprefix("aggpose_jax.")
-    return any(below == name or below.startswith(f"{name}.") for name in rooms)
+def is_in(module: str, packages) -> bool:
+    """Returns whether a module is one of these packages or modules of aggpose_jax, or inside one of them."""
+    relative = module.removeprefix("aggpose_jax.")
+    return any(relative == name or relative.startswith(f"{name}.") for name in packages)
 
 
-def reached(module: str, seen: set[str] | None = None) -> set[str]:
-    """A module of ours and all of ours that it imports, also through others and as packages on the way."""
-    seen = set() if seen is None else seen
-    if module in MODULES and module not in seen:
-        seen.add(module)
+def reachable(module: str, visited: set[str] | None = None) -> set[str]:
+    """Returns a module of aggpose_jax with its parent packages and the modules that they import, recursively.
+
+    Args:
+      module: the name of the module; a module of another package is ignored.
+      visited: the set to which the result is added; None makes a new one.
+    """
+    visited = set() if visited is None else visited
+    if module in MODULES and module not in visited:
+        visited.add(module)
         packages = [module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)]
         for name in (*packages, *IMPORTS[module]):
-            reached(name, seen)
-    return seen
+            reachable(name, visited)
+    return visited
 
 
-def test_reading_imports():
+def test_imports_are_found_anywhere_in_the_source():
     source = "import a.b, c\nfrom d import e\ndef f():\n    from aggpose_jax import networks, __doc__ as g\n"
     found = imports(source, {"aggpose_jax.networks"})
     assert found == {"a.b", "c", "d", "aggpose_jax.networks", "aggpose_jax"}
 
 
-def test_rooms_are_those_of_the_tree():
-    assert {room(module) for module in MODULES.keys() - FREE} <= FLOORS.keys()
-    for name in (*NUMPY_ROOMS, *JAX_ROOMS):
+def test_tables_of_this_file_name_existing_modules():
+    assert {layer(module) for module in MODULES.keys() - UNRESTRICTED} <= LAYERS.keys()
+    for name in (*NUMPY_MODULES, *JAX_MODULES):
         assert f"aggpose_jax.{name}" in MODULES
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - FREE))
-def test_imports_go_down_the_floors(module):
-    below = {room(name) for name in ours(IMPORTS[module])}
-    own = set() if room(module) == "program" else {room(module)}  # nothing imports a program
-    assert below <= FLOORS[room(module)] | own
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - UNRESTRICTED))
+def test_modules_import_only_lower_layers(module):
+    imported = {layer(name) for name in restricted(IMPORTS[module])}
+    own = set() if layer(module) == "program" else {layer(module)}  # Programs must not be imported.
+    assert imported <= LAYERS[layer(module)] | own
 
 
-def test_what_all_may_import_imports_nothing_of_ours():
-    for module in FREE:
-        assert not ours(IMPORTS[module])
-        assert not others(IMPORTS[module]) & (JAX | HOST)
+def test_unrestricted_modules_import_no_other_modules_of_the_package():
+    for module in UNRESTRICTED:
+        assert not restricted(IMPORTS[module])
+        assert not top_level(IMPORTS[module]) & (JAX | HOST)
 
 
-@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, NUMPY_ROOMS)))
-def test_numpy_rooms_never_reach_jax(module):
-    for name in reached(module):
-        assert not others(IMPORTS[name]) & JAX, name
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, NUMPY_MODULES)))
+def test_numpy_modules_do_not_import_jax_even_indirectly(module):
+    for name in reachable(module):
+        assert not top_level(IMPORTS[name]) & JAX, name
     if module not in MAY_IMPORT_GRAIN:
-        assert not any("grain" in others(IMPORTS[name]) for name in reached(module))
+        assert not any("grain" in top_level(IMPORTS[name]) for name in reachable(module))
 
 
-@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, JAX_ROOMS)))
-def test_jax_rooms_never_import_what_works_on_the_host(module):
-    assert not others(IMPORTS[module]) & HOST
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if is_in(m, JAX_MODULES)))
+def test_jax_modules_do_not_import_libraries_for_the_host(module):
+    assert not top_level(IMPORTS[module]) & HOST
 
 
-def test_what_prediction_starts_with_imports_nothing_heavy():
+def test_modules_that_prediction_imports_first_load_no_heavy_library():
     program = f"import sys, {', '.join(f'aggpose_jax.{name}' for name in LIGHT)}; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", program], env=environment(), text=True).split()
     assert "aggpose_jax.recordings.formats" in loaded
-    assert not others(set(loaded)) & HEAVY
+    assert not top_level(set(loaded)) & HEAVY

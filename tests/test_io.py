@@ -1,4 +1,4 @@
-"""Atomic writes."""
+"""Tests of atomic writes."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from programs import environment
 from aggpose_jax import io
 
 
-def test_files_are_written_and_replaced_in_folders_that_need_not_exist(tmp_path):
+def test_files_are_written_and_replaced_and_missing_folders_created(tmp_path):
     folder = tmp_path / "a" / "b"
     for number in (1, 2):
         io.write_bytes(folder / "bytes", bytes([number]))
@@ -28,7 +28,7 @@ def test_files_are_written_and_replaced_in_folders_that_need_not_exist(tmp_path)
     }
 
 
-def test_a_block_that_fails_leaves_what_was_there(tmp_path):
+def test_block_that_raises_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
 
     def fail(temporary):
@@ -44,7 +44,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path):
     assert path.read_text() == "old"
 
 
-def test_the_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+def test_file_is_flushed_to_disk_before_it_is_renamed(tmp_path, monkeypatch):
     flushed = []
     monkeypatch.setattr(os, "fsync", lambda number: flushed.append((os.fstat(number).st_size, path.exists())))
     path = tmp_path / "file"
@@ -52,7 +52,7 @@ def test_the_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     assert flushed == [(5, False)]
 
 
-def test_a_full_disk_leaves_what_was_there_and_the_error_names_the_file(tmp_path):
+def test_full_disk_leaves_the_old_file_and_the_error_has_its_name(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
     with full_disk(1000), pytest.raises(OSError, match="too large") as error:
@@ -71,7 +71,7 @@ with io.atomic_path(pathlib.Path(sys.argv[1])) as temporary:
 """
 
 
-def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
     path = tmp_path / "file[1].json"
     path.write_text("{}")
     subprocess.run([sys.executable, "-c", KILLED, str(path)], env=environment(), check=False)

@@ -1,4 +1,4 @@
-"""The staged recipe from start to end, killed in its third stage and started again."""
+"""A test that runs the staged recipe from start to end, with a kill and a restart in its third stage."""
 
 import os
 import signal
@@ -21,6 +21,7 @@ OPTIONS = (*SMALL, "--config.checkpoint_steps=2", "--config.steps=12")
 
 
 def start_recipe(workdir) -> subprocess.Popen:
+    """Starts the debug variant of the recipe in a process group of its own, so that the group can be killed."""
     command = ["launch/recipe_infant_l.sh", str(workdir), ":debug", *OPTIONS]
     return subprocess.Popen(
         command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -29,40 +30,42 @@ def start_recipe(workdir) -> subprocess.Popen:
 
 
 def parameters(workdir) -> Weights:
+    """Returns the weights of the best checkpoint of a run."""
     return read_weights(workdir)
 
 
 def flat(tree: dict) -> dict:
+    """Returns the leaves of a nested dict by their paths, joined with "/"."""
     return flatten_dict(tree, sep="/")
 
 
 @pytest.mark.slow
-def test_every_stage_trains_what_it_says_and_a_killed_recipe_goes_on(tmp_path):
+def test_every_stage_trains_all_but_its_frozen_parameters_and_a_killed_recipe_resumes(tmp_path):
     recipe = start_recipe(tmp_path)
     third = tmp_path / "level1"
     while last_finished(third) is None:
         assert recipe.poll() is None, recipe.communicate()[0]
-        time.sleep(0.1)  # leaves the processors to the recipe
+        time.sleep(0.1)  # Polling without a pause would take CPU time from the recipe.
     os.killpg(recipe.pid, signal.SIGKILL)
     recipe.communicate()
     finished = [stage for stage in STAGES if (tmp_path / stage / "finished").exists()]
     assert finished == ["mit", "join"]
 
     recipe = start_recipe(tmp_path)
-    said, _ = recipe.communicate()
-    assert recipe.returncode == 0, said
-    assert [line.split()[1].rstrip(",") for line in said.splitlines() if line.startswith("== ")] == list(STAGES[2:])
-    assert said.count("going on from the checkpoint of step") == 1
+    output, _ = recipe.communicate()
+    assert recipe.returncode == 0, output
+    assert [line.split()[1].rstrip(",") for line in output.splitlines() if line.startswith("== ")] == list(STAGES[2:])
+    assert output.count("from the checkpoint of step") == 1
 
     before = parameters(tmp_path / "mit")
     for stage in STAGES[1:]:
         after, config = parameters(tmp_path / stage), load_config(tmp_path / stage / "config.json")
         assert config.init_from == str(tmp_path / STAGES[STAGES.index(stage) - 1])
-        start, account = transfer(after, before)  # what is new in a stage is compared with itself, and left out
+        start, report = transfer(after, before)  # New modules keep the values of `after` and are skipped below.
         frozen = flat(paths_matching(after.variables["params"], config.freeze))
         assert any(frozen.values()) == (stage == "join" or stage.startswith("level"))
         for path, leaf in flat(after.variables).items():
-            if account.origins[path]:
+            if report.origins[path]:
                 assert (leaf.tobytes() == flat(start)[path].tobytes()) == frozen[path.removeprefix("params/")], (
                     stage,
                     path,

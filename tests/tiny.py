@@ -1,4 +1,4 @@
-"""A run of a tiny pose network, without training, and its experiment."""
+"""Functions that write the run folder of a tiny untrained pose network, and an experiment file for it."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ from aggpose_jax.training.tasks import make_task
 
 
 def write_run(folder: pathlib.Path):
-    """Writes the run of a tiny network of 21 keypoints with drawn parameters; returns its task and variables."""
+    """Writes the run of a tiny network with 21 keypoints and random parameters; returns its task and variables."""
     config = debug_variant(default_config())
     config.model.name = "mit_pose_tiny"
     config.data, config.keypoint_set, config.input_size, config.eval_batch_size = "synthetic", "infant_21", (64, 64), 7
@@ -27,7 +27,7 @@ def write_run(folder: pathlib.Path):
 
 
 def write_experiment(folder: pathlib.Path) -> pathlib.Path:
-    """Writes an experiment with the configuration of the run in a folder; returns its file."""
+    """Writes an experiment file that loads the configuration of the run in a folder; returns the path of the file."""
     file = folder / "experiment.py"
     file.write_text(
         "from aggpose_jax.config import load_config\nimport pathlib\n"

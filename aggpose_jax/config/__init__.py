@@ -1,4 +1,4 @@
-"""What an experiment can set: keys with their defaults, experiment files and the command line."""
+"""The configuration: its keys with defaults and checks, experiment files, command-line overrides, config.json."""
 
 from aggpose_jax.config.config import Config
 from aggpose_jax.config.datasets import use_coco, use_infant_pose

@@ -1,4 +1,4 @@
-"""An experiment of configs/ and the command line become a configuration."""
+"""Reads an experiment file of configs/ and applies the overrides of the command line to it."""
 
 import ast
 import importlib.util
@@ -12,65 +12,72 @@ from aggpose_jax.config.config import Config
 from aggpose_jax.config.schema import check
 from aggpose_jax.errors import UserError
 
-MOVED = {  # what experiments of earlier versions import, and what they write now
-    "aggpose_jax.training.config": "write `from aggpose_jax.config import default_config`; ",
+MOVED = {  # modules that experiments of earlier versions import, and the advice to replace that import
+    "aggpose_jax.training.config": "Write `from aggpose_jax.config import default_config`. ",
 }
 
 
 def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
-    """The configuration of an experiment.
+    """Returns the configuration of an experiment file, with overrides applied and all values checked.
 
     Args:
-      name: FILE, or FILE:ARGUMENT for its get_config(ARGUMENT).
-      overrides: KEY=VALUE, as of `change`.
+      name: FILE, or FILE:ARGUMENT to call its get_config(ARGUMENT). None or empty is an error.
+      overrides: KEY=VALUE texts; see `change`.
 
     Raises:
-      UserError: there is no such file, or it or an override sets what is no key or no value of it.
+      UserError: there is no such file, or the file or an override sets an unknown key or an invalid value.
     """
     if not name:
-        raise UserError("--config: give an experiment, such as --config configs/synthetic.py")
+        raise UserError("--config: no experiment was given. Pass one, such as --config configs/synthetic.py.")
     path, *argument = name.split(":", 1)
     try:
         config = _load(path).get_config(*argument)
     except UserError as error:
-        raise UserError(f"{_place(path, error)}: {error}") from None
+        raise UserError(f"{_location(path, error)}: {error}") from None
     except ImportError as error:
         if error.name is None or not error.name.startswith("aggpose_jax."):
             raise
         message, _, _ = str(error).partition(" (")
         hint = MOVED.get(error.name, "")
-        raise UserError(f"{_place(path, error)}: {message}; {hint}CHANGELOG.md lists what moved") from None
+        raise UserError(f"{_location(path, error)}: {message}. {hint}CHANGELOG.md lists what has moved.") from None
     except AttributeError as error:
         if not isinstance(error.obj, Config):
-            raise  # a defect of the file
-        raise UserError(f"{_place(path, error)}: {error.obj.unknown(error.name)}") from None
+            raise  # The experiment file has a bug, for which a traceback is more useful than one line.
+        raise UserError(f"{_location(path, error)}: {error.obj.unknown_key_message(error.name)}") from None
     if not isinstance(config, Config):
-        raise UserError(f"{path}: get_config returns a {type(config).__name__}; return what default_config() gave")
+        raise UserError(
+            f"{path}: get_config returns a {type(config).__name__}. It must return the Config from default_config()."
+        )
     return change(config, overrides)
 
 
 def read_argument(argument: str, *known: str | Sequence[str]) -> set[str]:
-    """Returns the words of the argument of an experiment, which commas separate.
+    """Returns the set of comma-separated words in the argument of an experiment.
 
     Args:
-      argument: of get_config, such as "s,debug".
-      known: words that it may have; of a sequence of words it may have one.
+      argument: the argument of get_config, such as "s,debug".
+      known: the allowed words. The words of one sequence exclude each other.
 
     Raises:
-      UserError: a word is unknown, or there are two of those of which there may be one.
+      UserError: a word is unknown, or two words exclude each other.
     """
     groups = [(group,) if isinstance(group, str) else tuple(group) for group in known]
     words = set(argument.split(",")) if argument else set()
     for word in sorted(words - {word for group in groups for word in group}):
-        raise UserError(f":{word} is unknown; known are {', '.join(f':{word}' for group in groups for word in group)}")
+        raise UserError(
+            f":{word} is unknown. Choose from {', '.join(f':{word}' for group in groups for word in group)}."
+        )
     for group in groups:
         if len(words & set(group)) > 1:
-            raise UserError(f":{argument} has more than one of {', '.join(group)}; give one")
+            raise UserError(f":{argument} has more than one of {', '.join(group)}. Use only one of them.")
     return words
 
 
 def debug_variant(config: Config) -> Config:
-    """Returns the experiment made small: a tiny network and 20 steps, the rest as it is."""
+    """Turns an experiment into its debug variant and returns it.
+
+    The variant has a tiny network, small crops and batches, little synthetic data and 20 steps. The other keys stay.
+    """
     family = config.model.name.rsplit("_", 1)[0]
     config.model.name = f"{family}_tiny"
     if family == "mae":
@@ -83,22 +90,26 @@ def debug_variant(config: Config) -> Config:
 
 
 def change(config: Config, overrides: Sequence[str]) -> Config:
-    """The configuration with KEY=VALUE of the command line, a dot in KEY for a key in a group, and checked.
+    """Applies overrides of the command line to a configuration in place, checks all values and returns it.
+
+    Args:
+      config: the configuration to change.
+      overrides: KEY=VALUE texts. A key in a group is written GROUP.KEY. Of two values for a key the last one counts.
 
     Raises:
-      UserError: for an unknown key, a value of another type or one that makes no sense.
+      UserError: a key is unknown, or a value has the wrong type or is outside the allowed range.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise UserError(f"--config.{key}: has no value; write --config.{key}=VALUE")
+            raise UserError(f"--config.{key}: has no value. Write --config.{key}=VALUE.")
         *groups, last = key.split(".")
         group, prefix = config, "--config."
         for name in groups:
             if name not in group:
-                raise UserError(prefix + group.unknown(name))
+                raise UserError(prefix + group.unknown_key_message(name))
             if not isinstance(group[name], Config):
-                raise UserError(f"{prefix}{name}: is one value and has no key {last}; set it as --config.{name}=VALUE")
+                raise UserError(f"{prefix}{name}: is not a group and has no key {last}. Write --config.{name}=VALUE.")
             group, prefix = group[name], f"{prefix}{name}."
         try:
             group[last] = _read_value(text, group.get(last))
@@ -109,6 +120,7 @@ def change(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def _read_value(text: str, old: Any) -> Any:
+    """Returns the text itself for a key that holds a string, otherwise the Python literal that it is, if it is one."""
     if isinstance(old, str):
         return text
     try:
@@ -120,16 +132,16 @@ def _read_value(text: str, old: Any) -> Any:
 def _load(path: str):
     spec = importlib.util.spec_from_file_location("experiment", path)
     if spec is None or not pathlib.Path(path).is_file():
-        raise UserError("is no Python file; the experiments are in configs/")
+        raise UserError("is not a Python file. The experiments are in configs/.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
-        raise UserError("has no function get_config; see configs/synthetic.py")
+        raise UserError("has no function get_config. See configs/synthetic.py for an example.")
     return module
 
 
-def _place(path: str, error: Exception) -> str:
-    """The file and, if the error comes from one, the line of it."""
+def _location(path: str, error: Exception) -> str:
+    """Returns the path of an experiment file, with the number of the line that raised the error if one did."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == os.path.abspath(path)]
     return f"{path}, line {lines[-1]}" if lines else path

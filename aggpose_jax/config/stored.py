@@ -1,4 +1,4 @@
-"""The config.json of a run, also of one that an earlier version made."""
+"""Reading and writing the config.json of a run, including files that earlier versions wrote."""
 
 import json
 import pathlib
@@ -9,11 +9,11 @@ from aggpose_jax.config.config import Config
 from aggpose_jax.config.schema import default_config
 from aggpose_jax.errors import UserError
 
-_OF_MAE = ("decoder_width", "decoder_depth", "decoder_heads", "dense")
-# Fields of the model group that earlier versions stored and did not use, by the beginning of the network's name.
+_MAE_FIELDS = ("decoder_width", "decoder_depth", "decoder_heads", "dense")
+# Fields of the model group that earlier versions stored without using them, by the prefix of the network's name.
 IGNORED = {
-    "aggpose_": _OF_MAE,
-    "mit_pose_": (*_OF_MAE, "fusion"),
+    "aggpose_": _MAE_FIELDS,
+    "mit_pose_": (*_MAE_FIELDS, "fusion"),
     "mae_": ("fusion",),
 }
 
@@ -24,20 +24,20 @@ def save_config(config: Config, path: pathlib.Path) -> None:
 
 
 def load_config(path: pathlib.Path) -> Config:
-    """Returns what `save_config` wrote, in this version or an earlier one.
+    """Returns the configuration that `save_config` of this or an earlier version wrote.
 
-    A key that did not exist then has its default, and one that no longer exists is left out. Whether the values make
-    sense is not checked, so that an override can replace one that no longer does: see `change`.
+    A key that the file lacks gets its default, and a key of the file that does not exist is ignored. The values are
+    not checked, so that an override (see `change`) can replace one that is not allowed any more.
 
     Raises:
-      UserError: there is no such file, or it is no configuration.
+      UserError: there is no such file, it does not hold a configuration, or a value has the wrong type.
     """
     try:
         stored = json.loads(path.read_bytes())
         if not isinstance(stored, dict):
-            raise ValueError("it holds no keys")
+            raise ValueError("it is not a JSON object")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a run's folder holds config.json and checkpoints/") from None
+        raise UserError(f"{path}: no such file. Give the folder of a run, with config.json and checkpoints/.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error})") from None
     config = default_config()
@@ -51,26 +51,28 @@ def load_config(path: pathlib.Path) -> Config:
 
 
 def migrate(stored: dict[str, Any]) -> dict[str, Any]:
-    """Returns the content of a config.json as this version means it: without fields that its network never had."""
+    """Converts the content of a config.json to this version: removes fields that its network never used."""
     model = stored.get("model")
     if not isinstance(model, dict):
         return stored
-    ignored = next((fields for first, fields in IGNORED.items() if str(model.get("name")).startswith(first)), ())
+    ignored = next((fields for prefix, fields in IGNORED.items() if str(model.get("name")).startswith(prefix)), ())
     return stored | {"model": {field: value for field, value in model.items() if field not in ignored}}
 
 
 def _add_model_fields(config: Config, stored: dict[str, Any]) -> None:
-    """Sets fields of the network that an experiment added to the group, such as depths; the builder checks them."""
+    """Adds the stored fields that an experiment added to the model group, such as depths; the builder checks them."""
     for field in stored.keys() - config.model.keys():
         with config.model.unlocked():
             config.model[field] = _tuples(stored[field])
 
 
 def _tuples(value: Any) -> Any:
+    """Returns the value with lists replaced by tuples, which JSON cannot hold."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _set(config: Config, stored: dict[str, Any]) -> None:
+    """Sets the stored values of the keys that exist, in groups too."""
     for key in config.keys() & stored.keys():
         if isinstance(config[key], Config) and isinstance(stored[key], dict):
             _set(config[key], stored[key])

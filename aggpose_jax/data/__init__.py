@@ -1,1 +1,1 @@
-"""Records become batches: sources, transforms of one record, and the pipeline that feeds a process."""
+"""Data loading: sources of records, transforms from records to crops, and the pipeline that batches them."""

@@ -1,4 +1,4 @@
-"""Persons of a data set in the format of COCO keypoints: annotated ones, or those that a detector found."""
+"""Records of persons from a data set in the COCO keypoint format, with annotated or detected boxes."""
 
 import pathlib
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
-PERSON = 1  # category id
-CARRIED = ("video_id", "frame")  # what a record takes from its image, where the image has it
+PERSON = 1  # category_id of persons
+OPTIONAL_FIELDS = ("video_id", "frame")  # fields of an image that its records get as well, where the image has them
 
 
 class _Persons(NamedTuple):
-    """Columns of records; image is the index into the images of the file."""
+    """The columns of N records; `image` is the index into the images of the file."""
 
     image: np.ndarray
     id: np.ndarray
@@ -27,23 +27,24 @@ class _Persons(NamedTuple):
 
 
 class CocoKeypoints:
-    """A source of records, one for each person, from DIR/annotations/person_keypoints_SPLIT.json and DIR/SPLIT/.
+    """A source of records, one per person, from DIR/annotations/person_keypoints_SPLIT.json and DIR/SPLIT/.
 
-    Annotated persons come in the order of the file; crowds and persons without an area, a labelled point or a part
-    in the image are left out, boxes are clipped to the image. With detections, records are the detected persons
-    instead, with their scores and unclipped boxes, without keypoints (all zero).
+    Annotated persons are in the order of the file, with boxes clipped to the image. Crowds are excluded, and so are
+    persons without an area, without a labelled keypoint or with a box outside the image. With detections, the records
+    are the detected persons instead, with their scores, their boxes as detected, and keypoints that are all zero.
 
     A record has image (a path), box [4] xywh, keypoints [K, 3], image_id, id, area, score and, where the image of
     the file has them, video_id and frame.
 
     Args:
-      directory: DIR, that holds annotations and images.
+      directory: DIR, which contains the annotations and images.
       split: name of the split, such as "val2017".
-      keypoint_set: whose K points the annotations have.
-      detections: path of COCO detection results (json); only persons in images of the split count, of any score.
+      keypoint_set: the set of the K annotated keypoints.
+      detections: path of COCO detection results (JSON). Persons of any score in images of the split are used, all other
+        entries are ignored. None uses the annotated persons.
 
     Raises:
-      UserError: a file is missing or not what it should be, or there is no person in it.
+      UserError: a file is missing or invalid, or contains no person.
     """
 
     def __init__(
@@ -58,14 +59,15 @@ class CocoKeypoints:
         self._keypoint_set = keypoint_set
         coco = self.ground_truth()
         self._images = [
-            {key: image[key] for key in ("id", "file_name", *CARRIED) if key in image} for image in coco["images"]
+            {key: image[key] for key in ("id", "file_name", *OPTIONAL_FIELDS) if key in image}
+            for image in coco["images"]
         ]
         if detections is None:
-            self._persons = _annotated(coco, keypoint_set)
+            self._persons = _annotated_persons(coco, keypoint_set)
             if not len(self):
                 raise UserError(f"{self._file}: no person has a labelled keypoint and an area; check the annotations")
         else:
-            self._persons = _detected(pathlib.Path(detections), coco["images"], keypoint_set)
+            self._persons = _detected_persons(pathlib.Path(detections), coco["images"], keypoint_set)
 
     @property
     def _file(self) -> pathlib.Path:
@@ -85,92 +87,102 @@ class CocoKeypoints:
             "id": int(persons.id[index]),
             "area": float(persons.area[index]),
             "score": float(persons.score[index]),
-            **{key: image[key] for key in CARRIED if key in image},
+            **{key: image[key] for key in OPTIONAL_FIELDS if key in image},
         }
 
-    def file_name(self, number: int) -> str:
-        """Where the image of the record with this id lies, below the directory."""
-        return f"{self._split}/{self._images[self._persons.image[self._row(number)]]['file_name']}"
+    def file_name(self, record_id: int) -> str:
+        """Returns the path, relative to the directory, of the image of the record with this id."""
+        return f"{self._split}/{self._images[self._persons.image[self._row(record_id)]]['file_name']}"
 
-    def fault(self, number: int) -> str:
-        """What keeps the image of the record with this id from being read."""
+    def fault(self, record_id: int) -> str:
+        """Returns the reason why the image of the record with this id cannot be read."""
         try:
-            read_image(self[self._row(number)]["image"])
+            read_image(self[self._row(record_id)]["image"])
         except ImageError as error:
             return str(error)
-        return f"{self.file_name(number)} could be read at the second attempt"
+        return f"{self.file_name(record_id)} could be read at the second attempt"
 
-    def _row(self, number: int) -> int:
-        return int(np.flatnonzero(self._persons.id == number)[0])
+    def _row(self, record_id: int) -> int:
+        return int(np.flatnonzero(self._persons.id == record_id)[0])
 
     def _image(self, index: int) -> str:
-        """Where the image of this place in the file is."""
+        """Returns the path of the image at this index of the images of the file."""
         return str(self._directory / self._split / self._images[index]["file_name"])
 
     def _check_layout(self) -> None:
         for path in (self._directory, self._file, self._directory / self._split):
             if not path.exists():
                 raise UserError(
-                    f"{path} is missing: {self._directory} must hold annotations/{self._file.name} and "
-                    f"{self._split}/*.jpg; python -m aggpose_jax.main --config configs/synthetic.py needs no data"
+                    f"{path} is missing: {self._directory} must contain annotations/{self._file.name} and "
+                    f"{self._split}/*.jpg. To try training without data, run "
+                    "python -m aggpose_jax.main --config configs/synthetic.py"
                 )
 
     def counts(self) -> dict[str, int]:
-        """Numbers of images with a record, of records (persons) and of their labelled keypoints."""
+        """Returns the numbers of images with a record, of records (persons) and of labelled keypoints."""
         persons = self._persons
         labelled = np.count_nonzero(persons.keypoints[..., 2])
         return {"images": len(np.unique(persons.image)), "persons": len(self), "labelled keypoints": labelled}
 
     def ground_truth(self) -> dict:
-        """The COCO dict of the split with all its annotations, crowds too, read from the file at each call.
+        """Returns the COCO dict of the split with all annotations including crowds, read from the file at each call.
 
-        Masks are left out. An annotation without an area gets an estimated one (geometry.estimate_area).
+        Segmentation masks are removed. An annotation without an area gets an estimated one (geometry.estimate_area).
         """
         self._check_layout()
         coco = read_annotations(self._file, len(self._keypoint_set))
-        return {**coco, "annotations": [_complete(annotation) for annotation in coco["annotations"]]}
+        return {**coco, "annotations": [_normalised(annotation) for annotation in coco["annotations"]]}
 
 
-def _complete(annotation: dict) -> dict:
-    """The annotation without its mask and with an area."""
-    complete = {key: value for key, value in annotation.items() if key != "segmentation"}
-    if "area" not in complete:
-        complete["area"] = geometry.estimate_area(np.reshape(annotation["keypoints"], (-1, 3)))
-    return complete
+def _normalised(annotation: dict) -> dict:
+    """Returns a copy of an annotation without its mask, with an estimated area if it has none."""
+    normalised = {key: value for key, value in annotation.items() if key != "segmentation"}
+    if "area" not in normalised:
+        normalised["area"] = geometry.estimate_area(np.reshape(annotation["keypoints"], (-1, 3)))
+    return normalised
 
 
-def _annotated(coco: dict, keypoint_set: KeypointSet) -> _Persons:
+def _annotated_persons(coco: dict, keypoint_set: KeypointSet) -> _Persons:
     index = {image["id"]: i for i, image in enumerate(coco["images"])}
     rows = []
     for annotation in coco["annotations"]:
         image = index[annotation["image_id"]]
         size = coco["images"][image]["height"], coco["images"][image]["width"]
         box = geometry.clip_box(annotation["bbox"], size)
-        counts = not annotation.get("iscrowd") and annotation["area"] > 0 and any(annotation["keypoints"][2::3])
-        if counts and box is not None:
+        is_used = not annotation.get("iscrowd") and annotation["area"] > 0 and any(annotation["keypoints"][2::3])
+        if is_used and box is not None:
             rows.append((image, annotation["id"], box, annotation["keypoints"], annotation["area"], 1.0))
     return _columns(rows, keypoint_set)
 
 
-def _detected(path: pathlib.Path, images: list[dict], keypoint_set: KeypointSet) -> _Persons:
+def _detected_persons(path: pathlib.Path, images: list[dict], keypoint_set: KeypointSet) -> _Persons:
     detections = read_detections(path)
     index = {image["id"]: i for i, image in enumerate(images)}
-    nothing = np.zeros((len(keypoint_set), 3))
+    unlabelled = np.zeros((len(keypoint_set), 3))
     rows = [
-        (index[found["image_id"]], number, found["bbox"], nothing, found["bbox"][2] * found["bbox"][3], found["score"])
-        for number, found in enumerate(detections)
-        if found["category_id"] == PERSON and found["image_id"] in index
+        (
+            index[person["image_id"]],
+            i,
+            person["bbox"],
+            unlabelled,
+            person["bbox"][2] * person["bbox"][3],
+            person["score"],
+        )
+        for i, person in enumerate(detections)
+        if person["category_id"] == PERSON and person["image_id"] in index
     ]
     if not rows:
-        raise UserError(f"{path} has no person (category_id {PERSON}) in an image of the split; check file and split")
+        raise UserError(
+            f"{path} has no person (category_id {PERSON}) in an image of the split; check the file and the split"
+        )
     return _columns(rows, keypoint_set)
 
 
 def _columns(rows: list[tuple], keypoint_set: KeypointSet) -> _Persons:
-    image, number, box, keypoints, area, score = zip(*rows, strict=True) if rows else [()] * 6
+    image, ids, box, keypoints, area, score = zip(*rows, strict=True) if rows else [()] * 6
     return _Persons(
         image=np.array(image, np.int64),
-        id=np.array(number, np.int64),
+        id=np.array(ids, np.int64),
         box=np.array(box, np.float32).reshape(-1, 4),
         keypoints=np.array(keypoints, np.float32).reshape(-1, len(keypoint_set), 3),
         area=np.array(area, np.float64),

@@ -1,7 +1,7 @@
-"""Videos become shards of JPEG frames, a shard a video: what is finished stays finished, whenever the rest is stopped.
+"""Extracts frames from videos into shards of JPEG files, one shard per video; an interrupted extraction can be resumed.
 
-DIR/shards/VIDEO.array_record appears when it is whole, and then VIDEO.json, which says so. When every video has
-one, they are gathered in DIR/manifest.json.
+For each video, DIR/shards/VIDEO.array_record is written atomically, and then DIR/shards/VIDEO.json, the metadata that
+marks the shard as complete. When every video has metadata, DIR/manifest.json is written from them.
 """
 
 import concurrent.futures.process
@@ -23,18 +23,19 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 SETTINGS = "settings.json"
-_THUMBNAIL = (32, 32)  # on which frames are compared
+_THUMBNAIL = (32, 32)  # (width, height) to which frames are resized to compare them
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is taken of a video.
+    """Which frames of a video are extracted, and how they are stored.
 
     Attributes:
-      fps: frames a second at most; 0 takes all.
-      longest_side: pixels; larger frames shrink to it, smaller ones stay.
-      quality: of the JPEG, 1 to 100.
-      distinct: grey levels by which a frame differs on average from the last one taken, else it is left out.
+      fps: maximum number of frames per second; 0 extracts all frames.
+      longest_side: pixels; larger frames are resized to this, smaller ones are not enlarged.
+      quality: of the JPEG files, 1 to 100.
+      distinct: a frame is skipped if its 32×32 thumbnail differs from that of the last extracted frame by less than
+        this number of grey levels, in mean absolute difference; 0 skips none.
     """
 
     fps: float = 4.0
@@ -45,7 +46,16 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One video: its name and file, the folder, and the boxes that it is cut to and that are blurred."""
+    """The extraction of one video.
+
+    Attributes:
+      video: name of the video.
+      file: path of the video.
+      out: the output folder, DIR.
+      settings: of the extraction.
+      crop: boxes to which the frames are cropped; None keeps full frames.
+      mosaic: boxes that are pixelated; None pixelates nothing.
+    """
 
     video: str
     file: pathlib.Path
@@ -56,31 +66,35 @@ class Job:
 
     @property
     def shard(self) -> pathlib.Path:
-        """The shard when it is whole."""
+        """Returns the path of the completed shard."""
         return self.out / shards.FOLDER / f"{self.video}{shards.SUFFIX}"
 
     @property
-    def note(self) -> pathlib.Path:
-        """What says that it is."""
+    def metadata(self) -> pathlib.Path:
+        """Returns the path of the metadata that mark the shard as complete."""
         return self.out / shards.FOLDER / f"{self.video}.json"
 
 
 def find_videos(paths: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
-    """Files by name, in the order of the names: a file's stem, or the path below a folder that is given, no suffix.
+    """Returns the video files by name, sorted by name.
+
+    The name of a file is its stem; for a file in a folder of `paths` it is the relative path without the suffix.
 
     Raises:
-      UserError: there is none, or two have one name.
+      UserError: there is no video, or two videos have the same name.
     """
-    found: dict[str, pathlib.Path] = {}
+    files: dict[str, pathlib.Path] = {}
     for path in paths:
-        below = sorted(f for f in path.rglob("*") if f.suffix.lower() in videos.SUFFIXES) if path.is_dir() else [path]
-        for file in below:
+        candidates = (
+            sorted(f for f in path.rglob("*") if f.suffix.lower() in videos.SUFFIXES) if path.is_dir() else [path]
+        )
+        for file in candidates:
             name = (file.relative_to(path) if path.is_dir() else pathlib.Path(file.name)).with_suffix("").as_posix()
-            if found.setdefault(name, file) != file:
-                raise UserError(f"{found[name]} and {file} would both be video {name}; rename one")
-    if not found:
-        raise UserError(f"{', '.join(map(str, paths))}: no video there ({', '.join(videos.SUFFIXES)}); check the paths")
-    return dict(sorted(found.items()))
+            if files.setdefault(name, file) != file:
+                raise UserError(f"{files[name]} and {file} would both be video {name}; rename one")
+    if not files:
+        raise UserError(f"{', '.join(map(str, paths))}: no video found ({', '.join(videos.SUFFIXES)}); check the paths")
+    return dict(sorted(files.items()))
 
 
 def extract(
@@ -93,103 +107,117 @@ def extract(
     processes: int = 1,
     part: tuple[int, int] = (0, 1),
 ) -> shards.Manifest | None:
-    """Writes the shards of a part of the videos that have none yet, and the manifest once no video lacks one.
+    """Writes the missing shards of a part of the videos, and the manifest once every video has been processed.
 
     Args:
       files: all videos by name.
-      out: DIR.
-      settings: of all videos.
-      crop, mosaic: files of boxes to cut to, and to blur.
-      processes: that read videos.
-      part: (i, n) takes each n-th video from the i-th on.
+      out: the output folder, DIR.
+      settings: of the extraction, the same for all videos.
+      crop: file of the boxes to which frames are cropped; None keeps full frames.
+      mosaic: file of the boxes that are pixelated; None pixelates nothing.
+      processes: number of processes that decode videos.
+      part: (i, n) processes every n-th video, starting with the i-th (from 0).
 
     Returns:
-      The manifest, or None while videos of other parts are missing. Videos that cannot be read are skipped in it.
+      The manifest, or None while videos of other parts have not been processed. Videos that cannot be read are listed
+      in it as skipped.
 
     Raises:
-      UserError: the folder was begun with other settings, or boxes are missing.
+      UserError: the folder was started with other settings, or boxes are missing.
     """
     tracks = [boxes.read_tracks(file, files) if file else {} for file in (crop, mosaic)]
-    _begin(out, settings, crop, mosaic)
-    mine = list(files)[part[0] :: part[1]]
-    jobs = [Job(video, files[video], out, settings, *(found.get(video) for found in tracks)) for video in mine]
-    waiting = [job for job in jobs if not _is_finished(job)]
-    with tqdm(total=len(jobs), initial=len(jobs) - len(waiting), unit="video") as progress:
-        for line in _run(waiting, processes):
-            if line:
-                progress.write(line)
+    _check_settings(out, settings, crop, mosaic)
+    names = list(files)[part[0] :: part[1]]
+    jobs = [Job(name, files[name], out, settings, *(track.get(name) for track in tracks)) for name in names]
+    pending = [job for job in jobs if not _is_finished(job)]
+    with tqdm(total=len(jobs), initial=len(jobs) - len(pending), unit="video") as progress:
+        for message in _run(pending, processes):
+            if message:
+                progress.write(message)
             progress.update()
-    return _gather(files, out)
+    return _write_manifest(files, out)
 
 
-def _begin(out: pathlib.Path, settings: Settings, crop: pathlib.Path | None, mosaic: pathlib.Path | None) -> None:
+def _check_settings(
+    out: pathlib.Path, settings: Settings, crop: pathlib.Path | None, mosaic: pathlib.Path | None
+) -> None:
+    """Writes the settings to a new output folder; raises a UserError if the folder was started with other settings."""
     hashes = {name: _sha256(file) if file else "" for name, file in (("crop", crop), ("mosaic", mosaic))}
-    asked, path = dataclasses.asdict(settings) | hashes, out / SETTINGS
+    given, path = dataclasses.asdict(settings) | hashes, out / SETTINGS
     if path.exists():
-        begun = json.loads(path.read_bytes())
-        other = [f"{key} {begun.get(key)!r}, not {asked[key]!r}" for key in asked if begun.get(key) != asked[key]]
-        if other:
-            raise UserError(f"{out} was begun with {', '.join(other)}; give the same, or another folder")
+        stored = json.loads(path.read_bytes())
+        differences = [
+            f"{key} {stored.get(key)!r} (given: {given[key]!r})" for key in given if stored.get(key) != given[key]
+        ]
+        if differences:
+            raise UserError(
+                f"{out} was started with {', '.join(differences)}; give the same settings, or another folder"
+            )
     else:
-        io.write_json(path, asked)
+        io.write_json(path, given)
 
 
 def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
-    """Does jobs; yields a line for each, empty where all went well."""
+    """Runs jobs and yields one message for each, which is empty if the video was extracted."""
     if processes == 1:
         yield from map(_extract, jobs)
         return
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(processes, context, _start_worker) as pool:
         try:
-            for done in concurrent.futures.as_completed([pool.submit(_extract, job) for job in jobs]):
-                yield done.result()
+            for future in concurrent.futures.as_completed([pool.submit(_extract, job) for job in jobs]):
+                yield future.result()
         except concurrent.futures.process.BrokenProcessPool as error:
             raise UserError(
-                "a process was ended from outside, perhaps for want of memory; start again with fewer --processes"
+                "a worker process was killed, perhaps because memory ran out; rerun with fewer --processes"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(0)  # there are as many processes as cores
+    cv2.setNumThreads(0)  # One thread per process suffices, because there are as many processes as cores.
     exit_with_parent()
 
 
 def _is_finished(job: Job) -> bool:
-    """Whether the shard is there as its note says; a video that could not be read is tried again."""
+    """Returns whether the shard exists with the size in its metadata.
+
+    A video that could not be read has no shard, so it is tried again.
+    """
     try:
-        return json.loads(job.note.read_bytes()).get("bytes") == job.shard.stat().st_size
+        return json.loads(job.metadata.read_bytes()).get("bytes") == job.shard.stat().st_size
     except (OSError, ValueError):
         return False
 
 
 def _extract(job: Job) -> str:
-    """Writes the shard of a video and its note; returns why not, if the video cannot be read."""
+    """Writes the shard of a video and its metadata. Returns "", or the reason if the video cannot be read."""
     io.remove_leftovers(job.shard)
     try:
         with io.atomic_path(job.shard) as temporary:
             count = shards.write_records(_frames(job), temporary)
     except videos.VideoError as error:
-        io.write_json(job.note, {"video": job.video, "skipped": str(error)})
+        io.write_json(job.metadata, {"video": job.video, "skipped": str(error)})
         return f"skipped: {error}"
     size, digest = job.shard.stat().st_size, _sha256(job.shard)
     file = job.shard.relative_to(job.out).as_posix()
-    io.write_json(job.note, shards.Shard(job.video, file, count, size, digest)._asdict())
+    io.write_json(job.metadata, shards.Shard(job.video, file, count, size, digest)._asdict())
     return ""
 
 
 def _frames(job: Job) -> Iterator[shards.StoredFrame]:
-    """The frames of a video that are taken, as JPEG."""
+    """Yields the frames that are extracted from a video, pixelated, cropped, resized and encoded as JPEG."""
     settings, last = job.settings, None
-    due = _Due(settings.fps)
-    for frame in videos.read_frames(job.file, due):
-        image = frame.image if job.mosaic is None else boxes.blur(frame.image, job.mosaic.at(frame.index))
+    is_due = _FrameRateLimit(settings.fps)
+    for frame in videos.read_frames(job.file, is_due):
+        image = frame.image if job.mosaic is None else boxes.pixelate(frame.image, job.mosaic.at(frame.index))
         if job.crop is not None:
-            image = boxes.cut(image, job.crop.at(frame.index))
+            image = boxes.crop(image, job.crop.at(frame.index))
             if image is None:
-                raise videos.VideoError(f"{job.file}: the box at frame {frame.index} is out of the picture; move it")
+                raise videos.VideoError(
+                    f"{job.file}: the crop box at frame {frame.index} is outside the image; move it"
+                )
         scale = settings.longest_side / max(image.shape[:2])
         if scale < 1:
             size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
@@ -202,35 +230,39 @@ def _frames(job: Job) -> Iterator[shards.StoredFrame]:
         yield shards.StoredFrame(job.video, frame.index, frame.seconds, encode_jpeg(image, settings.quality))
 
 
-class _Due:
-    """Says of each time in turn whether a frame is taken then: the first in each 1/fps of a second, 0 fps takes all."""
+class _FrameRateLimit:
+    """A predicate on ascending times in seconds: true for the first time in each interval of 1/fps seconds.
+
+    With 0 fps it is true for all times.
+    """
 
     def __init__(self, fps: float):
         self._fps, self._last = fps, -1
 
     def __call__(self, seconds: float) -> bool:
-        number = int(seconds * self._fps + 1e-3)  # a time stamp is rounded, perhaps down
-        if self._fps and number <= self._last:
+        # Files store rounded times. The margin counts a time that was rounded down into its own interval.
+        interval = int(seconds * self._fps + 1e-3)
+        if self._fps and interval <= self._last:
             return False
-        self._last = number
+        self._last = interval
         return True
 
 
-def _gather(files: Mapping[str, pathlib.Path], out: pathlib.Path) -> shards.Manifest | None:
-    """Writes the manifest from the notes of all videos, if none is missing."""
-    notes = [json.loads(path.read_bytes()) for path in (out / shards.FOLDER).rglob("*.json")]
-    notes.sort(key=lambda note: note["video"])
-    if files.keys() - {note["video"] for note in notes}:
+def _write_manifest(files: Mapping[str, pathlib.Path], out: pathlib.Path) -> shards.Manifest | None:
+    """Writes and returns the manifest if all videos have metadata; otherwise returns None."""
+    metadata = [json.loads(path.read_bytes()) for path in (out / shards.FOLDER).rglob("*.json")]
+    metadata.sort(key=lambda entry: entry["video"])
+    if files.keys() - {entry["video"] for entry in metadata}:
         return None
-    found = [note for note in notes if "skipped" not in note]
-    skipped = {note["video"]: note["skipped"] for note in notes if "skipped" in note}
+    extracted = [entry for entry in metadata if "skipped" not in entry]
+    skipped = {entry["video"]: entry["skipped"] for entry in metadata if "skipped" in entry}
     content = {
         "settings": json.loads((out / SETTINGS).read_bytes()),
-        "videos": len(found),
-        "frames": sum(note["frames"] for note in found),
-        "bytes": sum(note["bytes"] for note in found),
+        "videos": len(extracted),
+        "frames": sum(entry["frames"] for entry in extracted),
+        "bytes": sum(entry["bytes"] for entry in extracted),
         "skipped": skipped,
-        "shards": found,
+        "shards": extracted,
     }
     io.write_json(out / shards.MANIFEST, content)
     return shards.read_manifest(out)

@@ -1,4 +1,4 @@
-"""A source and a transform become batches. The n-th batch is a function of (seed, n) alone."""
+"""Makes batches from a source of records and a function that batches them. Batch n depends only on (seed, n)."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ from aggpose_jax.runtime.worker_processes import exit_with_parent
 Batch = dict[str, np.ndarray]
 
 
-class Remembered:
-    """A source that makes each record once and keeps it in memory: for records that are drawn, not read."""
+class CachedSource:
+    """A source that makes each record of another source once and keeps it in memory, for records that are rendered."""
 
     def __init__(self, source):
         self._source = source
@@ -31,23 +31,26 @@ class Remembered:
         return self._records[index]
 
     def counts(self) -> dict[str, int]:
-        """Those of the source."""
+        """Returns the counts of the source."""
         return self._source.counts()
 
     def ground_truth(self) -> dict:
-        """That of the source."""
+        """Returns the ground truth of the source."""
         return self._source.ground_truth()
 
 
 @functools.lru_cache(maxsize=2)
 def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of so many records in an epoch."""
+    """Returns the permutation [count] of the records in an epoch."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 @dataclasses.dataclass(frozen=True)
 class _TrainingBatches:
-    """All batches by number. Whole batches are what grain hands to threads: a record by itself costs too much there."""
+    """An indexable source of all training batches.
+
+    Grain passes complete batches to its threads, because its overhead per element is too high for single records.
+    """
 
     source: Any
     make_batch: Callable[[list[dict], list[np.random.Generator]], Batch]
@@ -58,15 +61,15 @@ class _TrainingBatches:
         return sys.maxsize
 
     def __getitem__(self, number: int) -> Batch:
-        places = [self._place(position) for position in range(number * self.size, (number + 1) * self.size)]
-        generators = [np.random.default_rng((self.seed, epoch, 1 + index)) for epoch, index in places]
-        records = [self.source[index] for _, index in places]
+        pairs = [self._epoch_and_record(position) for position in range(number * self.size, (number + 1) * self.size)]
+        generators = [np.random.default_rng((self.seed, epoch, 1 + index)) for epoch, index in pairs]
+        records = [self.source[index] for _, index in pairs]
         return self.make_batch(records, generators)
 
-    def _place(self, position: int) -> tuple[int, int]:
-        """Epoch and record of a position in the endless order."""
-        epoch, place = divmod(position, len(self.source))
-        return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[place])
+    def _epoch_and_record(self, position: int) -> tuple[int, int]:
+        """Returns the epoch and the index of the record at a position in the endless sequence of examples."""
+        epoch, offset = divmod(position, len(self.source))
+        return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[offset])
 
 
 def training_batches(
@@ -80,25 +83,25 @@ def training_batches(
     workers: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Endless batches of augmented examples; every epoch is shuffled anew and batches run across its end.
+    """Returns endless batches of augmented examples. Each epoch is shuffled anew; a batch may span two epochs.
 
     Args:
       source: indexable records.
-      make_batch: (records, generators) → batch, such as transforms.make_batch. A record's generator depends on
-        (seed, epoch, record) only.
-      batch_size: examples in a batch of all processes together.
-      seed: of the order and of the augmentation.
-      start: number of the first batch, where a resumed run goes on.
-      threads: that make batches ahead of time, in each worker; 0 chooses by the machine.
-      workers: processes that do; 0 is this one.
-      shard: (index, count) of this process among those that train together. Each gets its consecutive part of every
-        batch, so that the parts in order are the batch of a single process.
+      make_batch: (records, generators) → batch, such as transforms.make_batch. The generator of a record depends only
+        on (seed, epoch, record).
+      batch_size: examples per batch, of all processes together.
+      seed: determines the order and the augmentation.
+      start: number of the first batch; a resumed run continues with it.
+      threads: number of threads per worker that make batches ahead of time; 0 chooses by the number of cores.
+      workers: number of worker processes that make batches; 0 uses threads of this process.
+      shard: (index, count) of this process among the training processes. Each gets one of `count` consecutive parts of
+        every batch; concatenated in order, the parts are the batch that a single process gets.
     """
     index, count = shard
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
-    ahead = batches.to_iter_dataset(_read_ahead(threads))
-    return iter(ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), exit_with_parent))
+    prefetched = batches.to_iter_dataset(_read_options(threads))
+    return iter(prefetched.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), exit_with_parent))
 
 
 def evaluation_batches(
@@ -109,28 +112,29 @@ def evaluation_batches(
     threads: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
-    """Each record once, in order. The last batch is filled up with repetitions whose `valid` is 0.
+    """Returns batches of each record once, in order. The last batch is padded with repetitions whose `valid` is 0.
 
     Args:
       source: indexable records.
       make_batch: records → batch with `valid` [N].
-      batch_size: examples in a batch of all processes together.
-      threads: that make batches ahead of time; 0 chooses by the machine.
-      shard: (index, count) of this process among those that evaluate together, as of `training_batches`.
+      batch_size: examples per batch, of all processes together.
+      threads: number of threads that make batches ahead of time; 0 chooses by the number of cores.
+      shard: (index, count) of this process among the evaluating processes, see `training_batches`.
     """
     index, count = shard
     size, part = len(source), batch_size // count
 
-    def batch(number: int) -> Batch:
+    def make_padded_batch(number: int) -> Batch:
         positions = np.arange(number * part, (number + 1) * part)
-        made = make_batch([source[position] for position in np.minimum(positions, size - 1).tolist()])
-        return made | {"valid": np.where(positions < size, made["valid"], 0)}
+        batch = make_batch([source[position] for position in np.minimum(positions, size - 1).tolist()])
+        return batch | {"valid": np.where(positions < size, batch["valid"], 0)}
 
-    batches = grain.MapDataset.range(-(-size // batch_size) * count).map(batch)[index::count]
-    return iter(batches.to_iter_dataset(_read_ahead(threads)))
+    batches = grain.MapDataset.range(-(-size // batch_size) * count).map(make_padded_batch)[index::count]
+    return iter(batches.to_iter_dataset(_read_options(threads)))
 
 
-def _read_ahead(threads: int) -> grain.ReadOptions:
-    # A tenth of a sample is Python, where one thread waits for the others: more cores than eight want workers.
+def _read_options(threads: int) -> grain.ReadOptions:
+    # A tenth of the time of a sample is Python code, which only one thread at a time executes, so more than eight
+    # threads bring nothing: to use more cores, add worker processes.
     threads = threads or min(os.cpu_count() or 1, 8)
     return grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)

@@ -1,6 +1,6 @@
-"""A shard: the frames of one video in an ArrayRecord file; and the manifest of a folder of shards.
+"""Reads and writes shards, which are ArrayRecord files of the frames of one video, and the manifest of a shard folder.
 
-A record is the frame's number in its video, its time in seconds, the video's name and a JPEG file.
+A record consists of the frame's number in its video, its time in seconds, the name of the video and a JPEG file.
 """
 
 import errno
@@ -18,14 +18,14 @@ from aggpose_jax.errors import UserError
 MANIFEST = "manifest.json"
 FOLDER = "shards"
 SUFFIX = ".array_record"
-OPEN = 8  # shards kept open: each holds 83 bytes for each of its records, and opening one takes 0.4 ms on a disk
-_HEAD = struct.Struct("<qdH")  # frame, seconds, bytes of the name
+MAX_OPEN = 8  # open shards; each uses 83 bytes of memory per record, and opening one takes 0.4 ms on a local disk
+_HEADER = struct.Struct("<qdH")  # frame, seconds, number of bytes of the name
 _READER = "readahead_buffer_size:0,max_parallelism:0"
-_WRITER = "group_size:1,uncompressed"  # JPEG does not shrink
+_WRITER = "group_size:1,uncompressed"  # Compression does not make JPEG files smaller.
 
 
 class StoredFrame(NamedTuple):
-    """What a record holds: name of the video, number in it from 0, seconds since its first frame, JPEG."""
+    """The content of a record: name of the video, frame number from 0, seconds since the first frame, JPEG file."""
 
     video: str
     frame: int
@@ -34,7 +34,7 @@ class StoredFrame(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """What the manifest says of a shard: the video, its file below the folder, number of frames, size and hash."""
+    """The entry of a shard in the manifest: video, path relative to the folder, number of frames, size and hash."""
 
     video: str
     file: str
@@ -48,23 +48,23 @@ class ShardError(UserError):
 
 
 def pack(frame: StoredFrame) -> bytes:
-    """The record of a frame."""
+    """Returns the record of a frame."""
     name = frame.video.encode()
-    return _HEAD.pack(frame.frame, frame.seconds, len(name)) + name + frame.image
+    return _HEADER.pack(frame.frame, frame.seconds, len(name)) + name + frame.image
 
 
 def unpack(record: bytes) -> StoredFrame:
-    """The frame of a record."""
-    number, seconds, length = _HEAD.unpack_from(record)
-    end = _HEAD.size + length
-    return StoredFrame(record[_HEAD.size : end].decode(), number, seconds, record[end:])
+    """Returns the frame of a record."""
+    number, seconds, length = _HEADER.unpack_from(record)
+    end = _HEADER.size + length
+    return StoredFrame(record[_HEADER.size : end].decode(), number, seconds, record[end:])
 
 
 def write_records(frames: Iterable[StoredFrame], path: pathlib.Path) -> int:
-    """Writes a shard, the same bytes for the same frames. Returns their number.
+    """Writes a shard and returns its number of frames. The same frames always give the same bytes.
 
     Raises:
-      OSError: it cannot be written, as when the disk is full.
+      OSError: the shard cannot be written, for example because the disk is full.
     """
     writer = ArrayRecordWriter(str(path), _WRITER)
     count = 0
@@ -72,21 +72,21 @@ def write_records(frames: Iterable[StoredFrame], path: pathlib.Path) -> int:
         writer.write(pack(frame))
         count += 1
     try:
-        writer.close()  # says too what went wrong before it
+        writer.close()  # also raises errors of earlier writes
     except RuntimeError as error:
         raise OSError(errno.EIO, str(error).split(";")[0], str(path)) from error
     return count
 
 
 def read_record(path: str, position: int, count: int) -> StoredFrame:
-    """Reads the frame at a position of a shard that has `count` of them. Few shards stay open in a process.
+    """Returns the frame at a position of a shard with `count` frames. A process keeps up to MAX_OPEN shards open.
 
     Raises:
-      ShardError: naming the shard, if it is missing, cut short or damaged there.
+      ShardError: the shard is missing, cut short or damaged at this position. The message names the shard.
     """
     try:
         reader = _reader(path)
-        if reader.num_records() != count:  # what is missing or no ArrayRecord opens, and has none
+        if reader.num_records() != count:  # A missing file, or one of another format, opens without error as empty.
             _reader.cache_clear()
             pathlib.Path(path).stat()
             raise ShardError(f"{path} has {reader.num_records()} frames instead of {count}; copy it again")
@@ -97,33 +97,33 @@ def read_record(path: str, position: int, count: int) -> StoredFrame:
         raise ShardError(f"{path} is damaged at record {position}; copy it again") from error
 
 
-# A reader that leaves is closed when the last thread that reads from it lets it go.
-@functools.lru_cache(maxsize=OPEN)
+# A reader that is evicted from the cache is closed when the last thread that reads from it releases it.
+@functools.lru_cache(maxsize=MAX_OPEN)
 def _reader(path: str) -> ArrayRecordReader:
     return ArrayRecordReader(path, options=_READER, file_reader_buffer_size=1 << 15)
 
 
 class Manifest(NamedTuple):
-    """Shards in the order of their videos' names, and names of the videos that could not be read, with the reasons."""
+    """The shards, sorted by the names of their videos, and the reasons why other videos were skipped, by name."""
 
     shards: list[Shard]
     skipped: dict[str, str]
 
 
 def read_manifest(directory: pathlib.Path) -> Manifest:
-    """The manifest of a folder of shards.
+    """Reads the manifest of a folder of shards.
 
     Raises:
-      UserError: there is none, or it is none.
+      UserError: the manifest is missing or invalid.
     """
     path = directory / MANIFEST
     try:
         content = json.loads(path.read_bytes())
-        found = [Shard(**{field: shard[field] for field in Shard._fields}) for shard in content["shards"]]
-        return Manifest(found, dict(content["skipped"]))
+        entries = [Shard(**{field: shard[field] for field in Shard._fields}) for shard in content["shards"]]
+        return Manifest(entries, dict(content["skipped"]))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); run python -m aggpose_jax.prepare frames to its end"
+            f"{path} cannot be read ({error.strerror}); run python -m aggpose_jax.prepare frames until it finishes"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no manifest of frames ({error!r}); copy it again") from error
+        raise UserError(f"{path} is not a manifest of frames ({error!r}); copy it again") from error

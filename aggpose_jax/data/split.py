@@ -1,4 +1,4 @@
-"""Train, val and test without a video, or an infant, in two of them: frames of one are near copies of each other."""
+"""Splits data into train, val and test; no video or infant is in two splits, as its frames are nearly identical."""
 
 import os
 import pathlib
@@ -15,30 +15,30 @@ from aggpose_jax.errors import UserError
 
 
 def assign(
-    groups: Sequence[str], shares: Mapping[str, float], seed: int, labels: Mapping[str, str] | None = None
+    groups: Sequence[str], ratios: Mapping[str, float], seed: int, labels: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Gives each group to a split.
+    """Returns the split to which each group is assigned.
 
     Args:
-      groups: names of what must stay together.
-      shares: by name of a split; they sum to 1. The number of groups of each is within one of its share.
-      seed: of the order.
-      labels: of each group; those with the same label are spread over the splits as evenly as their number allows.
-
-    Returns:
-      The split of each group.
+      groups: names of the groups, each of which stays in one split; names may repeat.
+      ratios: fraction of the groups by name of the split; they sum to 1. The number of groups in a split differs from
+        the exact fraction by less than one.
+      seed: of the random order.
+      labels: label of each group; groups with the same label are spread over the splits as evenly as their number
+        allows. None does not stratify.
     """
     order = np.random.default_rng(seed).permutation(sorted(set(groups))).tolist()
-    order.sort(key=lambda group: labels[group] if labels else "")  # stable: chance within a label
-    sizes = _sizes(len(order), shares)
-    # The n groups of a split stand at (1/2)/n, (3/2)/n, … of the order, so that each label meets every split.
-    places = [((place + 0.5) / size, name) for name, size in sizes.items() for place in range(size)]
-    return {group: name for group, (_, name) in zip(order, sorted(places), strict=True)}
+    # The sort is stable, so groups with the same label stay in random order.
+    order.sort(key=lambda group: labels[group] if labels else "")
+    sizes = _sizes(len(order), ratios)
+    # The n groups of a split are at (1/2)/n, (3/2)/n, … of the order, so that each label meets every split.
+    positions = [((position + 0.5) / size, name) for name, size in sizes.items() for position in range(size)]
+    return {group: name for group, (_, name) in zip(order, sorted(positions), strict=True)}
 
 
-def _sizes(count: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Whole numbers nearest to the shares that sum to count (largest remainders)."""
-    exact = {name: count * share for name, share in shares.items()}
+def _sizes(count: int, ratios: Mapping[str, float]) -> dict[str, int]:
+    """Returns the integers closest to count × ratio that sum to count (method of largest remainders)."""
+    exact = {name: count * ratio for name, ratio in ratios.items()}
     sizes = {name: int(number) for name, number in exact.items()}
     for name in sorted(exact, key=lambda name: sizes[name] - exact[name])[: count - sum(sizes.values())]:
         sizes[name] += 1
@@ -49,86 +49,93 @@ def split_directory(
     annotations: pathlib.Path,
     images: pathlib.Path,
     out: pathlib.Path,
-    shares: Mapping[str, float],
+    ratios: Mapping[str, float],
     seed: int,
     label: str | None = None,
 ) -> dict[str, int]:
-    """Splits a COCO file by video, or by infant where every image has an infant_id, into OUT in the layout of COCO.
+    """Splits a COCO file by video, or by infant if every image has an infant_id, and writes OUT in the COCO layout.
 
-    Images are linked where the file system can, else copied.
+    Images are hard links where the file system allows it, otherwise copies.
 
     Args:
       annotations: COCO file whose images have a video_id.
       images: folder of its images.
       out: a new folder.
-      shares: by name of a split; they sum to 1.
-      seed: of the order.
-      label: field of the images to stratify by.
+      ratios: fraction of the videos or infants by name of the split; they sum to 1.
+      seed: of the random order.
+      label: field of the images by which the splits are stratified; None does not stratify.
 
     Returns:
-      The number of groups in each split.
+      The number of videos or infants in each split.
 
     Raises:
-      UserError: an image lacks a field, a group has two labels, or files are missing or in the way.
+      UserError: an image lacks a field, a group has two labels, a file is missing, or the output folder is not empty.
     """
-    if any(share < 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        raise UserError(f"shares {dict(shares)} do not sum to 1; give one for each of {', '.join(shares)}")
+    if any(ratio < 0 for ratio in ratios.values()) or abs(sum(ratios.values()) - 1) > 1e-6:
+        raise UserError(
+            f"ratios {dict(ratios)} must be at least 0 and sum to 1; give one for each of {', '.join(ratios)}"
+        )
     coco = read_annotations(annotations)
     key = "infant_id" if all("infant_id" in image for image in coco["images"]) else "video_id"
     group_of = {image["id"]: _field(annotations, image, key) for image in coco["images"]}
-    splits = assign(list(group_of.values()), shares, seed, _labels(annotations, coco["images"], group_of, label))
-    check_no_video_crosses(coco["images"], {image: splits[group] for image, group in group_of.items()})
+    splits = assign(list(group_of.values()), ratios, seed, _labels(annotations, coco["images"], group_of, label))
+    check_videos_are_not_divided(coco["images"], {image: splits[group] for image, group in group_of.items()})
     missing = [image["file_name"] for image in coco["images"] if not (images / image["file_name"]).is_file()]
     if missing:
-        raise UserError(f"{images / missing[0]} is missing, and {len(missing) - 1} more; give the folder of the images")
+        raise UserError(f"{images / missing[0]} is missing, and {len(missing) - 1} more images; check the image folder")
     new_folder(out)
-    for name in shares:
+    for name in ratios:
         _write(coco, {image for image, group in group_of.items() if splits[group] == name}, images, out, name)
-    return {name: sum(split == name for split in splits.values()) for name in shares}
+    return {name: sum(split == name for split in splits.values()) for name in ratios}
 
 
-def check_no_video_crosses(images: Sequence[dict], split_of: Mapping[int, str]) -> None:
-    """Raises a UserError that names a video with frames in two splits."""
-    seen: dict = {}
+def check_videos_are_not_divided(images: Sequence[dict], split_of: Mapping[int, str]) -> None:
+    """Raises a UserError that names a video with frames in two splits, if there is one."""
+    split_of_video: dict = {}
     for image in images:
         split = split_of[image["id"]]
-        if seen.setdefault(image.get("video_id"), split) != split and "video_id" in image:
+        if split_of_video.setdefault(image.get("video_id"), split) != split and "video_id" in image:
             raise UserError(
-                f"video {image['video_id']} would be in {seen[image['video_id']]} and in {split}: "
-                "its frames name different infants; correct infant_id"
+                f"video {image['video_id']} would be in both {split_of_video[image['video_id']]} and {split}, "
+                "because its frames have different values of infant_id; correct infant_id"
             )
 
 
 def _field(file: pathlib.Path, image: dict, key: str) -> str:
     if key not in image:
-        raise UserError(f"{file}: image {image['id']} has no {key}; a split needs it of every image")
+        raise UserError(f"{file}: image {image['id']} has no {key}; add it, a split requires it for every image")
     return str(image[key])
 
 
 def _labels(file, images, group_of, label) -> dict[str, str] | None:
+    """Returns the label of each group; None without a field to stratify by."""
     if label is None:
         return None
-    found = defaultdict(set)
+    values_of = defaultdict(set)
     for image in images:
-        found[group_of[image["id"]]].add(_field(file, image, label))
-    for group, values in found.items():
+        values_of[group_of[image["id"]]].add(_field(file, image, label))
+    for group, values in values_of.items():
         if len(values) > 1:
-            raise UserError(f"{file}: {group} has several values of {label}: {', '.join(sorted(values))}; give it one")
-    return {group: min(values) for group, values in found.items()}
+            raise UserError(
+                f"{file}: the images of video or infant {group} have different values of {label} "
+                f"({', '.join(sorted(values))}); give them the same value"
+            )
+    return {group: min(values) for group, values in values_of.items()}
 
 
-def _write(coco: dict, chosen: set, images: pathlib.Path, out: pathlib.Path, split: str) -> None:
-    part = {
+def _write(coco: dict, image_ids: set, images: pathlib.Path, out: pathlib.Path, split: str) -> None:
+    """Writes the images with these ids and their annotations as a split."""
+    subset = {
         **coco,
-        "images": [image for image in coco["images"] if image["id"] in chosen],
-        "annotations": [a for a in coco["annotations"] if a["image_id"] in chosen],
+        "images": [image for image in coco["images"] if image["id"] in image_ids],
+        "annotations": [a for a in coco["annotations"] if a["image_id"] in image_ids],
     }
     (out / split).mkdir()
-    for image in part["images"]:
+    for image in subset["images"]:
         target = out / split / image["file_name"]
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(images / image["file_name"], target)
         except OSError:
             shutil.copyfile(images / image["file_name"], target)
-    io.write_json(out / "annotations" / f"person_keypoints_{split}.json", part)
+    io.write_json(out / "annotations" / f"person_keypoints_{split}.json", subset)

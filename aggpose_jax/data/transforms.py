@@ -1,4 +1,4 @@
-"""Records become crops: each image is read, and the view of its person is drawn and cut out."""
+"""Transforms records into crops: reads each image, draws a random view of its person and warps it to the input size."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from aggpose_jax.pose.keypoints import KeypointSet
 
 HALF_BODY_PADDING = 1.5
 UPPER_BODY_PROBABILITY = 0.69
-CUTOUT_SIDES = (0.2, 0.4)  # least and greatest side of a hole, in shares of the crop's
+CUTOUT_SIDES = (0.2, 0.4)  # minimum and maximum side of a cutout hole, as a fraction of the side of the crop
 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How far the views of a person vary in training; the defaults are those for COCO (AggPose §4.2, after HRNet).
+    """The ranges of the geometric augmentation; the defaults are those for COCO (AggPose §4.2, after HRNet).
 
     Attributes:
       half_body: probability of showing only the upper or the lower body.
-      half_body_min_labelled: only persons with more labelled points than this are halved.
-      scale: the region's sides are multiplied by N(1, scale), clipped to 1 ± scale.
-      rotation: degrees; the view turns by N(0, rotation), clipped to ± 2 rotation.
-      rotation_probability: of turning at all.
+      half_body_min_labelled: half-body views are drawn only for persons with more labelled keypoints than this.
+      scale: the sides of the region are multiplied by N(1, scale), clipped to 1 ± scale.
+      rotation: degrees; the view rotates by N(0, rotation), clipped to ± 2 rotation.
+      rotation_probability: probability of rotating at all.
       flip: probability of mirroring left and right.
       cutout: probability that a rectangle of the crop is black (DeVries and Taylor 2017).
     """
@@ -40,7 +40,11 @@ class Augmentation:
 
 
 class View(NamedTuple):
-    """What a crop shows: a region (centre [2], size [2], image pixels), turned by degrees, then mirrored or not."""
+    """The content of a crop: a region of the image, rotated and then possibly mirrored.
+
+    The region has a center [2] (x, y) and a size [2] (width, height) in image pixels; the rotation is in degrees
+    counter-clockwise.
+    """
 
     center: np.ndarray
     size: np.ndarray
@@ -49,19 +53,19 @@ class View(NamedTuple):
 
 
 def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, rng: np.random.Generator) -> View | None:
-    """The view of the upper or the lower body (Wang et al. 2018).
+    """Draws a view of the upper or the lower body (Wang et al. 2018).
 
-    The upper body is chosen with probability 0.69 if more than 2 of its points are labelled; otherwise the lower,
-    if more than 2 of its points are, otherwise the upper.
+    The upper body is chosen with probability 0.69 if more than 2 of its keypoints are labelled; otherwise the lower
+    body, if more than 2 of its keypoints are labelled; otherwise the upper body.
 
     Args:
       keypoints: [K, 3] x, y, visibility in image pixels.
-      keypoint_set: that says which points belong to the upper body.
+      keypoint_set: defines which keypoints belong to the upper body.
       aspect: width / height of the crop.
-      rng: source of chance.
+      rng: random generator.
 
     Returns:
-      The view round the mean of the chosen labelled points, or None if these are fewer than 2.
+      The view centred on the mean of the labelled keypoints of the chosen half, or None if these are fewer than 2.
     """
     labelled = keypoints[:, 2] > 0
     upper, lower = labelled & keypoint_set.is_upper, labelled & ~keypoint_set.is_upper
@@ -75,12 +79,12 @@ def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, r
 
 
 def draw_scale(deviation: float, rng: np.random.Generator) -> float:
-    """A factor from N(1, deviation), clipped to 1 ± deviation."""
+    """Draws a scale factor from N(1, deviation), clipped to 1 ± deviation."""
     return min(max(1 + deviation * rng.standard_normal(), 1 - deviation), 1 + deviation)
 
 
 def draw_rotation(deviation: float, probability: float, rng: np.random.Generator) -> float:
-    """With a probability an angle from N(0, deviation), clipped to ± 2 deviation, otherwise 0; in degrees."""
+    """Draws an angle in degrees: with a probability from N(0, deviation), clipped to ± 2 deviation, otherwise 0."""
     if rng.random() >= probability:
         return 0.0
     return min(max(deviation * rng.standard_normal(), -2 * deviation), 2 * deviation)
@@ -89,7 +93,7 @@ def draw_rotation(deviation: float, probability: float, rng: np.random.Generator
 def draw_view(
     record: dict, keypoint_set: KeypointSet, aspect: float, augmentation: Augmentation, rng: np.random.Generator
 ) -> View:
-    """The random view of a record's person: half body, scale, rotation, flip."""
+    """Draws a random view of the person of a record: half body, scale, rotation, flip."""
     view = None
     labelled = np.count_nonzero(record["keypoints"][:, 2])
     if labelled > augmentation.half_body_min_labelled and rng.random() < augmentation.half_body:
@@ -101,9 +105,9 @@ def draw_view(
 
 
 def view_transform(view: View, image_width: int, input_size: tuple[int, int], convention: str) -> np.ndarray:
-    """The [2, 3] transform from the image to the crop of a view.
+    """Returns the affine transform [2, 3] from image pixels to the pixels of the crop of a view.
 
-    A flipped view is that of the mirrored image: mirroring is part of the transform, no pixel is moved for it.
+    A flipped view is the same view of the mirrored image. Mirroring is part of the transform; it does not copy pixels.
     """
     if not view.flipped:
         return geometry.crop_transform(view.center, view.size, input_size, view.rotation, convention)
@@ -115,16 +119,16 @@ def view_transform(view: View, image_width: int, input_size: tuple[int, int], co
 def warp(
     image: np.ndarray, transform: np.ndarray, output_size: tuple[int, int], crop: np.ndarray | None = None
 ) -> np.ndarray:
-    """The crop [height, width, 3] of an image by a transform [2, 3] (image → crop); bilinear, black outside.
+    """Returns the crop uint8 [height, width, 3] of an image by a transform [2, 3] from image to crop pixels.
 
-    It is written into `crop` where one is given.
+    Interpolation is bilinear; the crop is black outside the image. The result is written into `crop` unless it is None.
     """
     height, width = output_size
     return cv2.warpAffine(image, transform, (width, height), crop, cv2.INTER_LINEAR)
 
 
 def cut_out(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A crop [H, W, 3] with a black rectangle somewhere, each side between 0.2 and 0.4 of the crop's."""
+    """Returns a copy of a crop [H, W, 3] with a black rectangle, each side 0.2 to 0.4 of that of the crop."""
     sides = np.array(image.shape[:2])
     hole = np.round(rng.uniform(*CUTOUT_SIDES, 2) * sides).astype(int)
     top, left = rng.integers(sides - hole + 1)
@@ -142,17 +146,17 @@ def make_batch(
     augmentation: Augmentation | None = None,
     convention: str = "unbiased",
 ) -> dict[str, np.ndarray]:
-    """Cuts the crops of records and returns them as a batch.
+    """Returns a batch of crops of the persons of records, with their keypoints in crop pixels.
 
-    Decoding an image evicts everything else from the processor's caches, so whatever runs next starts slowly. All views
-    are therefore drawn first, then all crops cut, each into its place in the batch, then the rest is computed.
+    Decoding an image evicts everything else from the processor's caches, so the code after it starts slowly. Therefore
+    all views are drawn first, then all images are decoded and warped into the batch, then all labels are computed.
 
     Args:
-      records: N records with image, box, keypoints [K, 3], image_id, id and perhaps score (see data.coco).
-      generators: sources of randomness for the augmentation of each record; None shows the persons as they are.
-      keypoint_set: of K points.
-      input_size: (height, width) of the crops.
-      augmentation: what to vary; needed with generators, not used without.
+      records: N records with image, box, keypoints [K, 3], image_id, id and optionally score (see data.coco).
+      generators: N random generators for the augmentation of the records; None does not augment.
+      keypoint_set: the set of the K keypoints.
+      input_size: (height, width) of the crops in pixels.
+      augmentation: ranges of the augmentation; required with generators, ignored without.
       convention: of geometry.crop_transform.
 
     Returns:
@@ -172,23 +176,29 @@ def make_batch(
         views = [draw_view(record, keypoint_set, aspect, augmentation, rng) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
     transforms = [
-        _cut(record, view, crop, convention, blank=generators is not None)
+        _fill_crop(record, view, crop, convention, allow_unreadable=generators is not None)
         for record, view, crop in zip(records, views, crops, strict=True)
     ]
     if generators is not None:
         for crop, rng in zip(crops, generators, strict=True):
             if rng.random() < augmentation.cutout:
                 crop[:] = cut_out(crop, rng)
-    labels = [_labels(*one, keypoint_set) for one in zip(records, views, transforms, strict=True)]
-    return {"image": crops} | {name: np.stack([one[name] for one in labels]) for name in labels[0]}
+    labels = [_labels(*example, keypoint_set) for example in zip(records, views, transforms, strict=True)]
+    return {"image": crops} | {name: np.stack([label[name] for label in labels]) for name in labels[0]}
 
 
-def _cut(record: dict, view: View, crop: np.ndarray, convention: str, blank: bool) -> np.ndarray | None:
-    """Fills a crop [H, W, 3] and returns its transform; None for an image that cannot be read, if it may stay blank."""
+def _fill_crop(
+    record: dict, view: View, crop: np.ndarray, convention: str, allow_unreadable: bool
+) -> np.ndarray | None:
+    """Writes the crop of a view into `crop` [H, W, 3] and returns its transform [2, 3] from image to crop pixels.
+
+    If the image cannot be read, the crop is unchanged and the result is None, or, without `allow_unreadable`, an
+    ImageError is raised.
+    """
     try:
         image = read_image(record["image"])
     except ImageError:
-        if blank:
+        if allow_unreadable:
             return None
         raise
     input_size = crop.shape[:2]
@@ -198,7 +208,7 @@ def _cut(record: dict, view: View, crop: np.ndarray, convention: str, blank: boo
 
 
 def _labels(record: dict, view: View, transform: np.ndarray | None, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
-    """Everything in an example besides its image; `transform` is None for an image that could not be read."""
+    """Returns the arrays of an example except its image; `transform` is None for an image that could not be read."""
     valid = np.float32(transform is not None)
     transform = np.eye(2, 3) if transform is None else transform
     order = keypoint_set.flip_permutation if view.flipped else slice(None)

@@ -1,4 +1,4 @@
-"""Video files become frames as a player shows them, with their times; and frames become a video file."""
+"""Reads video files as frames with times, oriented as a player displays them, and writes frames to video files."""
 
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,12 +13,12 @@ from aggpose_jax import io
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
-TICKS = 90_000  # a second in written videos: every usual frame rate divides it
-# What a file may make FFmpeg open: a playlist must not reach for the network.
+TICKS = 90_000  # per second in written videos; a multiple of every usual frame rate
+# FFmpeg may open local files only, so that a playlist cannot access the network.
 _OPTIONS = {"protocol_whitelist": "file"}
 
 
-# One quantiser and one thread: with x264's control of the rate, files were seen to differ from run to run.
+# A constant quantiser and one thread make the files reproducible: with x264's rate control they differed between runs.
 _ENCODER = {"qp": "20", "preset": "veryfast"}
 
 
@@ -27,7 +27,7 @@ class VideoError(UserError):
 
 
 class VideoFrame(NamedTuple):
-    """One picture of a video: its number from 0, its time in seconds since the first, RGB uint8 [H, W, 3]."""
+    """A frame of a video: its number from 0, its time in seconds since the first frame, RGB uint8 [H, W, 3]."""
 
     index: int
     seconds: float
@@ -35,48 +35,52 @@ class VideoFrame(NamedTuple):
 
 
 def read_frames(
-    path: str | pathlib.Path, is_wanted: Callable[[float], bool] = lambda seconds: True
+    path: str | pathlib.Path, is_selected: Callable[[float], bool] = lambda seconds: True
 ) -> Iterator[VideoFrame]:
-    """Decodes a video one frame after the other.
+    """Decodes a video and yields its frames one after the other.
 
-    Frames come as a player shows them: turned (and mirrored) by the display matrix that a phone writes, with square
-    pixels. Times are the file's time stamps, so they are right where the frame rate varies.
+    Frames are as a player displays them: rotated (and mirrored) by the display matrix that phones write, with square
+    pixels. Times are the time stamps of the file, so they are correct for variable frame rates.
 
     Args:
       path: of the video.
-      is_wanted: says of each time in turn whether its frame is given; the others are decoded, which costs less.
+      is_selected: called with the time in seconds of every frame in turn; frames for which it returns False are decoded
+        but not converted to RGB, which is cheaper.
 
     Raises:
-      VideoError: naming the file, if it is missing, no video, of an unknown codec, damaged or without a frame.
+      VideoError: the file is missing, not a video, of an unknown codec, damaged or without a frame. The message names
+        the file.
     """
     path = pathlib.Path(path)
     first = last = size = None
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        step = 1 / float(stream.average_rate or 25)  # where a format keeps no time stamps
+        step = 1 / float(stream.average_rate or 25)  # for formats without time stamps
         for index, frame in enumerate(_decode(container, stream, path)):
             if last is not None:
                 last = last + step if frame.time is None else float(frame.time)
             else:
                 first = last = float(frame.time or 0)
-            if not is_wanted(last - first):
+            if not is_selected(last - first):
                 continue
             image = _displayed(frame, stream.sample_aspect_ratio)
             if size is None:
                 size = image.shape
             elif image.shape != size:
-                raise VideoError(f"{path} changes the size of its pictures at frame {index}; cut it there")
+                raise VideoError(f"{path} changes its frame size at frame {index}; split the video there")
             yield VideoFrame(index, last - first, image)
     if last is None:
         raise VideoError(f"{path} has no frame that can be decoded; replace it, or leave it out")
 
 
 def count_frames(path: str | pathlib.Path) -> int:
-    """How many frames a video says it has, or its length and rate give; 0 where it does not tell. Nothing is decoded.
+    """Returns the number of frames in the header of a video, or else its duration × frame rate; 0 if neither is known.
+
+    Nothing is decoded.
 
     Raises:
-      VideoError: as `read_frames`.
+      VideoError: see `read_frames`.
     """
     with _open(pathlib.Path(path)) as container:
         stream = container.streams.video[0]
@@ -86,9 +90,9 @@ def count_frames(path: str | pathlib.Path) -> int:
 
 
 def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path) -> None:
-    """Writes pictures uint8 [H, W, 3] RGB at their times in seconds, as H.264 in MP4.
+    """Writes pairs of a time in seconds and an image uint8 [H, W, 3] RGB as H.264 in MP4, atomically.
 
-    An odd side loses its last row or column, as H.264 wants. The file is written atomically.
+    H.264 with 4:2:0 chroma requires even sides, so an odd side loses its last row or column.
     """
     with io.atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=30, options=_ENCODER)
@@ -116,10 +120,10 @@ def _open(path: pathlib.Path) -> "av.container.InputContainer":
         raise VideoError(f"{path} cannot be read ({error.strerror}); check the path") from error
     if not container.streams.video:
         container.close()
-        raise VideoError(f"{path} has no pictures in it; give a video")
+        raise VideoError(f"{path} has no video stream; give a video")
     if container.streams.video[0].codec_context is None:
         container.close()
-        raise VideoError(f"{path} is of a codec that cannot be decoded; convert it to H.264")
+        raise VideoError(f"{path} uses a codec that cannot be decoded; convert it to H.264")
     return container
 
 
@@ -134,14 +138,14 @@ def _decode(container, stream, path: pathlib.Path) -> Iterator[av.VideoFrame]:
 
 
 def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:
-    """The picture of a frame as it is shown."""
-    aspect = pixel_aspect if pixel_aspect and 0.25 < pixel_aspect < 4 else 1  # beyond, it is no aspect
+    """Returns a frame as RGB with square pixels, rotated and mirrored by its display matrix."""
+    aspect = pixel_aspect if pixel_aspect and 0.25 < pixel_aspect < 4 else 1  # Ratios outside this range are invalid.
     width = round(frame.width * aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return image
-    # Column vectors (x, y) → (a x + c y, b x + d y), y downward; the file keeps a, b, u, c, d, v, …
+    # The matrix maps column vectors (x, y) → (a x + c y, b x + d y), y downward. The file stores a, b, u, c, d, v, …
     a, b, _, c, d = np.frombuffer(bytes(matrix)[:20], np.int32)
     if abs(b) > abs(a):
         image, a, d = image.swapaxes(0, 1), c, b

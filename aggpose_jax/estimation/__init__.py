@@ -1,1 +1,1 @@
-"""A network and crops become keypoints, and keypoints become a score."""
+"""Estimates keypoints in crops with a pose network and evaluates them."""

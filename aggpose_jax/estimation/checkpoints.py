@@ -1,7 +1,7 @@
-"""Reads the checkpoints of a run. A step counts if it has a checksum manifest and every file is as listed there.
+"""Reads the checkpoints of a run. A step counts only if it has a checksum manifest that matches all of its files.
 
-Items of a step are named after the collections of the variables, such as `params`; those with `ema_` before their name
-are moving averages. Nothing is written here.
+The items of a step are named after the variable collections, such as `params`; a name that begins with `ema_` marks an
+exponential moving average. This module writes nothing.
 """
 
 import json
@@ -15,13 +15,18 @@ import numpy as np
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import checksums
 
-FOLDER = "checkpoints"  # of a run's folder
+FOLDER = "checkpoints"  # inside the folder of a run
 COLLECTIONS = ("params", "batch_stats")
-EMA = "ema_"  # begins the names of items that are averages
+EMA = "ema_"  # prefix of the items that are moving averages
 
 
 def verify(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
-    """Returns the ascending steps that are verified, those without a manifest, and what is wrong with the damaged."""
+    """Verifies the checksums of all steps in a checkpoint folder.
+
+    Returns:
+      The verified steps and the steps without a manifest, both ascending, and a description of the damage by damaged
+      step.
+    """
     steps = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
     unfinished = [step for step in steps if not checksums.has_manifest(folder / str(step))]
     damage = {step: checksums.find_damage(folder / str(step)) for step in steps if step not in unfinished}
@@ -29,52 +34,52 @@ def verify(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
 
 
 def last_finished(workdir: pathlib.Path) -> int | None:
-    """Returns the latest step with a checksum manifest, which is not verified here."""
+    """Returns the latest step with a checksum manifest, without verifying it, or None if there is none."""
     finished = [int(path.parent.name) for path in (workdir / FOLDER).glob(f"*/{checksums.MANIFEST}")]
     return max(finished, default=None)
 
 
 def rank(metrics: dict) -> tuple[float, int]:
-    """Orders the evaluations of steps; the best is the greatest, and of equals the earliest."""
+    """Returns the sort key of an evaluated step: the best score is the greatest; of equal scores, the earliest step."""
     return metrics["score"], -metrics["step"]
 
 
 def stored_name(step_folder: pathlib.Path, name: str) -> str:
-    """Returns the name that an item has in a step: runs of version 0.1 call their only moving average "average"."""
+    """Returns the name under which a step stores an item: runs of version 0.1 store `ema_params` as `average`."""
     return "average" if name == f"{EMA}params" and (step_folder / "average").exists() else name
 
 
 def load_variables(workdir: pathlib.Path, which: str = "best") -> tuple[int, dict[str, Any]]:
-    """Returns a step and its variables, arrays of NumPy: the moving average of a run that keeps one.
+    """Returns a step and its variables as NumPy arrays; of a run with a moving average, the averaged variables.
 
     Args:
       workdir: folder of the run.
-      which: "best" or "latest", of the verified checkpoints; damaged ones are named on standard error.
+      which: "best" or "latest" among the verified checkpoints. A warning on standard error names each damaged one.
 
     Raises:
       UserError: there is no verified checkpoint.
     """
     folder = workdir.absolute() / FOLDER
     if not folder.is_dir():
-        raise UserError(f"{workdir}: no {FOLDER} folder in it; give the workdir of a run")
+        raise UserError(f"{workdir}: there is no {FOLDER} folder in it; give the working directory of a run")
     verified, _, damaged = verify(folder)
     for step, fault in damaged.items():
         print(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and not used: {fault}", file=sys.stderr, flush=True)
     if not verified:
-        raise UserError(f"{folder}: no finished checkpoint in it that is intact")
+        raise UserError(f"{folder}: there is no finished checkpoint in it that is intact; give another run")
     step = verified[-1] if which == "latest" else _best(folder, verified)
     return step, _read(folder / str(step))
 
 
 def _best(folder: pathlib.Path, steps: list[int]) -> int:
-    """Of ascending steps that of the best evaluation, or the latest if none was evaluated."""
+    """Returns the step with the best evaluation among ascending steps, or the latest if none was evaluated."""
     metrics = [folder / str(step) / "metrics" / "metrics" for step in steps]
     evaluated = [json.loads(file.read_text()) for file in metrics if file.exists()]
     return max(evaluated, key=rank)["step"] if evaluated else steps[-1]
 
 
 def _read(step_folder: pathlib.Path) -> dict[str, Any]:
-    """The variables of a step."""
+    """Returns the variables of a step by collection; the moving averages if the step has them."""
     items = {name: step_folder / stored_name(step_folder, EMA + name) for name in COLLECTIONS}
     if not items["params"].exists():
         items = {name: step_folder / name for name in COLLECTIONS}
@@ -82,7 +87,7 @@ def _read(step_folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _read_item(item: pathlib.Path) -> Any:
-    import orbax.checkpoint as ocp  # here, since prediction from a weight file does without
+    import orbax.checkpoint as ocp  # imported lazily: prediction from a weight file does not need Orbax
 
     with ocp.PyTreeCheckpointer() as checkpointer:
         shapes = checkpointer.metadata(item).item_metadata.tree

@@ -1,4 +1,4 @@
-"""A network and crops → keypoints in the image: the one path that training, evaluation and prediction share."""
+"""Estimates keypoints in image coordinates from crops; training, evaluation and prediction share this code path."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,24 +17,28 @@ Apply = Callable[[Any, jax.Array], jax.Array]
 
 
 def to_unit(image: jax.Array) -> jax.Array:
-    """RGB uint8 0…255 → float32 0…1."""
+    """Converts a uint8 image with values 0…255 to float32 with values 0…1."""
     return image.astype(jnp.float32) / 255
 
 
 def normalise(image: jax.Array) -> jax.Array:
-    """RGB 0…1 [..., 3] → what the networks take."""
+    """Normalises an RGB image [..., 3] with values 0…1 by ImageNet's mean and standard deviation, for the networks."""
     return (image - IMAGENET_MEAN) / IMAGENET_STD
 
 
 def estimate_heatmaps(
     apply: Apply, variables: Any, image: jax.Array, keypoint_set: KeypointSet, flip_test: bool
 ) -> jax.Array:
-    """Heatmaps [B, h, w, K] of crops [B, H, W, 3] uint8; with `flip_test` the mean with the mirrored crops'."""
+    """Returns the heatmaps [B, h, w, K] of crops uint8 [B, H, W, 3].
+
+    With `flip_test`, they are the mean of the heatmaps of each crop and the flipped-back heatmaps of its mirror image.
+    """
     image = normalise(to_unit(image))
     if not flip_test:
         return apply(variables, image)
     b, *shape = image.shape
-    # Each crop beside its mirror image: one pass, and a batch on several devices stays where it is.
+    # Each crop is placed next to its mirror image: one forward pass is enough, and the shards of a batch that is split
+    # over several devices stay on their devices.
     both = jnp.stack([image, image[:, :, ::-1]], axis=1).reshape(2 * b, *shape)
     heatmaps = apply(variables, both)
     heatmaps = heatmaps.reshape(b, 2, *heatmaps.shape[1:])
@@ -44,17 +48,18 @@ def estimate_heatmaps(
 def make_estimator(
     apply: Apply, codec: Codec, keypoint_set: KeypointSet, flip_test: bool
 ) -> Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
-    """Returns the jitted estimate(variables, image, to_image) → keypoints, heatmaps.
+    """Returns the jitted function estimate(variables, image, to_image) → keypoints, heatmaps.
 
-    `image` is [B, H, W, 3] uint8, `to_image` [B, 2, 3] maps crop pixels to image pixels; the keypoints are
-    [B, K, 3]: x and y in image pixels, and the score; the heatmaps they were read from are [B, h, w, K].
+    `image` is [B, H, W, 3] uint8; `to_image` [B, 2, 3] holds the affine transforms from crop pixels to image pixels.
+    The keypoints are [B, K, 3]: x and y in image pixels, and the score. The heatmaps [B, h, w, K] are those from which
+    the keypoints were decoded.
     """
 
     def estimate(variables, image, to_image):
         heatmaps = estimate_heatmaps(apply, variables, image, keypoint_set, flip_test)
         points, scores = codec.decode(heatmaps)
         linear, shift = to_image[:, None, :, :2], to_image[:, None, :, 2]
-        # Written out, since a product of two-by-two matrices would lose digits to a fast matrix unit.
+        # The product is written as a sum: a matrix multiplication on a TPU or a tensor core would lose precision.
         points = (linear * points[:, :, None, :]).sum(-1) + shift
         return jnp.concatenate([points, scores[..., None]], axis=-1), heatmaps
 

@@ -1,4 +1,4 @@
-"""A split → results in COCO format → AP, AR, PCK and what stands behind them."""
+"""Evaluates a pose network on a split: COCO results, AP, AR, PCK, and the matches from which they are computed."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -9,18 +9,18 @@ from aggpose_jax.pose import metrics
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import Matches
 
-PCK_THRESHOLDS = (0.1, 0.2)  # shares of the torso
+PCK_THRESHOLDS = (0.1, 0.2)  # fractions of the torso length
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a network does on a split.
+    """The evaluation of a network on a split.
 
     Attributes:
-      metrics: the ten metrics of COCO, OKS percentiles, and PCK by share of the torso.
-      keypoints: by name of a keypoint, its mean OKS and its PCK.
-      results: in COCO format, one for each pose.
-      matches: every labelled person and the pose most like it.
+      metrics: values by name: COCO's ten metrics, OKS percentiles, and PCK at fractions of the torso length.
+      keypoints: for each keypoint name, its mean OKS and its PCK.
+      results: COCO results, one per pose.
+      matches: every labelled person with the most similar predicted pose.
     """
 
     metrics: dict[str, float]
@@ -36,20 +36,21 @@ def evaluate(
     keypoint_set: KeypointSet,
     nms_threshold: float | None,
     soft_nms: bool = False,
-    join: Callable[[dict], dict] = lambda shares: shares,
+    gather: Callable[[dict], dict] = lambda batches: batches,
 ) -> Evaluation:
-    """Estimates every crop and scores the poses.
+    """Estimates the keypoints of every crop and computes the metrics.
 
     Args:
-      estimate: batch → keypoints [B, K, 3], x and y in image pixels and the score.
-      batches: of `pipeline.evaluation_batches`.
-      ground_truth: in COCO format, of the whole split.
-      keypoint_set: of K keypoints.
-      nms_threshold: of OKS-NMS among the poses of an image; None leaves all.
-      soft_nms: lower the scores of poses that resemble better ones, instead of leaving the poses out.
-      join: puts the shares [n, b, ...] of batches together where several processes have a share each.
+      estimate: function from a batch to keypoints [B, K, 3]: x and y in image pixels, and the score.
+      batches: from `pipeline.evaluation_batches`.
+      ground_truth: COCO annotations of the complete split.
+      keypoint_set: set of K keypoints.
+      nms_threshold: OKS threshold of non-maximum suppression among the poses of an image; None keeps all poses.
+      soft_nms: lower the scores of poses that are similar to better ones instead of removing these poses.
+      gather: concatenates the arrays [n, b, ...] of n batches over all processes; needed where each process evaluates a
+        part of the split.
     """
-    poses = _collect(estimate, batches, join)
+    poses = _collect(estimate, batches, gather)
     if nms_threshold is not None:
         poses = (_rescore if soft_nms else _suppress)(poses, keypoint_set, nms_threshold)
     results = metrics.coco_results(poses["image_id"], poses["keypoints"], poses["score"])
@@ -57,7 +58,7 @@ def evaluate(
 
 
 def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) -> Evaluation:
-    """Scores results in COCO format, wherever they come from."""
+    """Computes the metrics of COCO results, of this package or of any other source."""
     matches = metrics.match_oks(ground_truth, results, keypoint_set)
     torso = metrics.torso_length(matches.truth, keypoint_set)
     scores = metrics.coco_ap(ground_truth, results, keypoint_set) | metrics.oks_percentiles(matches.oks)
@@ -66,33 +67,33 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
         each, scores[f"PCK@{threshold}"] = metrics.pck(matches.predicted, matches.truth, torso, threshold)
         by_keypoint[f"PCK@{threshold}"] = each
     keypoints = {
-        name: {figure: float(values[k]) for figure, values in by_keypoint.items()}
+        name: {metric: float(values[k]) for metric, values in by_keypoint.items()}
         for k, name in enumerate(keypoint_set.names)
     }
     return Evaluation(scores, keypoints, results, matches)
 
 
-def _collect(estimate, batches, join) -> dict[str, np.ndarray]:
-    """Poses of all valid crops, with their instance scores."""
+def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:
+    """Returns the poses of all valid crops with their instance scores."""
     collected = []
     for batch in batches:
         pose = {name: batch[name] for name in ("image_id", "crop_area", "score", "valid")}
         collected.append(pose | {"keypoints": np.asarray(estimate(batch))})
-    whole = join({name: np.stack([c[name] for c in collected]) for name in collected[0]})
-    poses = {name: values[whole["valid"] > 0] for name, values in whole.items()}
+    gathered = gather({name: np.stack([c[name] for c in collected]) for name in collected[0]})
+    poses = {name: values[gathered["valid"] > 0] for name, values in gathered.items()}
     poses["score"] = metrics.instance_scores(poses["keypoints"][..., 2], poses["score"])
     return poses
 
 
 def _suppress(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
-    """The poses that OKS-NMS keeps, image by image."""
-    kept = [rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)] for rows, image in _images(poses)]
-    rows = np.sort(np.concatenate(kept))
+    """Returns the poses that remain after OKS-NMS within each image."""
+    selected = [rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)] for rows, image in _images(poses)]
+    rows = np.sort(np.concatenate(selected))
     return {name: values[rows] for name, values in poses.items()}
 
 
 def _rescore(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
-    """All poses with the scores of soft OKS-NMS, image by image."""
+    """Returns all poses with their scores after soft OKS-NMS within each image."""
     score = np.zeros_like(poses["score"])
     for rows, image in _images(poses):
         score[rows] = metrics.soft_oks_nms(*image, keypoint_set.sigmas, threshold)
@@ -100,17 +101,19 @@ def _rescore(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
 
 
 def _images(poses) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
-    """The rows of each image, and what non-maximum suppression takes of them."""
+    """Yields, for each image, the row indices of its poses and the inputs of NMS: keypoints, scores and areas."""
     for image_id in np.unique(poses["image_id"]):
         rows = np.flatnonzero(poses["image_id"] == image_id)
         yield rows, [poses[name][rows] for name in ("keypoints", "score", "crop_area")]
 
 
 def mean_pose_results(train: dict, test: dict) -> list[dict]:
-    """The mean pose of the training persons, in units of their boxes, placed in each box of the test persons.
+    """Returns the COCO results of a baseline that places the mean training pose in the box of each test person.
+
+    The mean is taken over keypoint positions relative to the box: 0 at its left or upper side, 1 at the opposite side.
 
     Args:
-      train, test: ground truths in COCO format.
+      train, test: COCO annotations.
     """
     keypoints = np.array([np.reshape(a["keypoints"], (-1, 3)) for a in train["annotations"]], np.float64)
     boxes = np.array([a["bbox"] for a in train["annotations"]], np.float64)[:, None]

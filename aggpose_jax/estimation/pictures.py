@@ -1,4 +1,4 @@
-"""Pictures of what goes into a network and what comes out of it. All are RGB uint8 [H, W, 3]."""
+"""Draws image grids of the inputs and the predictions of a network. All images are RGB uint8 [H, W, 3]."""
 
 from collections.abc import Mapping
 
@@ -11,62 +11,62 @@ from aggpose_jax.pose import geometry
 from aggpose_jax.pose.draw import blend_heatmap, draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
-CROP = (256, 192)  # height and width of a person in a sheet of predictions
+CROP = (256, 192)  # height and width in pixels of a person in a prediction grid
 COLUMNS = 8
 
 
 def training_grid(batch: Mapping[str, np.ndarray], targets: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
-    """Augmented crops as the network gets them: above with the skeleton, below with the target heatmaps.
+    """Draws the augmented crops that the network receives, with skeletons and, in the row below, with target heatmaps.
 
     Args:
       batch: image [B, H, W, 3], keypoints [B, K, 2] in input pixels, weight [B, K].
-      targets: [B, h, w, K].
-      keypoint_set: of K keypoints.
+      targets: target heatmaps [B, h, w, K].
+      keypoint_set: set of K keypoints.
     """
     count = min(len(targets), 2 * COLUMNS)
-    pictures = []
+    tiles = []
     for start in range(0, count, COLUMNS):
         rows = range(start, min(start + COLUMNS, count))
         poses = np.concatenate([batch["keypoints"], batch["weight"][..., None]], axis=-1)
-        pictures += [draw_pose(batch["image"][i], poses[i], keypoint_set) for i in rows]
-        pictures += [blend_heatmap(batch["image"][i], targets[i].max(-1)) for i in rows]
-    return image_grid(pictures, min(COLUMNS, count))
+        tiles += [draw_pose(batch["image"][i], poses[i], keypoint_set) for i in rows]
+        tiles += [blend_heatmap(batch["image"][i], targets[i].max(-1)) for i in rows]
+    return image_grid(tiles, min(COLUMNS, count))
 
 
 def prediction_grid(source, evaluation: Evaluation, keypoint_set: KeypointSet) -> np.ndarray:
-    """Persons of lowest OKS in the upper row, persons in the middle of the order in the lower: truth | prediction.
+    """Draws pairs of ground truth and prediction: persons of lowest OKS in the first row, of median OKS in the second.
 
     Args:
-      source: whose records were evaluated.
-      evaluation: its matches say which prediction belongs to whom.
-      keypoint_set: of K keypoints.
+      source: data source whose records were evaluated.
+      evaluation: whose matches assign a prediction to each labelled person.
+      keypoint_set: set of K keypoints.
     """
     matches = evaluation.matches
     order = np.argsort(matches.oks)
     half = COLUMNS // 2
     middle = max(len(order) // 2 - half // 2, 0)
-    shown = [*order[:half], *order[middle : middle + half]]
-    images = {int(image_id): image for image_id, image in _images(source, matches.image_ids[shown]).items()}
-    pictures = []
-    for row in shown:
+    selected = [*order[:half], *order[middle : middle + half]]
+    images = {int(image_id): image for image_id, image in _images(source, matches.image_ids[selected]).items()}
+    tiles = []
+    for row in selected:
         image = images[int(matches.image_ids[row])]
         region = geometry.crop_region(_tight_box(matches.truth[row]), CROP[1] / CROP[0])
         transform = geometry.crop_transform(*region, CROP)
         crop = warp(image, transform, CROP)
         for pose in (matches.truth[row], matches.predicted[row]):
             pose = np.concatenate([geometry.apply(transform, pose[:, :2]), pose[:, 2:]], axis=-1)
-            pictures.append(draw_pose(crop, pose, keypoint_set))
-    return image_grid(pictures, COLUMNS)
+            tiles.append(draw_pose(crop, pose, keypoint_set))
+    return image_grid(tiles, COLUMNS)
 
 
 def _images(source, image_ids) -> dict[int, np.ndarray]:
-    wanted = set(map(int, image_ids))
+    requested = set(map(int, image_ids))
     found = {}
     for index in range(len(source)):
-        if wanted <= found.keys():
+        if requested <= found.keys():
             break
         record = source[index]
-        if record["image_id"] in wanted and record["image_id"] not in found:
+        if record["image_id"] in requested and record["image_id"] not in found:
             found[record["image_id"]] = read_image(record["image"])
     return found
 

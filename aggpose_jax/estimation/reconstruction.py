@@ -1,6 +1,7 @@
-"""Masked units predicted, beside what needs no network: how far each is from the pixels, and pictures of it.
+"""Reconstructions of masked images: the error of predicted mask patches, baselines without a network, and image grids.
 
-Units are [B, U, 32·32·3], the kept ones [B, V] of them. Errors are in squared 8-bit levels.
+Mask patches are [B, U, 32·32·3]: U patches of 32×32 pixels per image. The argument `visible` [B, V] holds the indices
+of the V visible ones. Errors are in squared 8-bit levels.
 """
 
 import jax
@@ -10,23 +11,24 @@ import numpy as np
 from aggpose_jax.estimation.estimator import IMAGENET_MEAN, IMAGENET_STD
 from aggpose_jax.networks.mae import mask_of, normalise_patches
 from aggpose_jax.networks.mask_patches import PATCH, gather, join_patches, split_patches
-from aggpose_jax.pose.draw import image_grid
+from aggpose_jax.pose.draw import image_grid as arrange_grid
 
-GREY = 0.5  # of masked units in pictures
-PICTURES = 8
-DISTANCE_POWER = 3.0  # of the interpolation: of 1, 1.5, 2, 3, 4 and 6 the best on synthetic frames
+GREY = 0.5  # of masked patches in image grids
+GRID_IMAGES = 8  # at most, in an image grid
+DISTANCE_POWER = 3.0  # of the interpolation: the best of 1, 1.5, 2, 3, 4 and 6 on synthetic frames
 
 
 def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.Array:
-    """What a network predicts, as pixels 0…1.
+    """Converts the predictions of a network to pixels with values 0…1.
 
-    Where it predicts pixels normalised per unit, its unit has no mean and deviation of its own: they are given, taken
-    from the true unit. So only errors of networks that do not normalise compare with those of an interpolation.
+    If the network predicts pixels that are normalised per patch, its predictions have no mean and standard deviation of
+    their own. Those of the true patch are used instead. Therefore only the errors of networks that do not normalise per
+    patch can be compared with the errors of an interpolation.
 
     Args:
       predicted: [B, U, 32·32·3].
-      images: [B, H, W, 3] as the network gets them.
-      normalised: what it predicts is normalised per unit.
+      images: network inputs [B, H, W, 3].
+      normalised: the predictions are normalised per patch.
     """
     if normalised:
         _, mean, deviation = normalise_patches(split_patches(images).reshape(predicted.shape))
@@ -35,65 +37,73 @@ def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.
     return (predicted.reshape(b, count, -1, 3) * IMAGENET_STD + IMAGENET_MEAN).reshape(predicted.shape)
 
 
-def masked_error(predicted: jax.Array, truth: jax.Array, kept: jax.Array) -> jax.Array:
-    """[B]: mean squared error of the pixels 0…1 of masked units, in squared 8-bit levels."""
-    masked = mask_of(kept, truth.shape[1])
+def masked_error(predicted: jax.Array, truth: jax.Array, visible: jax.Array) -> jax.Array:
+    """Returns the mean squared error [B] over the masked patches of pixels 0…1, in squared 8-bit levels."""
+    masked = mask_of(visible, truth.shape[1])
     return 255.0**2 * (jnp.square(predicted - truth).mean(-1) * masked).sum(1) / masked.sum(1)
 
 
-def visible_mean(truth: jax.Array, kept: jax.Array) -> jax.Array:
-    """Units of one colour: the mean of all visible pixels of their image."""
+def visible_mean(truth: jax.Array, visible: jax.Array) -> jax.Array:
+    """Returns patches filled with one colour per image: the mean of all its visible pixels."""
     b, _, size = truth.shape
-    colour = gather(truth, kept).reshape(b, -1, 3).mean(1)
+    colour = gather(truth, visible).reshape(b, -1, 3).mean(1)
     return jnp.broadcast_to(jnp.tile(colour[:, None], (1, 1, size // 3)), truth.shape)
 
 
-def interpolated(truth: jax.Array, kept: jax.Array, columns: int) -> jax.Array:
-    """Units whose every pixel is a mean of the colours of all visible units, weighted by 1 / distance^power.
+def interpolated(truth: jax.Array, visible: jax.Array, columns: int) -> jax.Array:
+    """Returns patches interpolated from the mean colours of the visible patches (Shepard 1968).
 
-    The distance is that from the pixel to the middle of a unit (Shepard 1968).
+    Every pixel is a mean of these colours weighted by 1 / distance^DISTANCE_POWER, where the distance is from the pixel
+    to the centre of the visible patch.
+
+    Args:
+      truth: [B, U, 32·32·3].
+      visible: [B, V].
+      columns: number of patches in a row of the image.
     """
     b, count, _ = truth.shape
-    visible = 1 - mask_of(kept, count)
-    colours = truth.reshape(b, count, -1, 3).mean(2) * visible[..., None]
+    is_visible = 1 - mask_of(visible, count)
+    colours = truth.reshape(b, count, -1, 3).mean(2) * is_visible[..., None]
     corner = np.stack(np.divmod(np.arange(count), columns), axis=-1).astype(np.float32)
     inside = ((np.stack(np.divmod(np.arange(PATCH * PATCH), PATCH), axis=-1) + 0.5) / PATCH).astype(np.float32)
 
-    def fill(place):  # one unit at a time: the weights of all would be gigabytes
+    def fill(place):  # for one patch at a time, because the weights of all patches would take gigabytes
         squared = jnp.square(place + inside[:, None] - corner - 0.5).sum(-1)  # [pixels, U]
         weight = jnp.maximum(squared, 1e-6) ** (-DISTANCE_POWER / 2)
-        return (weight @ colours) / (weight @ visible[..., None])
+        return (weight @ colours) / (weight @ is_visible[..., None])
 
     filled = jax.lax.map(fill, jnp.asarray(corner))  # [U, B, pixels, 3]
     return filled.swapaxes(0, 1).reshape(truth.shape)
 
 
-def shuffled(images: jax.Array, kept: jax.Array) -> jax.Array:
-    """Images whose visible units have changed places among themselves: each lies where the next one was."""
-    units = split_patches(images)
-    return join_patches(_replaced(units, kept, jnp.roll(gather(units, kept), 1, axis=1)), images.shape[1] // PATCH)
+def shuffled(images: jax.Array, visible: jax.Array) -> jax.Array:
+    """Returns images whose visible patches are permuted cyclically: each moves to the position of the next one."""
+    patches = split_patches(images)
+    return join_patches(
+        _replaced(patches, visible, jnp.roll(gather(patches, visible), 1, axis=1)), images.shape[1] // PATCH
+    )
 
 
 @jax.vmap
-def _replaced(units: jax.Array, kept: jax.Array, new: jax.Array) -> jax.Array:
-    return units.at[kept].set(new)
+def _replaced(patches: jax.Array, visible: jax.Array, new: jax.Array) -> jax.Array:
+    return patches.at[visible].set(new)
 
 
-def sheet(image: np.ndarray, predicted: np.ndarray | None, kept: np.ndarray) -> np.ndarray:
-    """Originals | masked inputs | reconstructions, two images a row, as RGB uint8 [H, W, 3].
+def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndarray) -> np.ndarray:
+    """Draws originals | masked inputs | reconstructions, two images in each row, as RGB uint8 [H, W, 3].
 
     Args:
-      image: uint8 [B, H, W, 3]; at most 8 are shown.
-      predicted: [B, U, 32·32·3] pixels 0…1; None leaves the reconstructions out.
-      kept: [B, V].
+      image: uint8 [B, H, W, 3], of which at most 8 are drawn.
+      predicted: pixels 0…1 as [B, U, 32·32·3]; None draws no reconstructions.
+      visible: [B, V].
     """
-    image, kept = image[:PICTURES], kept[:PICTURES]
+    image, visible = image[:GRID_IMAGES], visible[:GRID_IMAGES]
     rows = image.shape[1] // PATCH
-    units = split_patches(jnp.asarray(image) / 255)
-    visible = gather(units, kept)
-    backgrounds = [jnp.full(units.shape, GREY)]
+    patches = split_patches(jnp.asarray(image) / 255)
+    visible_patches = gather(patches, visible)
+    backgrounds = [jnp.full(patches.shape, GREY)]
     if predicted is not None:
-        backgrounds.append(jnp.clip(jnp.asarray(predicted[:PICTURES]), 0, 1).reshape(units.shape))
-    pictures = [units, *(_replaced(background, kept, visible) for background in backgrounds)]
-    pictures = [np.asarray(255 * join_patches(one, rows)).round().astype(np.uint8) for one in pictures]
-    return image_grid([picture for row in zip(*pictures, strict=True) for picture in row], 2 * len(pictures))
+        backgrounds.append(jnp.clip(jnp.asarray(predicted[:GRID_IMAGES]), 0, 1).reshape(patches.shape))
+    columns = [patches, *(_replaced(background, visible, visible_patches) for background in backgrounds)]
+    columns = [np.asarray(255 * join_patches(column, rows)).round().astype(np.uint8) for column in columns]
+    return arrange_grid([tile for row in zip(*columns, strict=True) for tile in row], 2 * len(columns))

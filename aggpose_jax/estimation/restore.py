@@ -1,4 +1,4 @@
-"""A run or a weight file becomes a network with its variables."""
+"""Restores a network with its variables from a run or a weight file."""
 
 import pathlib
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ class Restored(NamedTuple):
     """A trained pose network.
 
     Attributes:
-      config: of the run, or the experiment that describes a weight file, with its overrides.
-      model: the network with its codec and keypoint set.
-      variables: of the network, arrays of NumPy.
-      step: of the checkpoint; None for a weight file.
+      config: configuration of the run, or of the experiment that describes a weight file, with the overrides applied.
+      model: network with its codec and keypoint set.
+      variables: variables of the network as NumPy arrays.
+      step: training step of the checkpoint; None for a weight file.
     """
 
     config: Config
@@ -41,8 +41,9 @@ def restore(
 
     Args:
       source: folder of a run, or a weight file (.safetensors, .pth).
-      experiment: experiment that describes the network of a weight file. A run has its own configuration.
-      overrides: KEY=VALUE of the configuration.
+      experiment: experiment that describes the network of a weight file; not used for a run, which stores its own
+        configuration.
+      overrides: KEY=VALUE changes of the configuration.
       which: checkpoint of a run, "best" or "latest".
 
     Raises:
@@ -58,19 +59,20 @@ def restore(
     variables, report = fit(source, target, weights)
     unused = flatten_dict(weights.variables, sep="/").keys() - set(report.origins.values())
     if report.new:
-        raise UserError(f"{source}: lacks weights for {', '.join(report.new)} of {config.model.name}; "
+        raise UserError(f"{source}: weights for {', '.join(report.new)} of {config.model.name} are missing; "
                         "give a trained pose network")  # fmt: skip
     if unused:
-        raise UserError(f"{source}: {config.model.name} as configured has no place for {', '.join(sorted(unused))}; "
-                        "give the configuration that the weights were trained with")  # fmt: skip
+        raise UserError(f"{source}: {config.model.name} as configured has no parameters for "
+                        f"{', '.join(sorted(unused))}; give the configuration that the weights were trained "
+                        "with")  # fmt: skip
     return Restored(config, model, variables, step)
 
 
 def read_weights(source: pathlib.Path) -> Weights:
-    """Returns the variables in a run, of its best checkpoint, or in a weight file, and of which network they are.
+    """Returns the network and the variables of a run's best checkpoint or of a weight file.
 
     Raises:
-      UserError: there is no such run or file, it is damaged, or of no network of ours.
+      UserError: there is no such run or file, it is damaged, or its network is not one of this package.
     """
     if not source.exists():
         raise UserError(f"{source}: no such run or weight file")
@@ -78,25 +80,26 @@ def read_weights(source: pathlib.Path) -> Weights:
 
 
 def fit(source: pathlib.Path, target: Weights, weights: Weights) -> tuple[Variables, TransferReport]:
-    """Returns the variables of a source in a network with as many keypoints, and where each comes from.
+    """Returns variables for a target network, copied from weights with as many keypoints, and the transfer report.
 
     Args:
-      source: where the weights are from, for messages.
-      target: the network, with variables or their shapes, which come back where nothing is copied.
-      weights: of the source.
+      source: file or run that the weights were read from, for error messages.
+      target: the target network with its variables or their shapes, which are returned wherever nothing is copied.
+      weights: network and variables of the source.
 
     Raises:
-      UserError: the weights do not fit the network.
+      UserError: the weights do not fit the target network.
     """
     try:
         variables, report = transfer(target, weights)
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
-    if report.other_head:
-        theirs, ours = report.keypoints
+    if report.heads_differ:
+        source_count, target_count = report.keypoints
         raise UserError(
-            f"{source}: finds {theirs} keypoints where keypoint_set has {ours}; give a configuration of {theirs}, "
-            "or train from it with --config.init_from, where the head is new"
+            f"{source}: the network predicts {source_count} keypoints, but keypoint_set has {target_count}; give a "
+            f"configuration with {source_count} keypoints, or train from these weights with --config.init_from, which "
+            "initialises a new head"
         )
     return variables, report
 
@@ -106,14 +109,15 @@ def _config(source: pathlib.Path, experiment: str | None, overrides: Sequence[st
         raise UserError(f"{source}: no such run or weight file")
     if source.is_file():
         if experiment is None:
-            raise UserError(f"{source}: is a weight file; give --config, an experiment with its network, such as "
-                            "configs/infant_l.py")  # fmt: skip
+            raise UserError(f"{source}: a weight file does not describe its network; give an experiment that does with "
+                            "--config, such as configs/infant_l.py")  # fmt: skip
         return read_experiment(experiment, overrides)
     stored = load_config(source / "config.json")
     trained = stored.keypoint_set
     config = change(stored, overrides)
     if config.keypoint_set != trained and find_keypoint_set(config.keypoint_set) != find_keypoint_set(trained):
-        raise UserError(f"{source}: finds {trained}, not {config.keypoint_set}; give a run of that keypoint set")
+        raise UserError(f"{source}: the network predicts the keypoints {trained}, not {config.keypoint_set}; give a "
+                        "run of that keypoint set")  # fmt: skip
     return config
 
 

@@ -1,1 +1,1 @@
-"""A trained network → keypoints of images, videos and archives."""
+"""Predicts the keypoints of images and videos with a trained network, one at a time or in batch jobs."""

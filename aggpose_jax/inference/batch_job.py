@@ -1,4 +1,4 @@
-"""Videos and images as a job that can be stopped at any moment and goes on where it was."""
+"""Batch jobs over videos and images that can be interrupted at any time and resumed with the same command."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from aggpose_jax.data import videos, writers
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import frame_poses
 from aggpose_jax.inference.box_source import BoxSource
-from aggpose_jax.inference.media import ahead, read_images
+from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
 from aggpose_jax.inference.sources import Source
@@ -26,7 +26,15 @@ PARTIAL = ".partial"
 
 
 class Summary(NamedTuple):
-    """What a job did: sources done now and before, frames of those done now and how many have a pose, and faults."""
+    """The outcome of a batch job.
+
+    Attributes:
+      done: sources completed by this call.
+      before: sources that an earlier call had completed.
+      frames: frames processed by this call.
+      found: frames with at least one pose among them.
+      failures: error messages, one per video or image that could not be processed.
+    """
 
     done: int
     before: int
@@ -39,49 +47,52 @@ def run(
     predictor: Predictor,
     sources: Sequence[Source],
     out: pathlib.Path,
-    where: BoxSource,
-    wanted: OutputOptions,
+    box_source: BoxSource,
+    options: OutputOptions,
     settings: dict,
 ) -> Summary:
-    """Predicts sources that are not done yet; each appears in `out` when it is whole. Faulty ones are skipped.
+    """Predicts the sources that are not done yet and skips those that cannot be read.
+
+    The results of a source appear in `out` only when they are complete.
 
     Args:
-      predictor: the network.
-      sources: of `sources.find_sources`.
-      out: new folder, or that of the same job.
-      where: persons are.
-      wanted: results.
-      settings: what else makes results differ; a job with others is refused.
+      predictor: trained network.
+      sources: from `sources.find_sources`.
+      out: new folder, or the folder of an interrupted run of the same job.
+      box_source: person boxes.
+      options: which results are written.
+      settings: JSON values of everything else that influences the results. They are stored in the manifest, and a
+        folder whose manifest has other values is refused.
 
     Raises:
-      UserError: `out` is of another job or cannot be written.
+      UserError: `out` belongs to another job or cannot be written.
     """
-    made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(wanted), **dataclasses.asdict(where)}
+    made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(options), **dataclasses.asdict(box_source)}
     job = _Job(out, json.loads(json.dumps(made_by, default=str)))
-    left = [source for source in sources if not job.is_done(source)]
+    remaining = [source for source in sources if not job.is_done(source)]
     frames = found = done = 0
     failures = []
-    with tqdm(total=sum(map(_count, left)), unit="frame", smoothing=0.05, disable=None) as bar:
-        for number, source in enumerate(left, 1):
-            bar.set_description(f"{number}/{len(left)} {source.name}")
+    with tqdm(total=sum(map(_count, remaining)), unit="frame", smoothing=0.05, disable=None) as bar:
+        for number, source in enumerate(remaining, 1):
+            bar.set_description(f"{number}/{len(remaining)} {source.name}")
             try:
-                poses, faults = _predict(predictor, source, job.partial(), where, wanted, bar)
+                poses, errors = _predict(predictor, source, job.partial(), box_source, options, bar)
                 frames, found = frames + len(poses.times), found + len(np.unique(poses.row))
-                job.keep(source, poses, faults)
+                job.complete(source, poses, errors)
             except UserError as error:
-                faults = [str(error)]
-                job.give_up(source, faults)
+                errors = [str(error)]
+                job.fail(source, errors)
             except OSError as error:
                 raise UserError(
-                    f"{out}: cannot be written ({error.strerror}); make room or give another --out"
+                    f"{out}: cannot write ({error.strerror}); free some space, or choose another --out"
                 ) from error
-            done += not faults
-            failures += faults
-    return Summary(done, len(sources) - len(left), frames, found, failures)
+            done += not errors
+            failures += errors
+    return Summary(done, len(sources) - len(remaining), frames, found, failures)
 
 
 class _Job:
-    """The folder of a job: a folder of results for each source, and the manifest that says which are whole."""
+    """The folder of a batch job: a folder of results per source, and a manifest that lists the completed sources."""
 
     def __init__(self, out: pathlib.Path, settings: dict):
         self._out = out
@@ -94,33 +105,36 @@ class _Job:
             self._write()
 
     def is_done(self, source: Source) -> bool:
-        """The source has whole results, and has not changed since."""
-        return self._manifest["done"].get(source.name, {}).get("source") == _identity(source)
+        """True if the source has complete results and its files have not changed since."""
+        return self._manifest["done"].get(source.name, {}).get("source") == _fingerprint(source)
 
     def partial(self) -> pathlib.Path:
-        """A new folder for results that are not whole yet."""
+        """Makes and returns an empty folder for results that are not complete yet."""
         folder = self._out / PARTIAL
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         return folder
 
-    def keep(self, source: Source, poses: Poses, faults: list[str]) -> None:
-        """The results are whole, but for faults of single images."""
+    def complete(self, source: Source, poses: Poses, errors: list[str]) -> None:
+        """Moves the results of a source to their final folder and records it as done, or as failed if it has errors.
+
+        Errors of single images do not prevent the results of the other images of the source.
+        """
         self._forget(source)
         (self._out / source.name).parent.mkdir(parents=True, exist_ok=True)
         (self._out / PARTIAL).rename(self._out / source.name)
-        if faults:
-            self._manifest["failed"][source.name] = faults
+        if errors:
+            self._manifest["failed"][source.name] = errors
         else:
             frames, found = len(poses.times), len(np.unique(poses.row))
-            self._manifest["done"][source.name] = {"source": _identity(source), "frames": frames, "found": found}
+            self._manifest["done"][source.name] = {"source": _fingerprint(source), "frames": frames, "found": found}
         self._write()
 
-    def give_up(self, source: Source, faults: list[str]) -> None:
-        """The source cannot be read; results of an earlier state of it go too."""
+    def fail(self, source: Source, errors: list[str]) -> None:
+        """Records a source as failed and removes its results, including those of an earlier version of its files."""
         self._forget(source)
         shutil.rmtree(self._out / PARTIAL, ignore_errors=True)
-        self._manifest["failed"][source.name] = faults
+        self._manifest["failed"][source.name] = errors
         self._write()
 
     def _forget(self, source: Source) -> None:
@@ -135,54 +149,59 @@ class _Job:
 def _read_manifest(path: pathlib.Path, settings: dict) -> dict:
     try:
         manifest = json.loads(path.read_bytes())
-        theirs = manifest["settings"]
+        stored = manifest["settings"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as that of a job ({error}); give another --out") from error
-    different = [key for key in settings if theirs.get(key) != settings[key]]
+        raise UserError(f"{path}: cannot be read as the manifest of a job ({error}); choose another --out") from error
+    different = [key for key in settings if stored.get(key) != settings[key]]
     if different:
         key = different[0]
-        raise UserError(f"{path.parent}: holds results of another job ({key} {theirs.get(key)} there, {settings[key]} "
-                        "here); give another --out")  # fmt: skip
+        raise UserError(f"{path.parent}: holds the results of another job ({key} was {stored.get(key)}, this job has "
+                        f"{settings[key]}); choose another --out")  # fmt: skip
     return manifest
 
 
 def _predict(
-    predictor: Predictor, source: Source, folder: pathlib.Path, where: BoxSource, wanted: OutputOptions, bar: tqdm
+    predictor: Predictor,
+    source: Source,
+    folder: pathlib.Path,
+    box_source: BoxSource,
+    options: OutputOptions,
+    bar: tqdm,
 ) -> tuple[Poses, list[str]]:
-    """Writes the results of a source into a folder; the poses, and what could not be read of its images."""
-    faults: list[str] = []
-    boxes = where.of(source)
-    frames = ahead(read_images(source.paths, faults) if source.files else videos.read_frames(source.paths[0]))
+    """Writes the results of a source to a folder; returns its poses and an error message per unreadable image."""
+    errors: list[str] = []
+    boxes = box_source.boxes_of(source)
+    frames = prefetch(read_images(source.paths, errors) if source.files else videos.read_frames(source.paths[0]))
     if boxes:
-        seen = frame_poses.look(predictor, frames, boxes)
+        items = frame_poses.estimate_in_boxes(predictor, frames, boxes)
     else:
-        seen = (frame_poses.search if source.files else frame_poses.follow)(predictor, frames)
-    seen = ahead(_counted(seen, bar))
+        items = (frame_poses.find_in_images if source.files else frame_poses.track_video)(predictor, frames)
+    items = prefetch(_with_progress(items, bar))
     if source.files:
-        poses = write_image_results(seen, folder, source.files, predictor.keypoint_set, wanted)
+        poses = write_image_results(items, folder, source.files, predictor.keypoint_set, options)
         if not len(poses.times):
-            raise UserError(faults[0])
+            raise UserError(errors[0])
     else:
         stem = pathlib.PurePath(source.name).name
-        poses = write_video_results(seen, folder, stem, predictor.keypoint_set, wanted)
-    return poses, faults
+        poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
+    return poses, errors
 
 
-def _counted(items: Iterable, bar: tqdm) -> Iterator:
+def _with_progress(items: Iterable, bar: tqdm) -> Iterator:
     for item in items:
         yield item
         bar.update()
 
 
 def _count(source: Source) -> int:
-    """Frames of a source, for the progress bar; a fault is told when it is read."""
+    """Returns the number of frames of a source for the progress bar; 0 if unreadable, which is reported later."""
     try:
         return len(source.files) or videos.count_frames(source.paths[0])
     except UserError:
         return 0
 
 
-def _identity(source: Source) -> list:
-    """What changes when a file of the source does."""
+def _fingerprint(source: Source) -> list:
+    """Returns path, size and modification time of each file, which differ when a file of the source has changed."""
     facts = [(str(path.resolve()), path.stat()) for path in source.paths]
     return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in facts]

@@ -1,4 +1,4 @@
-"""Where persons are: in boxes that somebody gives, or anywhere."""
+"""Sources of person boxes: fixed boxes, a detections file, or none, in which case one infant is searched for."""
 
 import dataclasses
 import pathlib
@@ -17,33 +17,33 @@ from aggpose_jax.inference.sources import Source
 
 @dataclasses.dataclass(frozen=True)
 class BoxSource:
-    """Where persons are: in given boxes of every frame, in those of a detections file, or one infant anywhere.
+    """Where the person boxes come from. Without any of the three options, one infant is searched for in the full image.
 
     Attributes:
-      boxes: [P][4] for every frame; empty to use the others.
-      detections: file of COCO detection results, or a folder with VIDEO.json for each video.
-      whole: the box is the whole picture.
+      boxes: P boxes (x, y, width, height) in pixels that are used in every frame; empty to use another option.
+      detections: file of COCO detection results, or a folder with VIDEO.json for each video; None for no file.
+      whole: use the full image as the box. Takes precedence over `boxes`, and `boxes` over `detections`.
     """
 
     boxes: tuple[tuple[float, ...], ...] = ()
     detections: pathlib.Path | None = None
     whole: bool = False
 
-    def of(self, source: Source) -> frame_poses.Boxes | None:
-        """Boxes of the frames of a source; None to look for one infant.
+    def boxes_of(self, source: Source) -> frame_poses.Boxes | None:
+        """Returns a function from a frame of a source to its boxes, or None to search for one infant.
 
         Raises:
-          UserError: there is no file of detections for it.
+          UserError: the detections file of the source does not exist.
         """
         if self.whole:
-            return frame_poses.whole
+            return frame_poses.full_image
         if self.boxes:
             return _checked(source, lambda frame: np.array(self.boxes))
         return _checked(source, _detected(self.detections, source)) if self.detections else None
 
 
 def _checked(source: Source, boxes: frame_poses.Boxes) -> frame_poses.Boxes:
-    """The same boxes; one without size or outside of its picture is told with its place."""
+    """Returns a function from a frame to its checked boxes; its errors name the image, or the video and frame."""
 
     def checked(frame: VideoFrame) -> np.ndarray:
         try:
@@ -56,9 +56,10 @@ def _checked(source: Source, boxes: frame_poses.Boxes) -> frame_poses.Boxes:
 
 
 def _detected(path: pathlib.Path, source: Source) -> frame_poses.Boxes:
-    """Boxes by frame of a file of detections.
+    """Returns a function from a frame to the person boxes of a detections file.
 
-    An entry's `image_id` is the number of the frame, from 0, or of the image; `file_name` names an image, too.
+    The `image_id` of a detection is the number of the video frame, from 0, or the number of the image; a `file_name`
+    identifies an image as well.
     """
     file = path / f"{source.name}.json" if path.is_dir() else path
     boxes: dict[int | str, list] = {}
@@ -67,8 +68,8 @@ def _detected(path: pathlib.Path, source: Source) -> frame_poses.Boxes:
             boxes.setdefault(entry.get("file_name", entry["image_id"]), []).append(entry["bbox"])
     numbers = image_numbers(source.files)
 
-    def of(frame: VideoFrame) -> np.ndarray:
+    def boxes_of_frame(frame: VideoFrame) -> np.ndarray:
         keys = (source.files[frame.index], numbers[frame.index]) if source.files else (frame.index,)
         return np.array([box for key in keys for box in boxes.get(key, ())], np.float64).reshape(-1, 4)
 
-    return of
+    return boxes_of_frame

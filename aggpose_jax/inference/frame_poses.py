@@ -1,4 +1,4 @@
-"""Frames become shots, frames with the poses in them: by following one infant, or in boxes that are known."""
+"""Estimates the poses in frames: by tracking one infant, by searching each image, or in given boxes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -9,52 +9,55 @@ from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.tracking import Tracker
 
-Boxes = Callable[[VideoFrame], np.ndarray]  # of a frame: [P, 4] x, y, width, height in its pixels
+Boxes = Callable[[VideoFrame], np.ndarray]  # from a frame to [P, 4]: x, y, width, height in pixels of the frame
 
 
 class FramePoses(NamedTuple):
-    """A frame and the poses [P, K, 3] in it."""
+    """A frame and the P poses [P, K, 3] in it: x and y in pixels, and the score."""
 
     frame: VideoFrame
     poses: np.ndarray
 
 
-def follow(predictor: Predictor, frames: Iterable[VideoFrame]) -> Iterator[FramePoses]:
-    """One infant through the frames of a video."""
+def track_video(predictor: Predictor, frames: Iterable[VideoFrame]) -> Iterator[FramePoses]:
+    """Tracks one infant through the frames of a video; a frame has one pose, or none if the infant is not found."""
     tracker = Tracker(predictor.estimate, predictor.keypoint_set, predictor.aspect)
-    nobody = np.zeros((0, len(predictor.keypoint_set), 3), np.float32)
+    no_poses = np.zeros((0, len(predictor.keypoint_set), 3), np.float32)
     for frame in frames:
         pose = tracker.step(frame.image)
-        yield FramePoses(frame, nobody if pose is None else pose[None])
+        yield FramePoses(frame, no_poses if pose is None else pose[None])
 
 
-def search(predictor: Predictor, images: Iterable[VideoFrame]) -> Iterator[FramePoses]:
-    """One infant in each of images that have nothing to do with each other."""
+def find_in_images(predictor: Predictor, images: Iterable[VideoFrame]) -> Iterator[FramePoses]:
+    """Searches for one infant in each of several independent images; yields one pose per image, or none."""
     for image in images:
         yield FramePoses(image, predictor.predict(image.image))
 
 
-def look(predictor: Predictor, frames: Iterable[VideoFrame], boxes: Boxes) -> Iterator[FramePoses]:
-    """The persons in the boxes of each frame. While one batch is computed, the next is cut out."""
-    before = None
+def estimate_in_boxes(predictor: Predictor, frames: Iterable[VideoFrame], boxes: Boxes) -> Iterator[FramePoses]:
+    """Estimates one pose per box of each frame. While the device computes a batch, the host cuts the next crops."""
+    previous = None
     for group in _groups(frames, boxes, predictor.batch_sizes[-1]):
         crops = [(frame.image, predictor.view(box)) for frame, found in group for box in found]
-        finish, running = before, (group, predictor.start(crops))
-        before = running
-        if finish:
-            yield from _shots(*finish)
-    if before:
-        yield from _shots(*before)
+        finished, running = previous, (group, predictor.start(crops))
+        previous = running
+        if finished:
+            yield from _collect(*finished)
+    if previous:
+        yield from _collect(*previous)
 
 
-def whole(frame: VideoFrame) -> np.ndarray:
-    """The box of the whole picture."""
+def full_image(frame: VideoFrame) -> np.ndarray:
+    """Returns one box [1, 4] that covers the full image."""
     height, width = frame.image.shape[:2]
     return np.array([[0, 0, width, height]], np.float64)
 
 
 def _groups(frames: Iterable[VideoFrame], boxes: Boxes, count: int) -> Iterator[list[tuple[VideoFrame, np.ndarray]]]:
-    """Frames with their boxes, as many as fill a batch of `count` crops."""
+    """Yields groups of frames with their boxes; each group but the last has enough boxes for a batch of `count` crops.
+
+    A frame without boxes counts as one box, which bounds the number of frames in memory.
+    """
     group = []
     for frame in frames:
         group.append((frame, boxes(frame)))
@@ -65,7 +68,7 @@ def _groups(frames: Iterable[VideoFrame], boxes: Boxes, count: int) -> Iterator[
         yield group
 
 
-def _shots(group: list[tuple[VideoFrame, np.ndarray]], wait: Callable[[], np.ndarray]) -> Iterator[FramePoses]:
+def _collect(group: list[tuple[VideoFrame, np.ndarray]], wait: Callable[[], np.ndarray]) -> Iterator[FramePoses]:
     poses = wait()
     ends = np.cumsum([len(found) for _, found in group])
     for (frame, found), end in zip(group, ends, strict=True):

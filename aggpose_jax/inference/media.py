@@ -1,4 +1,4 @@
-"""Pictures in and out: frames of videos and images, with a thread that works ahead; overlays and a contact sheet."""
+"""Reads frames of videos and images with a prefetching thread, and draws overlays and a contact sheet."""
 
 import pathlib
 import queue
@@ -17,19 +17,19 @@ from aggpose_jax.inference.privacy import mosaic_heads
 from aggpose_jax.pose.draw import draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
-DRAWN = 0.2  # score from which on a keypoint is drawn
-AHEAD = 8  # items that a thread may be ahead: frames are large
+DRAW_THRESHOLD = 0.2  # keypoints with a higher score are drawn
+PREFETCHED = 8  # items in the queue of a prefetching thread; few, because frames are large
 SHEET_COLUMNS, SHEET_ROWS, SHEET_SIDE = 4, 3, 320
 JPEG_QUALITY = 92
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
-    """The same items, made by a thread of their own a few ahead of where they are used.
+def prefetch(items: Iterable[T]) -> Iterator[T]:
+    """Yields the same items, which a background thread produces up to PREFETCHED items ahead.
 
-    An exception of the items is raised where they are used. If they are not used to the end, the thread stops.
+    An exception of the iterable is raised to the consumer. The thread stops when the consumer closes this iterator.
     """
-    slots: queue.Queue = queue.Queue(AHEAD)
+    slots: queue.Queue = queue.Queue(PREFETCHED)
     stopped = threading.Event()
     end = object()
 
@@ -72,7 +72,12 @@ def ahead(items: Iterable[T]) -> Iterator[T]:
 
 
 def read_images(paths: Sequence[pathlib.Path], failures: list[str]) -> Iterator[VideoFrame]:
-    """The images of files as viewers show them, without a time; failures get a line for each that cannot be read."""
+    """Yields images, turned upright by their EXIF orientation; their time is NaN.
+
+    Args:
+      paths: image files.
+      failures: list to which the error message of each unreadable file is appended.
+    """
     for index, path in enumerate(paths):
         try:
             yield VideoFrame(index, float("nan"), read_image(path, upright=True))
@@ -80,42 +85,46 @@ def read_images(paths: Sequence[pathlib.Path], failures: list[str]) -> Iterator[
             failures.append(str(error))
 
 
-def draw_frame(shot: FramePoses, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray:
-    """The picture of a shot with its skeletons, and with its heads in a mosaic if asked for."""
-    image = mosaic_heads(shot.frame.image, shot.poses, keypoint_set) if mosaic else shot.frame.image
-    for pose in shot.poses:
-        image = draw_pose(image, pose, keypoint_set, DRAWN)
+def draw_frame(item: FramePoses, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray:
+    """Draws the skeletons of a frame on its image, after replacing the heads by a mosaic if `mosaic` is true.
+
+    Returns:
+      uint8 [H, W, 3] RGB.
+    """
+    image = mosaic_heads(item.frame.image, item.poses, keypoint_set) if mosaic else item.frame.image
+    for pose in item.poses:
+        image = draw_pose(image, pose, keypoint_set, DRAW_THRESHOLD)
     return image
 
 
 def write_jpeg(image: np.ndarray, path: pathlib.Path) -> None:
-    """Writes a picture uint8 [H, W, 3] RGB as JPEG."""
+    """Writes an image uint8 [H, W, 3] RGB as a JPEG file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.write_bytes(encode_jpeg(image, JPEG_QUALITY))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or give another --out") from error
+        raise UserError(f"{path}: cannot write ({error.strerror}); free some space, or choose another --out") from error
 
 
 class ContactSheet:
-    """Keeps pictures that are spread evenly over a film of unknown length, in a bounded memory."""
+    """A contact sheet: images sampled evenly from a video of unknown length, in bounded memory."""
 
     def __init__(self):
-        self._most = SHEET_COLUMNS * SHEET_ROWS
+        self._count = SHEET_COLUMNS * SHEET_ROWS
         self._step = 1
-        self._kept: list[np.ndarray] = []
-        self._seen = 0
+        self._tiles: list[np.ndarray] = []
+        self._added = 0
 
     def add(self, image: np.ndarray) -> None:
-        """The next picture uint8 [H, W, 3]; one in so many is kept, reduced."""
-        if self._seen % self._step == 0:
+        """Adds the next image uint8 [H, W, 3] of the video; every `_step`-th one is stored, reduced in size."""
+        if self._added % self._step == 0:
             height, width = np.maximum(np.array(image.shape[:2]) * SHEET_SIDE // max(image.shape[:2]), 1).tolist()
-            self._kept.append(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-            if len(self._kept) == 2 * self._most:
-                self._kept, self._step = self._kept[::2], 2 * self._step
-        self._seen += 1
+            self._tiles.append(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+            if len(self._tiles) == 2 * self._count:
+                self._tiles, self._step = self._tiles[::2], 2 * self._step
+        self._added += 1
 
-    def picture(self) -> np.ndarray:
-        """The sheet uint8 [H, W, 3]."""
-        chosen = np.unique(np.linspace(0, len(self._kept) - 1, min(self._most, len(self._kept))).round().astype(int))
-        return image_grid([self._kept[i] for i in chosen], SHEET_COLUMNS)
+    def draw(self) -> np.ndarray:
+        """Returns the contact sheet uint8 [H, W, 3]."""
+        chosen = np.unique(np.linspace(0, len(self._tiles) - 1, min(self._count, len(self._tiles))).round().astype(int))
+        return image_grid([self._tiles[i] for i in chosen], SHEET_COLUMNS)

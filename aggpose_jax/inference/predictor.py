@@ -1,4 +1,4 @@
-"""A trained network that finds keypoints in images: load(RUN).predict(image)."""
+"""Predictor: a trained network that finds keypoints in images, as in load(RUN).predict(image)."""
 
 import functools
 import hashlib
@@ -16,11 +16,12 @@ from aggpose_jax.estimation.restore import restore
 from aggpose_jax.inference import tracking
 from aggpose_jax.pose import geometry
 
-# Crops go through the network in the smallest of these batches that takes them; each size is a program to trace.
-# A CPU computes 16 crops one by one as fast as together (AggPose-S at 256×192 and the demo were measured).
+# Crops go through the network in the smallest of these batches that holds them. Every size is compiled separately, so
+# there are few. A CPU is as fast with 16 single crops as with a batch of 16 (measured with AggPose-S at 256×192 and
+# with the demo network).
 BATCH_SIZES = {"cpu": (1,)}
 ACCELERATOR_BATCH_SIZES = (1, 4, 16)
-Crop = tuple[np.ndarray, View]  # an image uint8 [H, W, 3] RGB, and what of it to look at
+Crop = tuple[np.ndarray, View]  # an image uint8 [H, W, 3] RGB, and the view that is cut out of it
 
 
 class Predictor:
@@ -29,11 +30,11 @@ class Predictor:
     Attributes:
       keypoint_set: names of the K keypoints, in the order of the results.
       aspect: width / height of the network's input.
-      batch_sizes: how many crops the network takes at once, ascending.
+      batch_sizes: numbers of crops in the batches that the network processes, ascending.
     """
 
     def __init__(self, model: PoseModel, variables: Variables):
-        """A network with its variables; `load` makes one from a run."""
+        """Creates a predictor from a model and its variables; use `load` to create one from a run."""
         self.keypoint_set = model.keypoint_set
         self.aspect = model.codec.input_size[1] / model.codec.input_size[0]
         self.batch_sizes = BATCH_SIZES.get(jax.default_backend(), ACCELERATOR_BATCH_SIZES)
@@ -42,49 +43,49 @@ class Predictor:
 
     @functools.cached_property
     def digest(self) -> str:
-        """A digest of the variables, so that results can say what made them."""
+        """Hexadecimal digest of the variables, which identifies the network that produced a result."""
         return _digest(self._variables)
 
     def predict(self, image: str | pathlib.Path | np.ndarray, boxes: Sequence | np.ndarray | None = None) -> np.ndarray:
-        """The keypoints of the persons in an image.
+        """Returns the keypoints of the persons in an image.
 
         Args:
           image: path of a JPEG or PNG file, which is turned upright by its EXIF orientation, or an array
             uint8 [H, W, 3] RGB.
-          boxes: [P, 4] x, y, width, height of the persons in image pixels. Without boxes one infant is looked for,
-            of any size and at any roll.
+          boxes: [P, 4] x, y, width, height of the persons in image pixels. None searches the image for one infant
+            of any size and roll.
 
         Returns:
-          float32 [P, K, 3]: x and y in image pixels, pixel centres at whole numbers, and the score of each keypoint
-          of `keypoint_set`. Without boxes P is 1, or 0 where nothing is found.
+          float32 [P, K, 3]: x and y in image pixels, with pixel centres at integers, and the score of each keypoint
+          of `keypoint_set`. Without boxes, P is 1, or 0 if no infant is found.
 
         Raises:
-          UserError: the image cannot be read, or a box has no size or lies outside of the image.
+          UserError: the image cannot be read, or a box is empty or lies outside of the image.
         """
         image = read_image(image, upright=True)
         if boxes is None:
-            found = tracking.find(image, self.estimate, self.keypoint_set, self.aspect)
+            found = tracking.find_infant(image, self.estimate, self.keypoint_set, self.aspect)
             return np.zeros((0, len(self.keypoint_set), 3), np.float32) if found is None else found.keypoints[None]
         return self.estimate([(image, self.view(box)) for box in check_boxes(boxes, image.shape[:2])])
 
     def view(self, box: np.ndarray) -> View:
-        """What the network looks at for a box [4], as in evaluation."""
+        """Returns the view that is cut out for a box [4] (x, y, width, height), the same as in evaluation."""
         return View(*geometry.crop_region(box, self.aspect))
 
     def estimate(self, crops: Sequence[Crop]) -> np.ndarray:
-        """Keypoints float32 [N, K, 3] in image pixels of N crops."""
+        """Returns the keypoints float32 [N, K, 3] of N crops, in image pixels."""
         return self.start(crops)()
 
     def start(self, crops: Sequence[Crop]) -> Callable[[], np.ndarray]:
-        """Cuts N crops out and sends them to the device; what it returns waits for their keypoints [N, K, 3]."""
-        most = self.batch_sizes[-1]
-        parts = [crops[i : i + most] for i in range(0, len(crops), most)]
-        running = [(len(part), self._start(part)) for part in parts]
-        nothing = np.zeros((0, len(self.keypoint_set), 3), np.float32)
-        return lambda: np.concatenate([nothing, *(np.asarray(found)[:count] for count, found in running)])
+        """Cuts out N crops and starts the network; returns a function that waits for the keypoints [N, K, 3]."""
+        largest = self.batch_sizes[-1]
+        parts = [crops[i : i + largest] for i in range(0, len(crops), largest)]
+        running = [(len(part), self._start_batch(part)) for part in parts]
+        empty = np.zeros((0, len(self.keypoint_set), 3), np.float32)
+        return lambda: np.concatenate([empty, *(np.asarray(keypoints)[:count] for count, keypoints in running)])
 
-    def _start(self, crops: Sequence[Crop]) -> jax.Array:
-        """One batch, filled up with its last crop, so that no number of crops needs a program of its own."""
+    def _start_batch(self, crops: Sequence[Crop]) -> jax.Array:
+        """Starts the network on one batch, padded with its last crop so that only `batch_sizes` are compiled."""
         codec, size = self._model.codec, self._model.codec.input_size
         transforms = [view_transform(view, image.shape[1], size, codec.convention) for image, view in crops]
         pixels = [warp(image, transform, size) for (image, _), transform in zip(crops, transforms, strict=True)]
@@ -95,25 +96,30 @@ class Predictor:
 
 
 def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence[str] = ()) -> Predictor:
-    """The network of a run, or of a weight file, ready to predict.
+    """Returns a predictor with the network of a run or of a weight file.
 
     Args:
-      run: folder of a run, whose best checkpoint is taken; or a file of weights (.safetensors, .pth).
-      config: experiment that says the network of a weight file, such as configs/infant_l.py. A run has its own.
-      overrides: KEY=VALUE of the configuration, such as flip_test=False.
+      run: folder of a run, whose best checkpoint is used, or a weight file (.safetensors, .pth).
+      config: experiment that describes the network of a weight file, such as configs/infant_l.py. None for a run, which
+        stores its own configuration.
+      overrides: KEY=VALUE changes of the configuration, such as flip_test=False.
 
     Raises:
-      UserError: there is no such run or file, or its weights are of another network or keypoint set.
+      UserError: there is no such run or file, or its weights belong to another network or keypoint set.
     """
     restored = restore(pathlib.Path(run), config, overrides)
     return Predictor(restored.model, restored.variables)
 
 
 def check_boxes(boxes: Sequence | np.ndarray, image_size: tuple[int, int]) -> np.ndarray:
-    """Boxes as float64 [P, 4] (x, y, width, height).
+    """Returns boxes as float64 [P, 4] (x, y, width, height) after checking them.
+
+    Args:
+      boxes: P boxes in image pixels.
+      image_size: (height, width) of the image.
 
     Raises:
-      UserError: one has no size or nothing of it lies in the image of (height, width).
+      UserError: a box is empty, not finite or does not overlap the image.
     """
     try:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -123,7 +129,7 @@ def check_boxes(boxes: Sequence | np.ndarray, image_size: tuple[int, int]) -> np
     for box in boxes:
         x, y, w, h = box
         if not np.isfinite(box).all() or w <= 0 or h <= 0:
-            raise UserError(f"box {_text(box)} has no size; give x, y, width and height in pixels")
+            raise UserError(f"box {_text(box)} is empty or not finite; give x, y, width and height in pixels")
         if x + w <= 0 or y + h <= 0 or x >= width or y >= height:
             raise UserError(f"box {_text(box)} lies outside of the {width} × {height} image; give a box in the image")
     return boxes

@@ -1,4 +1,4 @@
-"""Heads are made unrecognisable in every picture that is written."""
+"""Makes heads unrecognisable in images before they are written."""
 
 import numpy as np
 
@@ -7,32 +7,34 @@ from aggpose_jax.pose.draw import mosaic
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import torso_length
 
-PARTS = ("head", "face", "forehead", "nose", "mouth", "chin", "eye", "ear")  # words in names of points of a head
-SURE = 0.3  # score of a head's point that counts
-TILES = 5  # across a head
+HEAD_WORDS = ("head", "face", "forehead", "nose", "mouth", "chin", "eye", "ear")  # in names of head keypoints
+MIN_SCORE = 0.3  # head keypoints that do not score higher are ignored
+TILES = 5  # mosaic tiles across a head
 
 
 def head_points(keypoint_set: KeypointSet) -> list[int]:
-    """Indices of the points of the head.
+    """Returns the indices of the head keypoints of a set.
 
     Raises:
       UserError: the set has fewer than two.
     """
-    points = [k for k, name in enumerate(keypoint_set.names) if set(PARTS) & set(name.split("_"))]
+    points = [k for k, name in enumerate(keypoint_set.names) if set(HEAD_WORDS) & set(name.split("_"))]
     if len(points) < 2:
-        raise UserError(f"mosaic: {keypoint_set.name} has fewer than two points of a head; a head cannot be found")
+        raise UserError(f"mosaic: {keypoint_set.name} has fewer than two keypoints of the head, so heads cannot be "
+                        "located; do not use --mosaic with this keypoint set")  # fmt: skip
     return points
 
 
 def mosaic_heads(image: np.ndarray, poses: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
-    """The picture with the heads of its persons in a mosaic.
+    """Returns the image with the heads of its persons replaced by a mosaic.
 
-    Where there is no pose, or one whose head is not sure, the whole picture becomes a mosaic: a head may be anywhere.
+    If there is no pose, or the head of a pose cannot be located, a head may be anywhere, so the full image becomes a
+    mosaic.
 
     Args:
-      image: uint8 [H, W, 3]; stays as it is.
-      poses: [P, K, 3] in its pixels.
-      keypoint_set: of K points.
+      image: uint8 [H, W, 3]; it is not changed.
+      poses: [P, K, 3] x and y in pixels of the image, and the score.
+      keypoint_set: set of K keypoints.
     """
     circles = [head_circle(pose, keypoint_set) for pose in poses]
     if not circles or None in circles:
@@ -42,20 +44,21 @@ def mosaic_heads(image: np.ndarray, poses: np.ndarray, keypoint_set: KeypointSet
     for x, y, radius in circles:
         low = np.maximum([round(y - radius), round(x - radius)], 0)
         high = np.maximum([round(y + radius) + 1, round(x + radius) + 1], 0)
-        part = image[low[0] : high[0], low[1] : high[1]]
-        if part.size:
+        region = image[low[0] : high[0], low[1] : high[1]]
+        if region.size:
             side = max(round(2 * radius / TILES), 1)
-            part[:] = mosaic(part, part.shape[0] // side, part.shape[1] // side)
+            region[:] = mosaic(region, region.shape[0] // side, region.shape[1] // side)
     return image
 
 
 def head_circle(pose: np.ndarray, keypoint_set: KeypointSet) -> tuple[float, float, float] | None:
-    """x, y and radius in pixels of a circle round the head of a pose [K, 3]; None if fewer than two points are sure.
+    """Returns centre x, y and radius in pixels of a circle around the head of a pose [K, 3].
 
-    An infant's head is about as long as its torso, and its eyes are in its middle.
+    Returns None if fewer than two head keypoints score above MIN_SCORE. The circle assumes that the head of an infant
+    is about as long as its torso, and that its eyes are at the middle of its head.
     """
     names = keypoint_set.names
-    points = [k for k in head_points(keypoint_set) if pose[k, 2] > SURE]
+    points = [k for k in head_points(keypoint_set) if pose[k, 2] > MIN_SCORE]
     if len(points) < 2:
         return None
     spread = pose[points, :2] - pose[points, :2].mean(0)

@@ -1,4 +1,4 @@
-"""What is written for one video or one set of images: poses in the chosen formats, an overlay, a contact sheet."""
+"""Writes the results of one video or one set of images: poses in the chosen formats, an overlay, a contact sheet."""
 
 import dataclasses
 import pathlib
@@ -16,12 +16,12 @@ from aggpose_jax.recordings.poses import Poses, collect
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions:
-    """What to write.
+    """Which results are written.
 
     Attributes:
-      formats: names of recordings.formats.FORMATS.
-      overlay: pictures with skeletons, and a sheet of some of them.
-      mosaic: heads in a mosaic in all pictures.
+      formats: file formats of the keypoints, names from recordings.formats.FORMATS.
+      overlay: write images with skeletons, and a contact sheet of some of them.
+      mosaic: replace heads by a mosaic in all written images.
     """
 
     formats: tuple[str, ...] = ("coco", "csv")
@@ -30,69 +30,88 @@ class OutputOptions:
 
 
 def write_video_results(
-    shots: Iterable[FramePoses], folder: pathlib.Path, stem: str, names: KeypointSet, wanted: OutputOptions
+    frame_poses: Iterable[FramePoses],
+    folder: pathlib.Path,
+    stem: str,
+    keypoint_set: KeypointSet,
+    options: OutputOptions,
 ):
-    """Writes the results of one video and returns its poses. What it writes: keypoints.*, overlay.mp4, sheet.jpg."""
-    kept: list[tuple[float, np.ndarray]] = []
+    """Writes the results of one video and returns its poses. The files are keypoints.*, overlay.mp4 and sheet.jpg.
+
+    Args:
+      frame_poses: frames of the video in order, with their poses.
+      folder: folder of the files.
+      stem: name of the video without its suffix, for file formats whose file names contain it.
+      keypoint_set: names of the keypoints.
+      options: which results are written.
+    """
+    collected: list[tuple[float, np.ndarray]] = []
     sheet = ContactSheet()
 
-    def pictures() -> Iterator[tuple[float, np.ndarray]]:
-        for shot in shots:
-            kept.append((shot.frame.seconds, shot.poses))
-            if wanted.overlay:
-                picture = draw_frame(shot, names, wanted.mosaic)
-                sheet.add(picture)
-                yield shot.frame.seconds, picture
+    def overlays() -> Iterator[tuple[float, np.ndarray]]:
+        for item in frame_poses:
+            collected.append((item.frame.seconds, item.poses))
+            if options.overlay:
+                image = draw_frame(item, keypoint_set, options.mosaic)
+                sheet.add(image)
+                yield item.frame.seconds, image
 
-    if wanted.overlay:
-        write_frames(pictures(), folder / "overlay.mp4")
-        write_jpeg(sheet.picture(), folder / "sheet.jpg")
+    if options.overlay:
+        write_frames(overlays(), folder / "overlay.mp4")
+        write_jpeg(sheet.draw(), folder / "sheet.jpg")
     else:
-        list(pictures())
-    poses = collect(names, [seconds for seconds, _ in kept], [found for _, found in kept])
-    _write_poses(poses, folder, stem, wanted)
+        list(overlays())
+    poses = collect(keypoint_set, [seconds for seconds, _ in collected], [found for _, found in collected])
+    _write_poses(poses, folder, stem, options)
     return poses
 
 
 def write_image_results(
-    shots: Iterable[FramePoses],
+    frame_poses: Iterable[FramePoses],
     folder: pathlib.Path,
     files: Sequence[str],
-    names: KeypointSet,
-    wanted: OutputOptions,
+    keypoint_set: KeypointSet,
+    options: OutputOptions,
 ) -> Poses:
-    """Writes the results of images and returns their poses: keypoints.*, overlay/FILE.jpg, sheet.jpg.
+    """Writes the results of images and returns their poses. The files are keypoints.*, overlay/FILE.jpg and sheet.jpg.
 
     Args:
-      shots: their frames' indices are those of files; some may be missing.
-      folder, names, wanted: where, of which keypoints and what to write.
-      files: names of the images.
+      frame_poses: images with their poses. The index of a frame is its position in `files`; unreadable images are
+        missing.
+      folder: folder of the files.
+      files: names of all images.
+      keypoint_set: names of the keypoints.
+      options: which results are written.
     """
-    found, read = [], []
+    found, indices = [], []
     sheet = ContactSheet()
-    for shot in shots:
-        found.append(shot.poses)
-        read.append(shot.frame.index)
-        if wanted.overlay:
-            picture = draw_frame(shot, names, wanted.mosaic)
-            sheet.add(picture)
-            write_jpeg(picture, folder / "overlay" / f"{files[shot.frame.index]}.jpg")
-    if wanted.overlay and found:
-        write_jpeg(sheet.picture(), folder / "sheet.jpg")
+    for item in frame_poses:
+        found.append(item.poses)
+        indices.append(item.frame.index)
+        if options.overlay:
+            image = draw_frame(item, keypoint_set, options.mosaic)
+            sheet.add(image)
+            write_jpeg(image, folder / "overlay" / f"{files[item.frame.index]}.jpg")
+    if options.overlay and found:
+        write_jpeg(sheet.draw(), folder / "sheet.jpg")
     numbers = image_numbers(files)
     times = [float("nan")] * len(found)
-    poses = collect(names, times, found, [numbers[i] for i in read], tuple(files[i] for i in read))
-    _write_poses(poses, folder, "image", wanted)
+    poses = collect(keypoint_set, times, found, [numbers[i] for i in indices], tuple(files[i] for i in indices))
+    _write_poses(poses, folder, "image", options)
     return poses
 
 
 def image_numbers(files: Sequence[str]) -> list[int]:
-    """The number of each image: its name, if all names are different numbers, as in COCO; else its place, from 0."""
+    """Returns the number of each image file, which is written as its COCO `image_id`.
+
+    If the names of all files, without folder and suffix, are different integers, as in COCO, these are the numbers;
+    otherwise images are numbered by their position in the list, from 0.
+    """
     stems = [pathlib.PurePath(file).stem for file in files]
     numbers = [int(stem) for stem in stems if stem.isdecimal()]
     return numbers if len(set(numbers)) == len(files) else list(range(len(files)))
 
 
-def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, wanted: OutputOptions) -> None:
-    for name in wanted.formats:
+def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, options: OutputOptions) -> None:
+    for name in options.formats:
         FORMATS[name](poses, folder, stem)

@@ -1,4 +1,4 @@
-"""What a job predicts: videos, and images, from files, folders and lists of them."""
+"""Finds the videos and images of a batch job in files, folders and lists of paths."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -8,15 +8,15 @@ from aggpose_jax.data import images, videos
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
-LIST = ".txt"  # of paths, one a line
+LIST_SUFFIX = ".txt"  # of a list of paths, one per line
 
 
 class Source(NamedTuple):
     """One video, or all images of a job.
 
     Attributes:
-      name: of its folder in the job's.
-      paths: of the video, or of the images.
+      name: name of its folder of results inside the job's folder.
+      paths: path of the video, or paths of the images.
       files: names of the images; empty for a video.
     """
 
@@ -26,36 +26,40 @@ class Source(NamedTuple):
 
 
 def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Source]:
-    """The videos of files, folders and lists (.txt, a path a line), and one source of all their images.
+    """Returns a source for each video in files, folders and lists, and one source for all images in them.
 
-    A folder is searched to the bottom, but for hidden files and what lies in `out`.
+    Folders are searched recursively, without hidden files and without the contents of `out`.
+
+    Args:
+      inputs: videos, images, folders, and text files (.txt) with one path per line.
+      out: folder of the results.
 
     Raises:
-      UserError: a path is missing, of another kind or a list that is no text; nothing is there; two videos have one
-        name.
+      UserError: a path does not exist or is of an unsupported type, a list is not a text file, the inputs contain no
+        video or image, or the results of two sources would have the same name.
     """
-    found, pictures = [], []
+    found, image_files = [], []
     for path, name in _expand(inputs, out):
         if path.suffix.lower() in images.SUFFIXES:
-            pictures.append((path, name))
+            image_files.append((path, name))
         else:
             found.append(Source(name.removesuffix(path.suffix), (path,)))
-    if pictures:
-        paths, names = zip(*pictures, strict=True)
+    if image_files:
+        paths, names = zip(*image_files, strict=True)
         found.append(Source("images", paths, names))
     if not found:
-        raise UserError(f"{', '.join(map(str, inputs))}: no video and no image there; give some")
+        raise UserError(f"{', '.join(map(str, inputs))}: no video or image found; give at least one")
     by_name: dict[str, Source] = {}
     for source in found:
         other = by_name.setdefault(source.name, source)
         if other is not source:
             raise UserError(f"{other.paths[0]} and {source.paths[0]} would both be written to {out / source.name}; "
-                            "rename one, or give them different --out")  # fmt: skip
+                            "rename one of them, or predict them with different --out folders")  # fmt: skip
     return found
 
 
 def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """Every file and its name: below the folder that was given, or alone."""
+    """Yields every file with its name: its path relative to the given folder, or its file name if given directly."""
     for given in inputs:
         if given.is_dir():
             for path in sorted(given.rglob("*")):
@@ -65,18 +69,20 @@ def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple
                     yield path, name.as_posix()
         elif not given.is_file():
             raise UserError(f"{given}: no such file or folder; check the path")
-        elif given.suffix.lower() == LIST:
-            yield from _expand(_listed(given), out)
+        elif given.suffix.lower() == LIST_SUFFIX:
+            yield from _expand(_read_list(given), out)
         elif given.suffix.lower() in SUFFIXES:
             yield given, given.name
         else:
-            known = ", ".join((*SUFFIXES, LIST))
-            raise UserError(f"{given}: is neither a video nor an image nor a list of them; known are {known}")
+            supported = ", ".join((*SUFFIXES, LIST_SUFFIX))
+            raise UserError(f"{given}: unsupported file type; give a video, an image or a list of paths ({supported})")
 
 
-def _listed(path: pathlib.Path) -> list[pathlib.Path]:
+def _read_list(path: pathlib.Path) -> list[pathlib.Path]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of paths ({error}); give text, a path a line") from error
+        raise UserError(
+            f"{path}: cannot be read as a list of paths ({error}); give a UTF-8 text file with one path per line"
+        ) from error
     return [pathlib.Path(line.strip()) for line in lines if line.strip()]

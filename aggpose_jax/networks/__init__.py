@@ -1,4 +1,4 @@
-"""The networks. A pose network maps images [B, H, W, 3], train → heatmaps [B, H/4, W/4, K]."""
+"""The registry of networks. A pose network maps images [B, H, W, 3] and `train` to heatmaps [B, H/4, W/4, K]."""
 
 import difflib
 from typing import Any
@@ -20,45 +20,45 @@ NAMES = tuple(f"{kind}_{variant}" for kind, network in NETWORKS.items() for vari
 
 
 def find(name: str) -> Network:
-    """Returns the kind of the network `name`, such as "aggpose_l".
+    """Returns the `Network` that `name` is a variant of, for example that of AggPose for "aggpose_l".
 
     Raises:
-      UserError: for an unknown name.
+      UserError: the name is unknown.
     """
     return _find(name)[0]
 
 
 def build(name: str, **fields: Any) -> nn.Module:
-    """Returns the module of the network `name`.
+    """Returns the Flax module of the network `name`.
 
     Args:
       name: one of NAMES.
-      fields: of its module, and may replace those of the variant. A field that the module lacks may be given with its
-        default in the configuration.
+      fields: fields of the module; they override those of the variant. A field that the module does not have is
+        ignored if its value is the default of the configuration.
 
     Raises:
-      UserError: for an unknown name, or a field that the network lacks.
+      UserError: the name is unknown, or the module does not have a field whose value differs from the default.
     """
     network, variant = _find(name)
     defaults = default_config().model.to_dict()
     for field, value in fields.items():
         if field not in network.fields and not (field in defaults and value == defaults[field]):
-            raise UserError(_lacks(name, network, field, value))
-    own = {field: value for field, value in fields.items() if field in network.fields}
-    return network.module(**{**network.variants[variant], **own})
+            raise UserError(_unknown_field_message(name, network, field, value))
+    overrides = {field: value for field, value in fields.items() if field in network.fields}
+    return network.module(**{**network.variants[variant], **overrides})
 
 
 def _find(name: str) -> tuple[Network, str]:
-    """The kind and the variant."""
+    """Returns the network and the name of its variant."""
     for kind, network in NETWORKS.items():
         if name.startswith(f"{kind}_") and name.removeprefix(f"{kind}_") in network.variants:
             return network, name.removeprefix(f"{kind}_")
     (nearest,) = difflib.get_close_matches(name, NAMES, n=1, cutoff=0)
-    raise UserError(f"model.name: unknown network {name!r}; the nearest is {nearest}; known are {', '.join(NAMES)}")
+    raise UserError(f"model.name: unknown network {name!r}; the nearest is {nearest}; choose one of {', '.join(NAMES)}")
 
 
-def _lacks(name: str, network: Network, field: str, value: Any) -> str:
+def _unknown_field_message(name: str, network: Network, field: str, value: Any) -> str:
     if field == "keypoints":
-        return f"model.name: {name} finds no keypoints; give a pose network, such as aggpose_l"
+        return f"model.name: {name} predicts no keypoints; choose a pose network, such as aggpose_l"
     known = ", ".join(field for field in network.fields if field != "keypoints")
-    return f"model.{field}: {value!r}, but {name} has no such field; its fields are {known}"
+    return f"model.{field}: cannot be {value!r}, because {name} has no such field; its fields are {known}"

@@ -15,33 +15,37 @@ from aggpose_jax.networks.network import Network, Origin, StateDictForm
 from aggpose_jax.networks.weight_table import Table, module_entries
 
 STREAMS = range(1, 5)
-# name: (widths, depths of each stream from its own column on). The first depth of each stream is the backbone's.
+# name: (channels of the four streams, numbers of blocks of each stream's stages). Stream i has one stage in each column
+# from i to 4; the first of them has the depth of stage i of the backbone.
 VARIANTS = {
     "l": ((64, 128, 320, 512), ((3, 3, 3, 3), (6, 3, 3), (40, 3), (3,))),
     "s": ((64, 128, 320, 512), ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))),
-    # The head has as many channels as the finest stream, so that stream needs more than there are keypoints.
+    # The head has as many channels as the finest stream, which therefore needs more channels than there are keypoints.
     "demo": ((32, 64, 80, 128), ((0, 0, 0, 0), (1, 0, 1), (1, 1), (1,))),
     "tiny": ((16, 32, 80, 128), ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))),
 }
 
-# The released weights concatenate the finer stream first in a merge, but for (column, stream) 2, 2.
+# In the released weights, a merge concatenates the downsampled finer stream before the stream itself, except in
+# these merges, given as (column, stream).
 OWN_STREAM_FIRST = {(2, 2)}
 
 
 class AggPose(nn.Module):
-    """Images [B, H, W, 3] → heatmaps [B, H/4, W/4, K]. H and W divide by 32.
+    """A pose network: images [B, H, W, 3] → heatmaps [B, H/4, W/4, K]. H and W must be multiples of 32.
 
-    Column c runs a stage on each of its c streams, opens stream c + 1 from the coarsest, then fuses neighbours.
+    Column c applies a stage to each of its c streams. A patch embedding of the coarsest output starts stream c + 1, and
+    each of the c outputs is then merged with its neighbouring streams.
 
     Attributes:
-      keypoints: K.
-      widths: channels of the four streams.
-      depths: blocks of each stream's stages, from the stream's own column on.
-      fusion: "released" as in the published weights, or "paper", which has in addition a Mix-FFN before each
-        downsampling embedding (Eq. 4) and a residual around each merge (Eq. 5).
-      drop_path: rate of the backbone's last block; later stages of a stream reuse its first rates.
+      keypoints: number of keypoints K.
+      widths: channels of the four streams, the finest first.
+      depths: for each stream i, the number of blocks of its stages in columns i to 4.
+      fusion: "released" as in the published weights, or "paper", which additionally has a Mix-FFN before each
+        downsampling patch embedding (Eq. 4) and a residual connection around each merge (Eq. 5).
+      drop_path: drop-path rate of the last block of the backbone, see `drop_path_rates`. The later stages of a stream
+        reuse the first rates of its first stage.
       remat, unroll: see `Stage`.
-      dtype: of activations and matrix products.
+      dtype: type of activations and matrix products. The heatmaps are at least float32.
     """
 
     keypoints: int
@@ -67,10 +71,10 @@ class AggPose(nn.Module):
         return heatmaps.astype(jnp.promote_types(jnp.float32, heatmaps.dtype))
 
     def stage(self, i: int, column: int, rates: Sequence[float]) -> Stage:
-        """The stage of stream i (1 is the finest) in a column."""
+        """Returns the stage of stream i (1 is the finest) in a column."""
         depth = self.depths[i - 1][column - i]
         if depth > len(rates):
-            raise ValueError(f"stream {i}: a later stage of {depth} blocks has no drop-path rates beyond {len(rates)}")
+            raise ValueError(f"stream {i}: a later stage has {depth} blocks, more than the first stage ({len(rates)})")
         return Stage(
             HEADS[i - 1],
             REDUCTIONS[i - 1],
@@ -82,11 +86,14 @@ class AggPose(nn.Module):
         )
 
     def fuse(self, streams: list, column: int) -> list:
-        """Merges each stream with its finer and its coarser neighbour, all as they were before (Eq. 4–5)."""
+        """Returns each stream merged with its finer and coarser neighbours before this fusion (Eq. 4–5).
+
+        Column 1 has a single stream, which is returned unchanged.
+        """
         return [self.merge(streams, i, column) for i in range(1, len(streams) + 1)] if column > 1 else streams
 
     def merge(self, streams: list, i: int, column: int):
-        """Stream i after the fusion of a column."""
+        """Returns stream i merged with its neighbours, at the resolution and width of stream i."""
         own = streams[i - 1]
         width = self.widths[i - 1]
         parts = [own]
@@ -104,7 +111,7 @@ class AggPose(nn.Module):
         return own + merged if self.fusion == "paper" else merged
 
     def head(self, streams: list):
-        """All streams at stride 4, merged, to heatmaps [B, H/4, W/4, K]."""
+        """Returns the heatmaps [B, H/4, W/4, K] of all streams, which are upsampled to stride 4 and merged."""
         width = self.widths[0]
         parts = [streams[0]]
         for i, x in enumerate(streams[1:], start=2):
@@ -115,20 +122,20 @@ class AggPose(nn.Module):
 
 
 def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Layers from the head, see `Network.depths`."""
+    """Returns the layer-decay depths of the parameters, see `Network.depths`."""
     return mit.layer_decay_depths(params, r"(?P<kind>stage|embed|down_ffn|down|up|merge)(?:\d_)?(?P<column>\d)/")
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """The sizes of the Mix Transformer that AggPose grows from."""
+    """Returns the kind and the sizes of the Mix Transformer that is the backbone of AggPose."""
     return "Mix Transformer", tuple(fields["widths"]), tuple(depths[0] for depths in fields["depths"])
 
 
 def origin_in_encoder(path: str) -> Origin | None:
-    """Where a parameter comes from in a Mix Transformer, which goes into every layer (§4.1); None where it is new.
+    """Returns the parameter of a Mix Transformer from which one of AggPose is initialised; None if there is none.
 
-    Stage i goes into all stages of stream i, where later stages take the first blocks, and embeddings into all
-    embeddings of the same widths, those of the fusions too.
+    The Mix Transformer initialises every column (§4.1). Stage i initialises all stages of stream i, of which the later
+    ones take the first blocks. An embedding initialises all embeddings of the same widths, including those of fusions.
     """
     layer = re.fullmatch(r"params/(stage|embed|down)(\d)(?:_(\d))?/(.*)", path)
     if not layer:
@@ -139,12 +146,12 @@ def origin_in_encoder(path: str) -> Origin | None:
 
 
 def stage_names(i: int, depths: Sequence[Any]) -> list[str]:
-    """Suffixes of the names of a stream's stages in the released weights, from its own column on: 2, 2_1, 2_2."""
+    """Returns the name suffixes of the stages of stream i in the released weights, such as 2, 2_1, 2_2."""
     return [f"{i}_{later}" if later else f"{i}" for later in range(len(depths))]
 
 
 def table(model: AggPose) -> Table:
-    """Names in the released weights, which have the released fusion."""
+    """Returns the table of names in the released weights, which have the released fusion."""
     entries = []
     for i, stream in enumerate(model.depths, start=1):
         entries += module_entries(f"embed{i}", f"patch_embed{i}", EMBED)
@@ -164,7 +171,7 @@ def table(model: AggPose) -> Table:
 
 
 def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The sizes that a state dict shows."""
+    """Returns the fields of the module that follow from the names and shapes in a state dict."""
     stages = ([f"block{suffix}" for suffix in stage_names(i, range(5 - i))] for i in STREAMS)
     return {
         "keypoints": mit_tables.count_keypoints(tensors),

@@ -1,7 +1,8 @@
-"""Masked autoencoder around a Mix Transformer: a few units of an image are seen, the pixels of the others predicted.
+"""A masked autoencoder on a Mix Transformer: a few patches of an image are visible, and it predicts the masked ones.
 
-After He et al. 2022 (MAE), with the mask in units of 32×32 pixels so that the convolutions of a Mix Transformer keep
-their meaning. The encoder gets no positions: its weights are those of any Mix Transformer, and go into pose networks.
+After He et al. 2022 (MAE), with mask patches of 32×32 pixels: within a visible patch, the convolutions of a Mix
+Transformer work on adjacent pixels as usual. The encoder has no position embeddings, so its parameters are those of a
+plain Mix Transformer and can initialise pose networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,14 +25,15 @@ from aggpose_jax.networks.mask_patches import (
 from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
 from aggpose_jax.networks.network import Network
 
-VARIANCE_EPSILON = 1e-6  # of the pixels of a unit
+VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch
 
 
 class Decoder(nn.Module):
-    """Units seen by the encoder → pixels of all units: [B, V, C], [B, V] → [B, rows · columns, 32·32·3].
+    """A decoder that predicts the pixels of all mask patches from the encoded visible ones.
 
-    Its blocks are those of the encoder. The depthwise convolutions, which a Vision Transformer has not, let every unit
-    know its neighbours at once: most of what can be said of a masked unit is in them.
+    Encoded patches [B, V, C] and their indices [B, V] → pixels [B, rows · columns, 32·32·3]. It consists of blocks of
+    the same type as the encoder. Their depthwise convolutions, which a Vision Transformer does not have, give every
+    patch direct access to its neighbours, which contain most of the information about a masked patch.
     """
 
     rows: int
@@ -41,11 +43,11 @@ class Decoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, seen, kept):
-        b, _, c = seen.shape
-        mask_token = self.param("mask_token", linear_init, (1, c)).astype(seen.dtype)
+    def __call__(self, encoded, visible):
+        b, _, c = encoded.shape
+        mask_token = self.param("mask_token", linear_init, (1, c)).astype(encoded.dtype)
         masked = jnp.broadcast_to(mask_token, (self.rows * self.columns, c))
-        x = scatter(seen, kept, masked) + sine_positions(self.rows, self.columns, c).astype(seen.dtype)
+        x = scatter(encoded, visible, masked) + sine_positions(self.rows, self.columns, c).astype(encoded.dtype)
         x = x.reshape(b, self.rows, self.columns, c)
         for i in range(self.depth):
             x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
@@ -54,14 +56,15 @@ class Decoder(nn.Module):
 
 
 class MaskedAutoencoder(nn.Module):
-    """Images [B, H, W, 3], kept units [B, V] → predicted pixels of every unit [B, U, 32·32·3], normalised per unit.
+    """A masked autoencoder: images [B, H, W, 3], visible patches [B, V] → pixels of all mask patches [B, U, 32·32·3].
 
-    H and W divide by 32. U = H / 32 · W / 32 units are numbered in the order of reading; the kept ones differ.
+    The predicted pixels are normalised per patch if it is trained so, see `masked_loss`. H and W must be multiples of
+    32. The U = H / 32 · W / 32 mask patches are numbered row by row. The V indices of an image are distinct.
 
     Attributes:
-      widths, depths: of the Mix Transformer.
-      decoder_width, decoder_depth, decoder_heads: of the transformer that predicts.
-      dense: compute the dropped units too, and mask: same numbers, full cost.
+      widths, depths: channels and numbers of blocks of the four stages of the Mix Transformer.
+      decoder_width, decoder_depth, decoder_heads: channels, number of blocks and attention heads of the decoder.
+      dense: use the masked full encode, which computes masked patches too: the results are equal, at full cost.
       drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
     """
 
@@ -77,48 +80,53 @@ class MaskedAutoencoder(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, images, kept, train: bool = False):
+    def __call__(self, images, visible, train: bool = False):
         _, h, w, _ = images.shape
         encoder = MixTransformer(
             self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
         )
-        levels = encode_visible(encoder, images.astype(self.dtype), kept, train, self.dense)
-        seen = sum(
-            linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*kept.shape, -1))
+        levels = encode_visible(encoder, images.astype(self.dtype), visible, train, self.dense)
+        encoded = sum(
+            linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*visible.shape, -1))
             for i, tokens in enumerate(levels, start=1)
         )
-        seen = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(seen)
+        encoded = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(encoded)
         pixels = Decoder(h // PATCH, w // PATCH, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
-            seen, kept
+            encoded, visible
         )
         return pixels.astype(jnp.promote_types(jnp.float32, pixels.dtype))
 
 
-def encode_visible(encoder: Callable, images: jax.Array, kept: jax.Array, train: bool, dense: bool) -> list[jax.Array]:
-    """What a Mix Transformer makes of images of which it sees the kept units only.
+def encode_visible(
+    encoder: Callable, images: jax.Array, visible: jax.Array, train: bool, dense: bool
+) -> list[jax.Array]:
+    """Returns the features of the visible patches of images, computed by a Mix Transformer from these patches alone.
 
     Args:
-      encoder: images, train, grid → feature maps.
+      encoder: function from (images, train, grid) to the feature maps of the four stages.
       images: [B, H, W, 3].
-      kept: [B, V] which units, all different.
-      train: see `Block.drop_path`.
-      dense: compute the whole grid.
+      visible: [B, V] distinct indices of the visible patches.
+      train: whether drop path is active, see `Block.drop_path`.
+      dense: use the masked full encode instead of encoding the visible patches only.
 
     Returns:
-      The tokens of the kept units at the four levels, each [B, V, s, s, C].
+      The tokens of the visible patches after each of the four stages, [B, V, s, s, C] with s = 8, 4, 2 and 1.
     """
     rows, columns = images.shape[1] // PATCH, images.shape[2] // PATCH
     if dense:
-        visible = jax.nn.one_hot(kept, rows * columns, dtype=bool).any(1).reshape(-1, rows, columns)
-        features = encoder(images, train, MaskedFullEncode(visible))
-        return [gather(split_patches(x, x.shape[1] // rows), kept) for x in features]
-    grid = VisiblePatches(kept, rows, columns)
+        is_visible = jax.nn.one_hot(visible, rows * columns, dtype=bool).any(1).reshape(-1, rows, columns)
+        features = encoder(images, train, MaskedFullEncode(is_visible))
+        return [gather(split_patches(x, x.shape[1] // rows), visible) for x in features]
+    grid = VisiblePatches(visible, rows, columns)
     features = encoder(grid.take(images), train, grid)
-    return [x.reshape(*kept.shape, x.shape[2], x.shape[2], -1) for x in features]
+    return [x.reshape(*visible.shape, x.shape[2], x.shape[2], -1) for x in features]
 
 
 def normalise_patches(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Pixels [..., 32·32·3] with mean 0 and variance 1 in each unit, the mean and the deviation taken out."""
+    """Returns pixels [..., 32·32·3] normalised to mean 0 and variance 1 per mask patch, and the means and deviations.
+
+    The means and the standard deviations that were removed are [..., 1].
+    """
     mean, variance = pixels.mean(-1, keepdims=True), pixels.var(-1, keepdims=True)
     deviation = jnp.sqrt(variance + VARIANCE_EPSILON)
     return (pixels - mean) / deviation, mean, deviation
@@ -127,30 +135,30 @@ def normalise_patches(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
 def masked_loss(
     predicted: jax.Array,
     images: jax.Array,
-    kept: jax.Array,
+    visible: jax.Array,
     weight: jax.Array | None = None,
     normalised: bool = True,
 ) -> jax.Array:
-    """Mean squared error over the pixels of masked units.
+    """Returns the mean squared error over the pixels of the masked patches, a scalar.
 
     Args:
-      predicted: [B, U, 32·32·3].
-      images: [B, H, W, 3], of any scale.
-      kept: [B, V] the units that were seen.
-      weight: [B] of each image; None is 1 for all.
-      normalised: the pixels predicted are those normalised in each unit.
+      predicted: predicted pixels [B, U, 32·32·3].
+      images: [B, H, W, 3], in the scale of the predictions unless these are normalised.
+      visible: [B, V] indices of the visible patches.
+      weight: [B] weights of the images; None gives all of them weight 1.
+      normalised: compare the predictions with pixels normalised per mask patch, see `normalise_patches`.
     """
     targets = split_patches(images).reshape(predicted.shape)
     if normalised:
         targets = normalise_patches(targets)[0]
     errors = jnp.square(predicted - targets).mean(-1)
-    masked = mask_of(kept, errors.shape[1]) * (1 if weight is None else weight[:, None])
+    masked = mask_of(visible, errors.shape[1]) * (1 if weight is None else weight[:, None])
     return (errors * masked).sum() / jnp.maximum(masked.sum(), 1)
 
 
-def mask_of(kept: jax.Array, units: int) -> jax.Array:
-    """[B, V] kept units → [B, units] float32: 1 for a masked unit, 0 for a kept one."""
-    return 1.0 - jax.nn.one_hot(kept, units).sum(1)
+def mask_of(visible: jax.Array, patches: int) -> jax.Array:
+    """Returns the mask, float32 [B, patches]: 0 at the indices [B, V] of visible patches, 1 at masked patches."""
+    return 1.0 - jax.nn.one_hot(visible, patches).sum(1)
 
 
 NETWORK = Network(

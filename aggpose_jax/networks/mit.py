@@ -1,7 +1,7 @@
-"""Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021).
+"""The Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021).
 
 Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis.
-A `Grid` defines how a token meets its neighbours; the default one is that of an image of which nothing is missing.
+A `Grid` implements the operations in which tokens interact; the default one is that of an image without masked patches.
 """
 
 import functools
@@ -22,11 +22,11 @@ STRIDES = (4, 8, 16, 32)
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
 EXPANSION = 4
-BLOCK_EPSILON = 1e-6  # of LayerNorms in blocks and after stages
-EMBED_EPSILON = 1e-5  # of LayerNorms in patch embeddings and after the sequence reduction
-MOST_UNROLLED = 8  # blocks of a stage whose gradient CPUs compute without a loop
+BLOCK_EPSILON = 1e-6  # in LayerNorms of blocks and after stages
+EMBED_EPSILON = 1e-5  # in LayerNorms of patch embeddings and after the sequence reduction
+MAX_UNROLLED = 8  # largest depth of a stage that is trained on CPU without a loop over its blocks
 
-VARIANTS = {  # name: (widths, depths) of the four stages
+VARIANTS = {  # name: (channels, numbers of blocks) of the four stages
     "b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
     "b1": ((64, 128, 320, 512), (2, 2, 2, 2)),
     "b2": ((64, 128, 320, 512), (3, 4, 6, 3)),
@@ -42,29 +42,38 @@ depthwise_init = nn.initializers.normal(math.sqrt(2 / 9))  # fan-out of a depthw
 
 
 def linear(features: int, dtype: Any, name: str) -> nn.Dense:
-    """A linear layer with the initialisation of the Mix Transformer."""
+    """Returns a linear layer with the initialisation of the Mix Transformer."""
     return nn.Dense(features, dtype=dtype, kernel_init=linear_init, name=name)
 
 
 def layer_norm(epsilon: float, dtype: Any, name: str) -> nn.LayerNorm:
-    """A LayerNorm whose variance survives inputs of large mean."""
+    """Returns a LayerNorm whose variance stays accurate for inputs of large mean."""
     return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
 @jax.tree_util.register_static
 class Grid:
-    """The three places where a token meets others, on feature maps of which nothing is missing."""
+    """The three operations in which tokens interact, on feature maps of complete images.
+
+    Subclasses implement the same operations for images with masked patches.
+    """
 
     def convolve(self, convolution: Callable[..., nn.Module], x: jax.Array, halo: int) -> jax.Array:
-        """Applies the module that `convolution` makes of a padding; its kernel reaches `halo` from its centre."""
+        """Returns a convolution of x.
+
+        Args:
+          convolution: function from a padding to the module.
+          x: [B, H, W, C].
+          halo: how many tokens the kernel extends from its centre.
+        """
         return convolution(padding=halo)(x)
 
     def depthwise_gelu(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        """See `ops.depthwise_gelu`."""
+        """Returns GELU(3×3 depthwise convolution + bias), see `ops.depthwise_gelu`."""
         return ops.depthwise_gelu(x, kernel, bias)
 
-    def hide(self, scores: jax.Array) -> jax.Array:
-        """Scores [B, heads, N, M] of attention, those of keys that must not be seen at −∞."""
+    def mask_scores(self, scores: jax.Array) -> jax.Array:
+        """Returns attention scores [B, heads, N, M], with −∞ for keys of masked patches."""
         return scores
 
 
@@ -72,7 +81,7 @@ FULL = Grid()
 
 
 class PatchEmbed(nn.Module):
-    """Overlapped patch embedding (§3.2): [B, H, W, C] → [B, H / stride, W / stride, width]."""
+    """An overlapped patch embedding (§3.2): [B, H, W, C] → [B, H / stride, W / stride, width]."""
 
     width: int
     kernel: int = 3
@@ -95,7 +104,10 @@ class PatchEmbed(nn.Module):
 
 
 class MixFFN(nn.Module):
-    """Linear, 3×3 depthwise convolution, GELU, linear, without residual (Eq. 3): [B, H, W, C] → [B, H, W, out]."""
+    """A linear layer, 3×3 depthwise convolution, GELU and linear layer (Eq. 3): [B, H, W, C] → [B, H, W, out].
+
+    There is no residual connection; `hidden` is the number of channels between the linear layers.
+    """
 
     hidden: int
     out: int
@@ -111,7 +123,7 @@ class MixFFN(nn.Module):
 
 
 class SequenceReduction(nn.Module):
-    """γ×γ convolution of stride γ and LayerNorm (Eq. 1): [B, H, W, C] → [B, H / γ, W / γ, C]."""
+    """A γ×γ convolution of stride γ and a LayerNorm (Eq. 1): [B, H, W, C] → [B, H / γ, W / γ, C]; γ is `ratio`."""
 
     ratio: int
     dtype: Any = jnp.float32
@@ -126,7 +138,7 @@ class SequenceReduction(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of all tokens to the reduced ones (Eq. 1–2): [B, H, W, C] → [B, H, W, C]."""
+    """A multi-head attention of all tokens to the reduced sequence (Eq. 1–2): [B, H, W, C] → [B, H, W, C]."""
 
     heads: int
     reduction: int
@@ -142,13 +154,19 @@ class Attention(nn.Module):
         kv = linear(2 * c, self.dtype, "kv")(reduced).reshape(b, -1, 2, self.heads, c // self.heads)
         scores = jnp.einsum("bnhd,bmhd->bhnm", q, kv[:, :, 0]) * (c // self.heads) ** -0.5
         scores = scores.astype(jnp.promote_types(jnp.float32, scores.dtype))
-        weights = jax.nn.softmax(grid.hide(scores)).astype(x.dtype)
+        weights = jax.nn.softmax(grid.mask_scores(scores)).astype(x.dtype)
         x = jnp.einsum("bhnm,bmhd->bnhd", weights, kv[:, :, 1]).reshape(b, h, w, c)
         return linear(c, self.dtype, "proj")(x)
 
 
 class Block(nn.Module):
-    """Attention and Mix-FFN, each normalised before and added with drop path."""
+    """A transformer block: attention and a Mix-FFN, each with a LayerNorm before it, drop path and residual connection.
+
+    Attributes:
+      heads, reduction: number of attention heads, and reduction ratio γ of the sequence.
+      train: whether drop path is active.
+      dtype: type of activations and matrix products.
+    """
 
     heads: int
     reduction: int
@@ -166,22 +184,26 @@ class Block(nn.Module):
         return x + self.drop_path(y, drop_rate)
 
     def drop_path(self, y, rate):
-        """Drops the whole branch of an example with probability `rate`, and scales the kept ones up for it."""
+        """Returns the branch y [B, H, W, C], in training zero with probability `rate` for each example.
+
+        Branches that are not dropped are divided by 1 − rate.
+        """
         if not self.train:
             return y
-        keep = 1.0 - rate
-        kept = jax.random.bernoulli(self.make_rng("drop_path"), keep, (y.shape[0], 1, 1, 1))
-        return jnp.where(kept, y / keep.astype(y.dtype), 0)
+        keep_rate = 1.0 - rate
+        keep = jax.random.bernoulli(self.make_rng("drop_path"), keep_rate, (y.shape[0], 1, 1, 1))
+        return jnp.where(keep, y / keep_rate.astype(y.dtype), 0)
 
 
 class Stage(nn.Module):
-    """Blocks, then a LayerNorm: [B, H, W, C] → [B, H, W, C]. A stage may have no block.
+    """A sequence of blocks and a final LayerNorm: [B, H, W, C] → [B, H, W, C]. A stage may have no blocks.
 
     Attributes:
-      heads, reduction: of the attention.
-      drop_rates: drop-path rate of each block; their number is the stage's depth.
-      remat: recompute each block in the backward pass instead of keeping its activations.
-      unroll: blocks in one iteration of the compiled loop; 0 is what suits the platform, see `blocks_at_once`.
+      heads, reduction: number of attention heads, and reduction ratio γ of the sequence.
+      drop_rates: drop-path rate of each block; the length is the depth of the stage.
+      remat: recompute the activations of each block in the backward pass instead of storing them.
+      unroll: blocks per iteration of the compiled loop; 0 is the default of the platform, see `default_unroll`.
+      dtype: type of activations and matrix products.
     """
 
     heads: int
@@ -200,7 +222,7 @@ class Stage(nn.Module):
     def blocks(self, x, train: bool, grid: Grid):
         """Runs the blocks as one compiled loop over their stacked parameters."""
         depth = len(self.drop_rates)
-        unroll = self.unroll or blocks_at_once(depth, train)
+        unroll = self.unroll or default_unroll(depth, train)
         loop = nn.scan(
             lambda block, x, rate: (block(x, rate, grid), None),
             variable_axes={"params": 0},
@@ -213,31 +235,37 @@ class Stage(nn.Module):
         return loop(block, x, jnp.asarray(self.drop_rates, jnp.float32))[0]
 
 
-def blocks_at_once(depth: int, train: bool) -> int:
-    """How many blocks of a stage one iteration of its compiled loop does best.
+def default_unroll(depth: int, train: bool) -> int:
+    """Returns how many blocks of a stage one iteration of its compiled loop should contain on this platform.
 
     Args:
-      depth: blocks of the stage.
-      train: a gradient will be taken.
+      depth: number of blocks of the stage.
+      train: whether a gradient will be taken.
 
     Returns:
-      On CPU all of them, which takes up to a fifth less time, but 1 for the gradient of a deep stage: without a loop
-      its time grows faster than the depth. From about 10 blocks on that is slower; at 40, eight images of B5 took 6
-      times the time. Elsewhere 1, which compiles faster.
+      On CPU all blocks, which takes up to a fifth less time, but 1 for the gradient of a deep stage, whose time without
+      a loop grows faster than its depth: from about 10 blocks on it is slower than a loop, and at 40 blocks (eight
+      images, B5) it took 6 times as long. On other platforms 1, which compiles faster.
     """
-    whole = jax.default_backend() == "cpu" and (depth <= MOST_UNROLLED or not train)
-    return depth if whole else 1
+    unrolled = jax.default_backend() == "cpu" and (depth <= MAX_UNROLLED or not train)
+    return depth if unrolled else 1
 
 
 def drop_path_rates(depths: Sequence[int], highest: float) -> list[tuple[float, ...]]:
-    """Rates that rise linearly from 0 to `highest` over all blocks, one tuple a stage."""
+    """Returns drop-path rates that rise linearly from 0 to `highest` over all blocks, one tuple per stage."""
     rates = np.linspace(0.0, highest, sum(depths))
     ends = np.cumsum(depths)
     return [tuple(rates[end - depth : end].tolist()) for depth, end in zip(depths, ends, strict=True)]
 
 
 class MixTransformer(nn.Module):
-    """The encoder: images [B, H, W, 3] → four feature maps at strides 4, 8, 16, 32."""
+    """A Mix Transformer encoder: images [B, H, W, 3] → four feature maps at strides 4, 8, 16 and 32.
+
+    Attributes:
+      widths, depths: channels and numbers of blocks of the four stages.
+      drop_path: drop-path rate of the last block, see `drop_path_rates`.
+      remat, unroll, dtype: see `Stage`.
+    """
 
     widths: Sequence[int]
     depths: Sequence[int]
@@ -261,36 +289,40 @@ class MixTransformer(nn.Module):
 
 
 def layer_decay_depths(params: Mapping[str, Any], pattern: str) -> dict[str, np.ndarray]:
-    """The number of layers from each parameter of a network of Mix Transformer stages to its head, which has 0.
+    """Returns the layer-decay depth of each parameter: the number of layers from it to the head, whose depth is 0.
 
-    A layer is a block. Columns follow one another, each as long as its deepest stage, and shallower stages begin with
-    it. An embedding or a fusion belongs to the layer before it, the first embedding to a layer of its own.
+    Every block is a layer. Columns follow one another. Each has as many layers as its deepest stage has blocks, and the
+    blocks of shallower stages belong to its first layers. An embedding or a fusion belongs to the layer before it; the
+    first embedding is a layer of its own.
 
     Args:
-      params: arrays or shapes by path.
-      pattern: of the beginning of the paths of the encoder; its group `kind` is "stage", "embed" or a module of a
-        fusion, `column` the number of the column, which in a plain Mix Transformer is the stage.
+      params: arrays or shapes by path, of a network that consists of Mix Transformer stages.
+      pattern: regular expression for the beginning of the paths of the encoder. Its group `kind` is "stage", "embed" or
+        a module of a fusion; `column` is the number of the column, which in a plain Mix Transformer is the stage.
+
+    Returns:
+      An int array for each path: () or, for stacked parameters of blocks, [blocks, 1, …].
     """
     prefix = re.compile(pattern)
     blocks = {path.split("/blocks/")[0] + "/": leaf.shape[0] for path, leaf in params.items() if "/blocks/" in path}
-    longest = defaultdict(int)
+    layers = defaultdict(int)
     for stage, count in blocks.items():
         column = int(prefix.match(stage)["column"])
-        longest[column] = max(longest[column], count)
-    total = sum(longest.values())
+        layers[column] = max(layers[column], count)
+    total = sum(layers.values())
 
     def depth(path: str, leaf: Any) -> np.ndarray:
         module = prefix.match(path)
         if not module:
             return np.zeros((), int)
         kind, column = module["kind"], int(module["column"])
-        before = sum(longest[c] for c in range(1, column))
+        before = sum(layers[c] for c in range(1, column))
         if "/blocks/" in path:
-            number = np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+            layer = np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
         elif kind == "stage":
-            number = blocks.get(module[0], 0)
+            layer = blocks.get(module[0], 0)
         else:
-            number = 0 if kind == "embed" else longest[column]
-        return np.asarray(total + 1 - before - number)
+            layer = 0 if kind == "embed" else layers[column]
+        return np.asarray(total + 1 - before - layer)
 
     return {path: depth(path, leaf) for path, leaf in params.items()}

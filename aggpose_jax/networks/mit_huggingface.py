@@ -1,7 +1,8 @@
-"""Names of Hugging Face's Segformer → the original names of the Mix Transformer.
+"""Conversion of state dicts of Hugging Face's Segformer to the original names of the Mix Transformer.
 
-Both namings of its encoder are read: that of published files (`encoder.block.0.0.attention.self.query.weight`) and
-that of modules since transformers 5 (`stages.0.blocks.0.attention.q_proj.weight`), with and without `segformer.`.
+Both namings of its encoder are supported: that of published files (`encoder.block.0.0.attention.self.query.weight`) and
+that of modules since transformers 5 (`stages.0.blocks.0.attention.q_proj.weight`), each with or without the prefix
+`segformer.`.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-PLACES = (  # their counts begin at 0, the original's stages at 1
+MODULES = (  # Stages are numbered from 0 in Hugging Face's names and from 1 in the original ones.
     (r"encoder\.patch_embeddings\.(\d)\.(.*)", "patch_embed{0}.{1}"),
     (r"encoder\.block\.(\d)\.(.*)", "block{0}.{1}"),
     (r"encoder\.layer_norm\.(\d)\.(.*)", "norm{0}.{1}"),
@@ -17,7 +18,7 @@ PLACES = (  # their counts begin at 0, the original's stages at 1
     (r"stages\.(\d)\.blocks\.(.*)", "block{0}.{1}"),
     (r"stages\.(\d)\.layer_norm\.(.*)", "norm{0}.{1}"),
 )
-PARTS = (
+LAYERS = (
     (r"^(block\d\.\d+)\.(layer_norm_1|layernorm_before)\.", r"\1.norm1."),
     (r"^(block\d\.\d+)\.(layer_norm_2|layernorm_after)\.", r"\1.norm2."),
     (r"\.attention\.(self\.query|q_proj)\.", ".attn.q."),
@@ -29,30 +30,33 @@ PARTS = (
     (r"\.mlp\.dense([12])\.", r".mlp.fc\1."),
     (r"^(patch_embed\d)\.layer_norm\.", r"\1.norm."),
 )
-HEADS = re.compile(r"(decode_head|classifier)\..*")  # of segmentation and of classification
+HEADS = re.compile(r"(decode_head|classifier)\..*")  # for segmentation and for classification
 KEY = re.compile(r"(block\d\.\d+\.attn)\.k\.(weight|bias)")
 
 
 def original_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A state dict in the original naming; tensors of other names, and all of other networks, stay as they are."""
+    """Returns a state dict of Segformer in the original naming, without the heads for other tasks.
+
+    Tensors with other names are unchanged, and so are state dicts of other networks.
+    """
     if not any(_original_name(name) for name in tensors):
         return dict(tensors)
     renamed = {_original_name(name) or name: tensor for name, tensor in tensors.items() if not HEADS.fullmatch(name)}
     for name in [name for name in renamed if KEY.fullmatch(name)]:
         value = name.replace(".k.", ".v.")
-        if value in renamed:  # the original has keys and values as one linear layer, keys first
+        if value in renamed:  # The original weights have one linear layer for keys and values, keys first.
             renamed[name.replace(".k.", ".kv.")] = np.concatenate([renamed.pop(name), renamed.pop(value)])
     return renamed
 
 
 def _original_name(name: str) -> str | None:
-    """The original name, or None for a name that is not of the encoder."""
+    """Returns the original name of a tensor, or None if it does not belong to the encoder."""
     name = name.removeprefix("segformer.")
-    for pattern, place in PLACES:
+    for pattern, original_module in MODULES:
         match = re.fullmatch(pattern, name)
         if match:
-            name = place.format(int(match[1]) + 1, match[2])
-            for part, original in PARTS:
-                name = re.sub(part, original, name)
+            name = original_module.format(int(match[1]) + 1, match[2])
+            for layer, original_layer in LAYERS:
+                name = re.sub(layer, original_layer, name)
             return name
     return None

@@ -18,10 +18,16 @@ STAGES = [f"block{i}" for i in range(1, 5)]
 
 
 class MitPose(nn.Module):
-    """The plain pose model (AggPose Table 5, "SegFormer-B5"): images [B, H, W, 3] → heatmaps [B, H/4, W/4, K].
+    """A plain pose model (AggPose Table 5, "SegFormer-B5"): images [B, H, W, 3] → heatmaps [B, H/4, W/4, K].
 
-    Each feature map goes through a Mix-FFN to the width `fused` and is enlarged to stride 4; a last Mix-FFN
-    reads all four. H and W divide by 32.
+    A Mix-FFN maps each of the four feature maps to `fused` channels, they are upsampled to stride 4, and a last Mix-FFN
+    computes the heatmaps from all of them. H and W must be multiples of 32.
+
+    Attributes:
+      keypoints: number of keypoints K.
+      widths, depths: channels and numbers of blocks of the four stages of the Mix Transformer.
+      fused: channels of each feature map before the last Mix-FFN.
+      drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
     """
 
     keypoints: int
@@ -47,17 +53,17 @@ class MitPose(nn.Module):
 
 
 def depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Layers from the head, see `Network.depths`."""
+    """Returns the layer-decay depths of the parameters, see `Network.depths`."""
     return mit.layer_decay_depths(params, ENCODER)
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """The sizes of the Mix Transformer."""
+    """Returns the kind and the sizes of the Mix Transformer."""
     return "Mix Transformer", tuple(fields["widths"]), tuple(fields["depths"])
 
 
 def table(model: MitPose) -> Table:
-    """Names in the published weights of the baseline."""
+    """Returns the table of names in the published weights of the baseline."""
     entries = mit_tables.encoder("encoder", model.depths)
     for i in range(1, 5):
         entries += module_entries(f"fuse{i}", f"to_fused.{i - 1}.mlp", FFN)
@@ -65,7 +71,7 @@ def table(model: MitPose) -> Table:
 
 
 def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The sizes that a state dict shows."""
+    """Returns the fields of the module that follow from the names and shapes in a state dict."""
     return {
         "keypoints": mit_tables.count_keypoints(tensors),
         "widths": mit_tables.widths(tensors),
@@ -82,7 +88,7 @@ NETWORK = Network(
     state_dicts=(
         StateDictForm("plain pose model", r"to_fused\.", fields, table, unused=r"recover\..*"),
         StateDictForm(
-            "Mix Transformer",  # alone, as published classifiers and Hugging Face's Segformer have it
+            "Mix Transformer",  # the encoder alone, from published classifiers or Hugging Face's Segformer
             r"(patch_embed|block|norm)\d\.",
             fields,
             lambda model: mit_tables.encoder("encoder", model.depths),

@@ -1,4 +1,4 @@
-"""Names of the parts of Mix Transformers in PyTorch weights, shared by the networks that are made of them."""
+"""Names of the modules of Mix Transformers in PyTorch weights, shared by the networks that contain these modules."""
 
 import re
 from collections import defaultdict
@@ -12,16 +12,16 @@ from aggpose_jax.networks.weight_table import (
     LINEAR,
     Entry,
     Row,
-    below,
     module_entries,
+    prefix_rows,
     stacked_entries,
     weight_and_bias,
 )
 
-BLOCK = re.compile(r"(block\d(?:_\d)?)\.(\d{1,4})\..*")  # stage and number of a block
+BLOCK = re.compile(r"(block\d(?:_\d)?)\.(\d{1,4})\..*")  # groups: the stage and the number of a block
 
 NORM = [Row("scale", "weight"), Row("bias", "bias")]
-EMBED = [*weight_and_bias("proj", "proj", "kernel", CONVOLUTION), *below("norm", "norm", NORM)]
+EMBED = [*weight_and_bias("proj", "proj", "kernel", CONVOLUTION), *prefix_rows("norm", "norm", NORM)]
 FFN = [
     *weight_and_bias("fc1", "fc1", "kernel", LINEAR),
     Row("depthwise_kernel", "dwconv.dwconv.weight", DEPTHWISE),
@@ -36,27 +36,27 @@ ATTENTION = [
 REDUCE = [
     Row("reduce/kernel", "sr.weight", CONVOLUTION),
     Row("reduce/bias", "sr.bias"),
-    *below("reduce/norm", "norm", NORM),
+    *prefix_rows("reduce/norm", "norm", NORM),
 ]
 
 
 def _block(reduced: bool) -> list[Row]:
     return [
-        *below("norm1", "norm1", NORM),
-        *below("attention", "attn", [*ATTENTION, *(REDUCE if reduced else [])]),
-        *below("norm2", "norm2", NORM),
-        *below("ffn", "mlp", FFN),
+        *prefix_rows("norm1", "norm1", NORM),
+        *prefix_rows("attention", "attn", [*ATTENTION, *(REDUCE if reduced else [])]),
+        *prefix_rows("norm2", "norm2", NORM),
+        *prefix_rows("ffn", "mlp", FFN),
     ]
 
 
 def stage(path: str, blocks: str, norm: str, depth: int, reduced: bool) -> list[Entry]:
-    """Entries of the stage at `path`: its stacked blocks and its LayerNorm.
+    """Returns the entries of the stage at `path`: its stacked blocks and its LayerNorm.
 
     Args:
-      path: of the stage in our tree.
-      blocks, norm: names in PyTorch.
+      path: path of the stage among the Flax variables.
+      blocks, norm: names of the list of blocks and of the LayerNorm in PyTorch.
       depth: number of blocks.
-      reduced: the attention has a sequence reduction.
+      reduced: whether the attention has a sequence reduction.
     """
     names = [f"{blocks}.{j}" for j in range(depth)]
     return [
@@ -66,7 +66,7 @@ def stage(path: str, blocks: str, norm: str, depth: int, reduced: bool) -> list[
 
 
 def encoder(path: str, depths: Sequence[int]) -> list[Entry]:
-    """Entries of the Mix Transformer at `path`, in its original naming (`block1.0.attn.q.weight`)."""
+    """Returns the entries of the Mix Transformer at `path`, in its original naming (`block1.0.attn.q.weight`)."""
     entries = []
     for i, depth in enumerate(depths, start=1):
         entries += module_entries(f"{path}/embed{i}", f"patch_embed{i}", EMBED)
@@ -75,7 +75,7 @@ def encoder(path: str, depths: Sequence[int]) -> list[Entry]:
 
 
 def widths(tensors: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-    """Channels of the four stages of a state dict; 0 where it does not show them."""
+    """Returns the numbers of channels of the four stages of a state dict; 0 for a stage that it does not contain."""
     return tuple(_width(tensors, i) for i in range(1, 5))
 
 
@@ -85,7 +85,7 @@ def _width(tensors: Mapping[str, np.ndarray], i: int) -> int:
 
 
 def count_blocks(stages: Sequence[str], tensors: Mapping[str, np.ndarray]) -> tuple[int, ...]:
-    """The number of blocks of each stage of a state dict."""
+    """Returns the number of blocks of each stage of a state dict; `stages` are the names of the stages in PyTorch."""
     depths = defaultdict(int)
     for block in filter(None, map(BLOCK.fullmatch, tensors)):
         depths[block[1]] = max(depths[block[1]], int(block[2]) + 1)
@@ -93,6 +93,6 @@ def count_blocks(stages: Sequence[str], tensors: Mapping[str, np.ndarray]) -> tu
 
 
 def count_keypoints(tensors: Mapping[str, np.ndarray]) -> int:
-    """The rows of the last layer of a pose network; 0 in a state dict without one."""
+    """Returns the number of outputs of the last layer of a pose network; 0 for a state dict without that layer."""
     names = ("final_layer.fc2.weight", "final_layer.fc2.bias")
     return next((len(tensors[name]) for name in names if name in tensors), 0)

@@ -1,4 +1,4 @@
-"""What the rest of the package knows of a network; each network's file states its own."""
+"""The interface between a network and the rest of the package. The file of each network defines its `Network`."""
 
 import dataclasses
 import re
@@ -16,15 +16,16 @@ Tensors = Mapping[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class StateDictForm:
-    """One naming under which weights of a network are published.
+    """A naming of tensors under which weights of a network are published.
 
     Attributes:
-      name: of the form, for messages and to choose it: "AggPose".
-      mark: regular expression that the beginning of some tensor name matches, and of no name in forms listed later.
-      fields: tensors → the fields of the module that they show.
-      table: module → its names.
-      unused: regular expression of names that such files hold and the network has no use for.
-      rename: tensors → tensors in the names of the table, for forms that also come in another naming.
+      name: name of the form, such as "AggPose", in messages and to choose it.
+      mark: regular expression that recognises the form: it matches the beginning of at least one tensor name of this
+        form, and of none in the forms listed after it.
+      fields: function from the tensors to the fields of the module that follow from them.
+      table: function from a module to its weight table.
+      unused: regular expression for names of tensors in such files that the network does not use.
+      rename: function from tensors to tensors with the names of the table, for forms with a second naming.
     """
 
     name: str
@@ -35,12 +36,17 @@ class StateDictForm:
     rename: Callable[[Tensors], Tensors] = dict
 
     def recognises(self, tensors: Tensors) -> bool:
-        """True if the tensors are named in this form."""
+        """Returns True if the tensors are named in this form."""
         return any(re.match(self.mark, name) for name in tensors)
 
 
 class Origin(NamedTuple):
-    """Where a variable is copied from: the path in the other network; the first blocks of a deeper stack suffice."""
+    """The source of a copied variable.
+
+    Attributes:
+      path: path of the variable in the source network.
+      first_blocks: whether the first blocks of a deeper stack are copied.
+    """
 
     path: str
     first_blocks: bool = False
@@ -48,18 +54,22 @@ class Origin(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A kind of network.
+    """A network architecture with its variants and the names of its weights.
 
     Attributes:
       module: the Linen module, called with images [B, H, W, 3] and `train`.
-      variants: fields of the module by name of the variant.
-      stride: the sides of an input divide by it.
-      depths: flat parameters → for each path, int array of layers from the head; () or [blocks, 1, …] where stacked.
-      backbone: fields → what two networks have in common if weights of one fit the other: its kind and sizes.
-      state_dicts: forms of published weights; the first is written. Empty if there is no counterpart in PyTorch.
-      head: the top-level module whose shape depends on the number of keypoints; None if there is none.
-      keypoints_at: path of a variable with one number a keypoint.
-      backbone_origin: path → its origin in a network that has its encoder in one piece, or None.
+      variants: fields of the module, by name of the variant.
+      stride: height and width of an input must be multiples of it.
+      depths: function from flat parameters to the layer-decay depth of each path, the number of layers from the
+        parameter to the head: an int array, () or, for stacked parameters of blocks, [blocks, 1, …].
+      backbone: function from fields of the module to the kind and sizes of its backbone. Weights of one network fit
+        another if these are equal.
+      state_dicts: forms of published weights, of which the first is the default for writing. Empty if the network has
+        no counterpart in PyTorch.
+      head: name of the top-level module whose shape depends on the number of keypoints; None if there is none.
+      keypoints_at: path of a variable with one element per keypoint; empty if there is none.
+      backbone_origin: function from the path of a variable to its origin in a network whose encoder is a single module,
+        or to None for a variable without one. None if variables are copied from equal paths.
     """
 
     module: Callable[..., nn.Module]
@@ -74,16 +84,16 @@ class Network:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the fields of the module."""
+        """The names of the fields of the module."""
         return tuple(field.name for field in dataclasses.fields(self.module) if field.name not in ("parent", "name"))
 
     def layer_decay_depths(self, params: Mapping) -> dict:
-        """The number of layers from each parameter to the head, which has 0.
+        """Returns the layer-decay depth of each parameter: the number of layers from it to the head, whose depth is 0.
 
         Args:
-          params: nested arrays or shapes of such a network.
+          params: nested parameters of the network, arrays or shapes.
 
         Returns:
-          A tree like it of int arrays: () or, for the stacked parameters of blocks, [blocks, 1, …].
+          A tree of the same structure with int arrays: () or, for stacked parameters of blocks, [blocks, 1, …].
         """
         return unflatten_dict(dict(self.depths(flatten_dict(dict(params), sep="/"))), sep="/")

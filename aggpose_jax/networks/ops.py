@@ -1,6 +1,6 @@
-"""Operations whose fastest form depends on the platform. All forms of one operation give the same numbers.
+"""Operations whose fastest form depends on the platform. All forms of one operation compute the same function.
 
-Each form is picked when the program is lowered for a platform, so an exported program may serve several.
+The form is chosen when a program is lowered for a platform, so an exported program can support several platforms.
 """
 
 import math
@@ -13,34 +13,42 @@ import numpy as np
 from jax import lax
 
 
-def _around(x):
-    """The 3×3 tokens around each token of [B, H, W, C], as nine arrays like it: zero beyond the border."""
+def _neighbourhoods(x):
+    """Returns the 3×3 neighbourhoods of the tokens of x [B, H, W, C], as nine arrays like x: zero outside the map."""
     _, h, w, _ = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     return [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]
 
 
-def weighted_sum(near: list[jax.Array], kernel: jax.Array) -> jax.Array:
-    """Returns a 3×3 depthwise convolution from the nine neighbours of each token and the kernel [3, 3, C].
+def weighted_sum(neighbours: list[jax.Array], kernel: jax.Array) -> jax.Array:
+    """Returns the 3×3 depthwise convolution of a map [B, H, W, C] with a kernel [3, 3, C].
 
-    XLA fuses nine multiply-adds; its grouped convolution is tens of times slower on CPU.
+    XLA fuses the nine multiply-adds; its grouped convolution is tens of times slower on CPU.
+
+    Args:
+      neighbours: nine arrays [B, H, W, C], the 3×3 neighbourhood of each token row by row.
+      kernel: [3, 3, C].
     """
-    return sum(token * weight for token, weight in zip(near, kernel.reshape(9, -1), strict=True))
+    return sum(token * weight for token, weight in zip(neighbours, kernel.reshape(9, -1), strict=True))
 
 
-def weighted_sum_gradient(near: list[jax.Array], dz: jax.Array) -> jax.Array:
-    """Returns the kernel gradient of `weighted_sum`, float32 [3, 3, C].
+def weighted_sum_gradient(neighbours: list[jax.Array], dz: jax.Array) -> jax.Array:
+    """Returns the gradient of `weighted_sum` with respect to the kernel, float32 [3, 3, C].
 
     One reduction with nine results reads both arrays once; nine reductions would read them nine times. The sum over
-    the batch comes last, so that a batch on several devices is summed across them once.
+    the batch comes last, so that it is reduced across the devices of a sharded batch only once.
+
+    Args:
+      neighbours: nine arrays [B, H, W, C], the 3×3 neighbourhood of each token row by row.
+      dz: the gradient with respect to the output [B, H, W, C].
     """
-    products = tuple((token * dz).astype(jnp.float32) for token in near)
+    products = tuple((token * dz).astype(jnp.float32) for token in neighbours)
     rows = lax.reduce(products, (np.float32(0),) * 9, lambda a, b: tuple(map(operator.add, a, b)), dimensions=(2,))
     return jnp.stack(rows).sum((1, 2)).reshape(3, 3, -1)
 
 
 def _depthwise_shifts(x, kernel):
-    return weighted_sum(_around(x), kernel)
+    return weighted_sum(_neighbourhoods(x), kernel)
 
 
 def _depthwise_convolution(x, kernel):
@@ -55,12 +63,12 @@ def _depthwise_convolution(x, kernel):
 
 
 def _depthwise(x, kernel):
-    """3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
+    """Returns the 3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
     return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=_depthwise_convolution)
 
 
 def _kernel_gradient_reduction(x, dz):
-    return weighted_sum_gradient(_around(x), dz)
+    return weighted_sum_gradient(_neighbourhoods(x), dz)
 
 
 def _kernel_gradient_convolution(x, dz):
@@ -74,46 +82,47 @@ def _kernel_gradient(x, dz):
 
 
 def _gelu(z):
-    """The exact GELU by erf; the erfc of jax.nn.gelu costs several times as much on CPU."""
+    """Returns the exact GELU, computed by erf: the erfc of jax.nn.gelu costs several times as much on CPU."""
     return 0.5 * z * (1 + lax.erf(z * math.sqrt(0.5)))
 
 
-def depthwise_gelu_with(depthwise: Callable, kernel_gradient: Callable) -> Callable:
-    """Returns the function GELU(depthwise convolution + bias), whose gradient is written out for speed on CPU.
+def make_depthwise_gelu(depthwise: Callable, kernel_gradient: Callable) -> Callable:
+    """Returns the function GELU(depthwise convolution + bias), with a hand-written gradient for speed on CPU.
 
-    It keeps one array for the gradient, the sum before the GELU.
+    Besides its inputs it stores one array for the backward pass, the input of the GELU.
 
     Args:
-      depthwise: (x, kernel [3, 3, C], *where) → an array like x. Its gradient for x is itself with the kernel
-        reversed, so a token must be a neighbour of each of its neighbours.
-      kernel_gradient: (x, dz, *where) → float32 [3, 3, C].
+      depthwise: the convolution, a function from (x, kernel [3, 3, C], *indices) to an array like x. Its gradient with
+        respect to x must be the same convolution with the reversed kernel, so neighbourhoods must be symmetric.
+      kernel_gradient: the gradient with respect to the kernel, a function from (x, dz, *indices) to float32 [3, 3, C].
+
     Returns:
-      (x, kernel, bias [C], *where) → an array like x; `where` has no gradient.
+      A function from (x, kernel, bias [C], *indices) to an array like x, without a gradient for `indices`.
     """
 
     @jax.custom_vjp
-    def depthwise_gelu(x, kernel, bias, *where):
-        return _gelu(depthwise(x, kernel, *where) + bias)
+    def depthwise_gelu(x, kernel, bias, *indices):
+        return _gelu(depthwise(x, kernel, *indices) + bias)
 
-    def forward(x, kernel, bias, *where):
-        # The barrier makes XLA store z once instead of computing it again for each of its uses.
-        z = lax.optimization_barrier(depthwise(x, kernel, *where) + bias)
-        return _gelu(z), (x, kernel, where, z)
+    def forward(x, kernel, bias, *indices):
+        # Without the barrier, XLA computes z again for each of its uses instead of storing it once.
+        z = lax.optimization_barrier(depthwise(x, kernel, *indices) + bias)
+        return _gelu(z), (x, kernel, indices, z)
 
     def backward(residuals, dy):
-        x, kernel, where, z = residuals
+        x, kernel, indices, z = residuals
         _, gelu_vjp = jax.vjp(_gelu, z)
         dz = lax.optimization_barrier(gelu_vjp(dy)[0])
-        dx = depthwise(dz, kernel[::-1, ::-1], *where)
-        dkernel = kernel_gradient(x, dz, *where)
+        dx = depthwise(dz, kernel[::-1, ::-1], *indices)
+        dkernel = kernel_gradient(x, dz, *indices)
         dbias = dz.astype(jnp.float32).sum((0, 1, 2))
-        return dx, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype), *(None for _ in where)
+        return dx, dkernel.astype(kernel.dtype), dbias.astype(kernel.dtype), *(None for _ in indices)
 
     depthwise_gelu.defvjp(forward, backward)
     return depthwise_gelu
 
 
-_depthwise_gelu = depthwise_gelu_with(_depthwise, _kernel_gradient)
+_depthwise_gelu = make_depthwise_gelu(_depthwise, _kernel_gradient)
 
 
 def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
@@ -123,6 +132,7 @@ def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
       x: [B, H, W, C].
       kernel: [3, 3, C].
       bias: [C].
+
     Returns:
       [B, H, W, C].
     """
@@ -130,11 +140,12 @@ def depthwise_gelu(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Arra
 
 
 def reduce_windows(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolution whose stride is its kernel size, as one matrix product: windows never overlap.
+    """Returns a convolution whose stride is its kernel size, as one matrix product, since its windows do not overlap.
 
     Args:
       x: [B, H, W, C], H and W divisible by r.
       kernel: [r, r, C, D].
+
     Returns:
       [B, H / r, W / r, D].
     """
@@ -145,18 +156,19 @@ def reduce_windows(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
-    """Nearest-neighbour enlargement: [B, H, W, C] → [B, H·factor, W·factor, C]."""
+    """Returns x enlarged by nearest-neighbour interpolation: [B, H, W, C] → [B, H·factor, W·factor, C]."""
     b, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, factor, w, factor, c))
     return x.reshape(b, h * factor, w * factor, c)
 
 
 def transposed_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Transposed 4×4 convolution of stride 2 and padding 1: [B, H, W, C], [4, 4, C, D] → [B, 2H, 2W, D].
+    """Returns a transposed 4×4 convolution of stride 2 and padding 1: [B, H, W, C], [4, 4, C, D] → [B, 2H, 2W, D].
 
-    The kernel is that of the plain convolution of a map with zeros between its pixels, padded by 2; a transposed kernel
-    of PyTorch is its mirror image. Three of four products would be with zeros, and XLA on CPU takes ten times the time,
-    so the rows and columns of each parity are computed by the 2×2 weights that meet pixels.
+    It equals an ordinary convolution with this kernel of the map with zeros between its pixels, padded by 2. (PyTorch
+    stores the kernel flipped in both directions.) In that form three of four products are with zeros, and XLA on CPU
+    takes ten times as long. Therefore the output rows and columns of each parity are computed separately, with the 2×2
+    weights that meet pixels.
     """
     b, h, w, _ = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))

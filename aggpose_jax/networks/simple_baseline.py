@@ -19,12 +19,12 @@ from aggpose_jax.networks.weight_table import (
     Layout,
     Row,
     Table,
-    below,
     module_entries,
+    prefix_rows,
     stacked_entries,
 )
 
-EXPANSION = 4  # channels of a bottleneck's output, in those of its 3×3 convolution
+EXPANSION = 4  # ratio of a bottleneck's output channels to the channels of its 3×3 convolution
 DECONVOLUTIONS = 3
 
 VARIANTS = {
@@ -34,13 +34,13 @@ VARIANTS = {
     "tiny": {"depths": (2, 1, 3, 1), "width": 8, "head_width": 32},
 }
 
-# ImageNet weights usually replace the encoder; without them it starts as those did.
+# ImageNet weights usually replace the encoder's. Without them, it starts from the initialisation of their training.
 encoder_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 head_init = nn.initializers.normal(0.001)
 
 
 def convolution(features: int, kernel: int, stride: int, dtype: Any, name: str) -> nn.Conv:
-    """Returns a convolution without bias, padded by half its kernel on both sides."""
+    """Returns a convolution without bias, padded by half its kernel size on every side."""
     return nn.Conv(
         features,
         (kernel, kernel),
@@ -54,12 +54,14 @@ def convolution(features: int, kernel: int, stride: int, dtype: Any, name: str) 
 
 
 class Bottleneck(nn.Module):
-    """Residual block of three convolutions: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
+    """A residual block of three convolutions: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
 
     Attributes:
-      planes: channels of the 3×3 convolution, which has the stride.
-      projected: the shortcut is a 1×1 convolution of that stride; otherwise it is the input.
-      train: normalise with the statistics of the batch.
+      planes: channels of the 3×3 convolution.
+      train: normalise with the statistics of the batch instead of the running statistics.
+      stride: stride of the 3×3 convolution.
+      projected: the shortcut is a 1×1 convolution with this stride; otherwise it is the input.
+      dtype: type of activations and products.
     """
 
     planes: int
@@ -71,25 +73,26 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x):
         width = EXPANSION * self.planes
-        y = nn.relu(self.normalised(x, self.planes, 1, 1, "conv1", "bn1"))
-        y = nn.relu(self.normalised(y, self.planes, 3, self.stride, "conv2", "bn2"))
-        y = self.normalised(y, width, 1, 1, "conv3", "bn3")
+        y = nn.relu(self.conv_bn(x, self.planes, 1, 1, "conv1", "bn1"))
+        y = nn.relu(self.conv_bn(y, self.planes, 3, self.stride, "conv2", "bn2"))
+        y = self.conv_bn(y, width, 1, 1, "conv3", "bn3")
         if self.projected:
-            x = self.normalised(x, width, 1, self.stride, "shortcut_conv", "shortcut_bn")
+            x = self.conv_bn(x, width, 1, self.stride, "shortcut_conv", "shortcut_bn")
         return nn.relu(x + y)
 
-    def normalised(self, x, features: int, kernel: int, stride: int, conv: str, bn: str):
-        """A convolution and its BatchNorm, of these names."""
+    def conv_bn(self, x, features: int, kernel: int, stride: int, conv: str, bn: str):
+        """Returns x after a convolution and a BatchNorm, whose names are `conv` and `bn`."""
         x = convolution(features, kernel, stride, self.dtype, conv)(x)
         return BatchNorm(name=bn)(x, not self.train)
 
 
 class Layer(nn.Module):
-    """Bottlenecks of one width, of which the first may reduce: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
+    """A sequence of bottlenecks of equal width: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
 
     Attributes:
-      planes, stride: of the first bottleneck; the others, named "blocks", keep the shape.
+      planes: channels of the 3×3 convolutions.
       depth: number of bottlenecks.
+      stride: stride of the first bottleneck; the following ones, stacked as "blocks", have stride 1.
       remat, unroll: see `SimpleBaseline`.
     """
 
@@ -107,7 +110,7 @@ class Layer(nn.Module):
         following = self.depth - 1
         if not following:
             return x
-        unroll = self.unroll or blocks_at_once(following, train)
+        unroll = self.unroll or default_unroll(following, train)
         loop = nn.scan(
             lambda block, x, _: (block(x), None),
             variable_axes={"params": 0, "batch_stats": 0},
@@ -119,7 +122,7 @@ class Layer(nn.Module):
 
 
 class TransposedConvolution(nn.Module):
-    """4×4 with stride 2 and without bias: [B, H, W, C] → [B, 2H, 2W, features]."""
+    """A transposed 4×4 convolution with stride 2 and without bias: [B, H, W, C] → [B, 2H, 2W, features]."""
 
     features: int
     dtype: Any = jnp.float32
@@ -130,26 +133,27 @@ class TransposedConvolution(nn.Module):
         return ops.transposed_convolution(x, kernel.astype(self.dtype))
 
 
-def blocks_at_once(depth: int, train: bool) -> int:
-    """Returns how many of the blocks of a layer one iteration of their compiled loop does best.
+def default_unroll(depth: int, train: bool) -> int:
+    """Returns how many blocks of a layer one iteration of their compiled loop should contain on this platform.
 
-    On CPU all of them in training: gradients of convolutions in a loop took several times as long (ResNet-50, four
-    images of 128×96). Otherwise 1, which compiled ResNet-152 many times faster and ran no slower.
+    In training on CPU these are all `depth` blocks: gradients of convolutions in a loop took several times as long
+    (ResNet-50, four images of 128×96). Otherwise it is 1, which compiles ResNet-152 many times faster and is no slower.
     """
     return depth if train and jax.default_backend() == "cpu" else 1
 
 
 class SimpleBaseline(nn.Module):
-    """Images [B, H, W, 3] → heatmaps [B, H/4, W/4, K]. H and W divide by 32.
+    """A pose network: images [B, H, W, 3] → heatmaps [B, H/4, W/4, K]. H and W must be multiples of 32.
 
     Attributes:
-      keypoints: K.
-      depths: bottlenecks of each of the four layers.
-      width: channels of the stem; those of the layers' 3×3 convolutions are 1, 2, 4 and 8 times as many.
+      keypoints: number of keypoints K.
+      depths: numbers of bottlenecks of the four layers.
+      width: channels of the stem. The 3×3 convolutions of the four layers have 1, 2, 4 and 8 times as many.
       head_width: channels of the transposed convolutions.
-      remat: recompute each bottleneck in the backward pass instead of keeping its activations.
-      unroll: bottlenecks in one iteration of a layer's compiled loop; 0 is what suits the platform.
-      dtype: of activations and products; statistics are at least float32.
+      remat: recompute the activations of each bottleneck in the backward pass instead of storing them.
+      unroll: bottlenecks per iteration of a layer's compiled loop; 0 is the default of the platform, see
+        `default_unroll`.
+      dtype: type of activations and products. Batch statistics and heatmaps are at least float32.
     """
 
     keypoints: int
@@ -176,45 +180,53 @@ class SimpleBaseline(nn.Module):
 
 
 def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Layers from the head, see `Network.depths`: a layer is a bottleneck, the stem is the last."""
+    """Returns the layer-decay depths of the parameters, see `Network.depths`.
+
+    Every bottleneck is a layer, and the stem is the deepest one.
+    """
     following = {
         path[: len("layer1")]: leaf.shape[0] for path, leaf in params.items() if path.endswith("/blocks/bn1/scale")
     }
     layers = sorted({path.split("/")[0] for path in params if path.startswith("layer")})
-    depth = {layer: 1 + following.get(layer, 0) for layer in layers}
-    total = sum(depth.values())
+    bottlenecks = {layer: 1 + following.get(layer, 0) for layer in layers}
+    total = sum(bottlenecks.values())
 
-    def layers_from_head(path: str, leaf: Any) -> np.ndarray:
+    def depth_of(path: str, leaf: Any) -> np.ndarray:
         module, *rest = path.split("/")
-        if module not in depth:
+        if module not in bottlenecks:
             return np.asarray(total + 1 if module in ("conv1", "bn1") else 0)
-        first = total - sum(depth[layer] for layer in layers if layer < module)
+        first = total - sum(bottlenecks[layer] for layer in layers if layer < module)
         if rest[0] == "first":
             return np.asarray(first)
         return first - np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
 
-    return {path: layers_from_head(path, leaf) for path, leaf in params.items()}
+    return {path: depth_of(path, leaf) for path, leaf in params.items()}
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """The sizes of the ResNet."""
+    """Returns the kind and the sizes of the ResNet."""
     return "ResNet", fields.get("width", SimpleBaseline.width), tuple(fields["depths"])
 
 
 KERNEL = [Row("kernel", "weight", CONVOLUTION)]
-# (in, out, rows, columns) ↔ [rows, columns, in, out], turned by 180°
+# (in, out, rows, columns) ↔ [rows, columns, in, out], with rows and columns reversed
 DECONVOLUTION = Layout(
     lambda a: a.transpose(2, 3, 0, 1)[::-1, ::-1],
     lambda a: a[::-1, ::-1].transpose(2, 3, 0, 1),
 )
 BOTTLENECK = [
-    row for i in (1, 2, 3) for row in (*below(f"conv{i}", f"conv{i}", KERNEL), *below(f"bn{i}", f"bn{i}", BATCH_NORM))
+    row
+    for i in (1, 2, 3)
+    for row in (*prefix_rows(f"conv{i}", f"conv{i}", KERNEL), *prefix_rows(f"bn{i}", f"bn{i}", BATCH_NORM))
 ]
-SHORTCUT = [*below("shortcut_conv", "downsample.0", KERNEL), *below("shortcut_bn", "downsample.1", BATCH_NORM)]
+SHORTCUT = [
+    *prefix_rows("shortcut_conv", "downsample.0", KERNEL),
+    *prefix_rows("shortcut_bn", "downsample.1", BATCH_NORM),
+]
 
 
 def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
-    """Entries of the ResNet, in the names of torchvision after a prefix."""
+    """Returns the entries of the ResNet, whose names are those of torchvision after a prefix."""
     entries = [*module_entries("conv1", f"{prefix}conv1", KERNEL), *module_entries("bn1", f"{prefix}bn1", BATCH_NORM)]
     for i, depth in enumerate(model.depths, start=1):
         names = [f"{prefix}layer{i}.{j}" for j in range(depth)]
@@ -224,7 +236,7 @@ def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
 
 
 def head_entries(prefix: str = "") -> list[Entry]:
-    """Entries of the transposed convolutions and the last layer."""
+    """Returns the entries of the transposed convolutions and the last layer."""
     entries = []
     for i in range(DECONVOLUTIONS):
         names = [f"{prefix}deconv_layers.{3 * i + j}" for j in range(2)]
@@ -234,19 +246,29 @@ def head_entries(prefix: str = "") -> list[Entry]:
 
 
 def encoder_table(model: SimpleBaseline) -> Table:
-    """Names of a ResNet alone."""
+    """Returns the table of names of a ResNet without the pose head."""
     entries = encoder_entries(model)
     return [*entries, *batch_counters(entries)]
 
 
 def table(model: SimpleBaseline, encoder: str = "", head: str = "") -> Table:
-    """Names in published weights, after the prefixes of the ResNet and of what follows it."""
+    """Returns the table of names in published weights.
+
+    Args:
+      model: the network.
+      encoder: prefix of the names of the ResNet.
+      head: prefix of the names of the transposed convolutions and the last layer.
+    """
     entries = encoder_entries(model, encoder) + head_entries(head)
     return [*entries, *batch_counters(entries)]
 
 
 def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "") -> dict[str, Any]:
-    """The sizes that a state dict shows; a ResNet alone has no keypoints."""
+    """Returns the fields of the module that follow from the names and shapes in a state dict.
+
+    The number of keypoints is 0 for a ResNet without the pose head. The arguments `encoder` and `head` are the prefixes
+    of names, as in `table`.
+    """
     blocks = [re.match(rf"{re.escape(encoder)}layer(\d)\.(\d{{1,4}})\.", name) for name in tensors]
     numbers = [(int(block[1]), int(block[2])) for block in blocks if block]
     return {
@@ -258,13 +280,13 @@ def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "")
 
 
 def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
-    """The number of outputs of a module with weight and bias, or `missing`."""
+    """Returns the number of outputs of the layer `name`, or `missing` if the tensors do not contain it."""
     shapes = [tensors[key].shape for key in (f"{name}.bias", f"{name}.weight") if key in tensors]
     return next((shape[0] for shape in shapes if shape), missing)
 
 
 def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm:
-    """The published names after prefixes of the ResNet and of what follows it."""
+    """Returns a form with the published names after the prefixes `encoder` and `head`, see `table`."""
     prefixes = {"encoder": encoder, "head": head}
     return StateDictForm(name, mark, functools.partial(fields, **prefixes), functools.partial(table, **prefixes))
 

@@ -1,7 +1,7 @@
-"""How variables of a network correspond to the tensors of a PyTorch state dict: one table, used in both directions.
+"""Weight tables, which relate the variables of a network to the tensors of a PyTorch state dict in both directions.
 
-A table lists, for each variable, the names of the tensors that it holds and their layout. Variables of stacked blocks
-have a leading axis over blocks, so such a variable holds one tensor a block.
+A table lists, for each variable, the names of the tensors that it contains and their layout. Variables of stacked
+blocks have a leading axis over blocks, so such a variable contains one tensor per block.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the axes of one PyTorch tensor become those of a Flax array, and back."""
+    """A conversion between the axes of one PyTorch tensor and those of the Flax array."""
 
     to_flax: Callable[[np.ndarray], np.ndarray]
     to_torch: Callable[[np.ndarray], np.ndarray]
@@ -27,13 +27,13 @@ DEPTHWISE = Layout(lambda a: a[:, 0].transpose(1, 2, 0), lambda a: a.transpose(2
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One variable and the tensors it holds.
+    """A variable and the tensors it contains.
 
     Attributes:
       path: keys of the variable, its collection first: ("params", "head", "fc1", "bias").
-      names: of the tensors; one, or one for each block where `stacked`.
-      layout: of each tensor.
-      stacked: the variable has a leading axis over `names`.
+      names: name of the tensor, or the names of the tensors of all blocks if `stacked`.
+      layout: layout of each tensor.
+      stacked: whether the variable has a leading axis over `names`.
     """
 
     path: tuple[str, ...]
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A tensor that the architecture determines: PyTorch expects it, so it is written; it is ignored when read."""
+    """A tensor with a fixed value, which is written because PyTorch expects it and ignored when read."""
 
     name: str
     value: np.ndarray
@@ -54,7 +54,7 @@ Table = Sequence[Entry | Constant]
 
 
 class Row(NamedTuple):
-    """A variable of a module: its path below the module, its name in PyTorch below the module's, and its layout."""
+    """A variable of a module: its path and its PyTorch name, both relative to the module, layout and collection."""
 
     path: str
     name: str
@@ -63,22 +63,22 @@ class Row(NamedTuple):
 
 
 def weight_and_bias(path: str, name: str, kernel: str, layout: Layout) -> list[Row]:
-    """Rows of a module with `weight`, which is called `kernel` in Flax, and `bias`."""
+    """Returns the rows of a module with a weight, whose name in Flax is the argument `kernel`, and a bias."""
     return [Row(f"{path}/{kernel}", f"{name}.weight", layout), Row(f"{path}/bias", f"{name}.bias")]
 
 
-def below(path: str, name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows of a module as rows of the module that contains it under `path`, in PyTorch under `name`."""
+def prefix_rows(path: str, name: str, rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows of a module as rows of its parent, in which it is called `path`, and `name` in PyTorch."""
     return [row._replace(path=f"{path}/{row.path}", name=f"{name}.{row.name}") for row in rows]
 
 
 def module_entries(path: str, name: str, rows: Sequence[Row]) -> list[Entry]:
-    """Entries of the module at `path`, in PyTorch at `name`."""
+    """Returns the entries of the module at `path`, whose name in PyTorch is `name`."""
     return [Entry(_keys(path, row), (f"{name}.{row.name}",), row.layout) for row in rows]
 
 
 def stacked_entries(path: str, names: Sequence[str], rows: Sequence[Row]) -> list[Entry]:
-    """Entries of modules of one kind that are stacked at `path`, in PyTorch one by one at `names`."""
+    """Returns the entries of equal modules that are stacked at `path` and are separate modules `names` in PyTorch."""
     return [
         Entry(_keys(path, row), tuple(f"{name}.{row.name}" for name in names), row.layout, stacked=True)
         for row in (rows if names else [])

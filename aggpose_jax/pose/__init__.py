@@ -1,1 +1,1 @@
-"""What a pose is: keypoint sets, crop geometry, the heatmap codec, scores and drawings."""
+"""Poses: keypoint sets, crop geometry, the heatmap codec, metrics and drawing."""

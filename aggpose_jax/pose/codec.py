@@ -1,6 +1,6 @@
-"""Keypoints → heatmaps and heatmaps → keypoints, side by side. Batched, and meant to run inside jit.
+"""Encodes keypoints as heatmaps and decodes heatmaps to keypoints. All functions are batched and can run inside jit.
 
-Heatmaps are [B, h, w, K], a quarter of the input's size; points are (x, y).
+Heatmaps are [B, h, w, K] with a quarter of the height and width of the input; points are (x, y).
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ LOG_FLOOR = 1e-10
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """How keypoints are written as heatmaps and read back.
+    """An encoder of keypoints as heatmaps, and the matching decoder.
 
     Attributes:
-      input_size: (height, width) of the crop.
-      sigma: of the target Gaussian, in heatmap pixels.
+      input_size: (height, width) of the crop in pixels.
+      sigma: standard deviation of the target Gaussian, in heatmap pixels.
       decoder: "dark" (Zhang et al. 2020), "quarter" (a quarter pixel towards the higher neighbour) or "argmax".
-      blur_kernel, blur_sigma: of DARK's blur, in heatmap pixels.
-      convention: of the crop transform, "unbiased" or "hrnet" (see `geometry.crop_transform`).
+      blur_kernel, blur_sigma: size and standard deviation of DARK's Gaussian blur, in heatmap pixels.
+      convention: convention of the crop transform, "unbiased" or "hrnet" (see `geometry.crop_transform`).
     """
 
     input_size: tuple[int, int]
@@ -35,49 +35,56 @@ class Codec:
 
     @property
     def heatmap_size(self) -> tuple[int, int]:
-        """(h, w) of a heatmap."""
+        """Returns the size (h, w) of a heatmap in pixels."""
         return self.input_size[0] // STRIDE, self.input_size[1] // STRIDE
 
     def to_heatmap(self, points: jax.Array) -> jax.Array:
-        """Input pixels → heatmap pixels, [..., 2]: the factor of the widths, about the centres, as the crop has it."""
-        factor, input_centre, centre = self._map
+        """Converts points [..., 2] from input pixels to heatmap pixels.
+
+        Points are scaled about the centres by the ratio of the widths, as in `geometry.crop_transform`.
+        """
+        factor, input_centre, centre = self._scaling
         return (points - input_centre) * factor + centre
 
     def to_input(self, points: jax.Array) -> jax.Array:
-        """Heatmap pixels → input pixels, [..., 2]."""
-        factor, input_centre, centre = self._map
+        """Converts points [..., 2] from heatmap pixels to input pixels."""
+        factor, input_centre, centre = self._scaling
         return (points - centre) / factor + input_centre
 
     @property
-    def _map(self) -> tuple[float, np.ndarray, np.ndarray]:
+    def _scaling(self) -> tuple[float, np.ndarray, np.ndarray]:
+        """Returns the factor from input to heatmap pixels, and the centres [2] of the input and of the heatmap."""
         border = 0 if self.convention == "hrnet" else 1
         size = np.array(self.input_size[::-1], np.float32) - border
         heatmap_size = np.array(self.heatmap_size[::-1], np.float32) - border
         return heatmap_size[0] / size[0], size / 2, heatmap_size / 2
 
     def encode(self, keypoints: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Untruncated Gaussians at the float positions (AggPose §4.1; unbiased as in DARK).
+        """Returns untruncated Gaussians centred at the subpixel positions (AggPose §4.1; unbiased as in DARK).
 
         Args:
           keypoints: [B, K, 2] in input pixels.
           weight: [B, K], 0 for unlabelled points.
         Returns:
-          Targets [B, h, w, K] and weights [B, K], both 0 for points whose Gaussian cannot be seen.
+          Targets [B, h, w, K] and weights [B, K]. Both are 0 for unlabelled points, and for points that lie more than
+          3 sigma outside of the heatmap (beyond the left and top border: 3 sigma + 2 pixels).
         """
         h, w = self.heatmap_size
         x, y = jnp.moveaxis(self.to_heatmap(keypoints), -1, 0)
         low, margin = -3 * self.sigma - 2, 3 * self.sigma
-        seen = (x > low) & (x < w + margin) & (y > low) & (y < h + margin)
-        weight = weight * seen
+        in_range = (x > low) & (x < w + margin) & (y > low) & (y < h + margin)
+        weight = weight * in_range
         gaussian_x = jnp.exp(-((jnp.arange(w) - x[..., None]) ** 2) / (2 * self.sigma**2))
         gaussian_y = jnp.exp(-((jnp.arange(h) - y[..., None]) ** 2) / (2 * self.sigma**2))
-        visible = (weight > 0).astype(gaussian_x.dtype)
-        return jnp.einsum("bky,bkx,bk->byxk", gaussian_y, gaussian_x, visible), weight
+        has_target = (weight > 0).astype(gaussian_x.dtype)
+        return jnp.einsum("bky,bkx,bk->byxk", gaussian_y, gaussian_x, has_target), weight
 
     def decode(self, heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Positions [B, K, 2] in input pixels and scores [B, K], the maxima, of heatmaps [B, h, w, K].
+        """Decodes heatmaps [B, h, w, K].
 
-        A heatmap without a positive value is at (0, 0) of the heatmap.
+        Returns:
+          Positions [B, K, 2] in input pixels, and scores [B, K], the maxima of the heatmaps. Where a heatmap has no
+          positive value, the position is that of its pixel (0, 0).
         """
         peaks, scores = argmax(heatmaps)
         if self.decoder == "dark":
@@ -88,7 +95,10 @@ class Codec:
 
 
 def argmax(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Whole-pixel maxima: heatmaps [B, h, w, K] → positions (x, y) [B, K, 2] as int32, and values [B, K]."""
+    """Returns the pixels (x, y) of the maxima of heatmaps [B, h, w, K] as int32 [B, K, 2], and their values [B, K].
+
+    The pixel is (0, 0) where no value is positive.
+    """
     b, h, w, k = heatmaps.shape
     flat = heatmaps.reshape(b, h * w, k)
     index, scores = jnp.argmax(flat, axis=1), jnp.max(flat, axis=1)
@@ -97,37 +107,42 @@ def argmax(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def flip_back(heatmaps: jax.Array, permutation: np.ndarray) -> jax.Array:
-    """Heatmaps [B, h, w, K] of mirrored crops as those of the crops: mirrored, with left and right exchanged."""
+    """Returns the heatmaps [B, h, w, K] of mirrored crops mirrored back, with left and right keypoints exchanged.
+
+    The permutation [K] is `KeypointSet.flip_permutation`.
+    """
     return heatmaps[:, :, ::-1, permutation]
 
 
 def _windows(maps, peaks, radius):
-    """[B, K, 2r+1, 2r+1] values around each peak; 0 outside the map."""
+    """Returns the values [B, K, 2r+1, 2r+1] around each peak [B, K, 2]; they are 0 outside the map."""
     padded = jnp.pad(maps, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
     size = 2 * radius + 1
 
-    def window(plane, peak):  # vmap keeps a batch on several devices local, where an index array would gather it
+    # With vmap, a batch that is sharded over several devices stays local; indexing with arrays would all-gather it.
+    def window(plane, peak):
         return lax.dynamic_slice(plane, (peak[1], peak[0]), (size, size))
 
     return jax.vmap(jax.vmap(window, in_axes=(2, 0)))(padded, peaks)
 
 
 def _inside(peaks, size, margin):
-    """[B, K] bool: the peak is at least `margin` pixels from the border."""
+    """Returns [B, K] bool: whether each peak is at least `margin` pixels away from the border."""
     h, w = size
     x, y = peaks[..., 0], peaks[..., 1]
     return (x >= margin) & (x <= w - 1 - margin) & (y >= margin) & (y <= h - 1 - margin)
 
 
 def _quarter_offset(heatmaps, peaks):
+    """Returns the offset [B, K, 2] of a quarter pixel towards the higher neighbour in x and in y."""
     f = _windows(heatmaps, peaks, 1)
-    toward = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
+    difference = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
     inside = _inside(peaks, heatmaps.shape[1:3], 2)
-    return jnp.where(inside[..., None], 0.25 * jnp.sign(toward), 0.0)
+    return jnp.where(inside[..., None], 0.25 * jnp.sign(difference), 0.0)
 
 
 def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:
-    """[size, size] matrix whose product with a signal is its Gaussian blur, zero outside the signal."""
+    """Returns the [size, size] matrix that applies a Gaussian blur to a signal [size], with zero padding."""
     offset = np.arange(size)[:, None] - np.arange(size)
     taps = np.exp(-((np.arange(kernel) - kernel // 2) ** 2) / (2 * sigma**2))
     weight = np.exp(-(offset**2) / (2 * sigma**2)) / taps.sum()
@@ -135,7 +150,11 @@ def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:
 
 
 def _dark_offset(heatmaps, peaks, scores, kernel, sigma):
-    """One Newton step on the log of the blurred heatmap, from its second-order Taylor expansion (DARK Eq. 6–8)."""
+    """Returns the offset [B, K, 2] of one Newton step on the log of the blurred heatmap (DARK Eq. 6–8).
+
+    It follows from the second-order Taylor expansion at the peak, and is 0 for peaks less than 2 pixels from the border
+    and where the Hessian is singular.
+    """
     h, w = heatmaps.shape[1:3]
     blurred = jnp.einsum(
         "yh,bhwk,xw->byxk",

@@ -1,6 +1,6 @@
 """Boxes, crops and the affine transforms between an image and its crops.
 
-Points are (x, y) with pixel centres at whole numbers, boxes are (x, y, width, height), sizes of arrays are
+Points are (x, y) with pixel centres at integer coordinates, boxes are (x, y, width, height), sizes of arrays are
 (height, width). A transform is a [2, 3] float64 matrix that acts on column vectors (x, y, 1).
 """
 
@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 CONVENTIONS = ("unbiased", "hrnet")
-PERSON_AREA_RATIO = 0.53  # of its tight box that a person fills, where no mask tells
+PERSON_AREA_RATIO = 0.53  # person area / area of its tight box, for persons without a mask
 
 
 def clip_box(box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray | None:
@@ -20,7 +20,7 @@ def clip_box(box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray | None:
       image_size: (height, width) of the image.
 
     Returns:
-      [4] float64 box between the centres of its corner pixels, or None if nothing of it lies in the image.
+      [4] float64 box between the centres of its corner pixels, or None if the box lies outside of the image.
     """
     position, side = np.asarray(box, np.float64).reshape(2, 2)
     last_pixel = np.array([image_size[1] - 1, image_size[0] - 1])
@@ -30,15 +30,15 @@ def clip_box(box: np.ndarray, image_size: tuple[int, int]) -> np.ndarray | None:
 
 
 def estimate_area(keypoints: np.ndarray) -> float:
-    """The area of a person without a mask: 0.53 × the tight box around its labelled points.
+    """Estimates the area of a person without a mask as 0.53 × the area of the tight box around its labelled points.
 
-    This is the custom of pose benchmarks without masks; OKS needs an area.
+    OKS needs an area, and this is the convention of pose benchmarks without masks.
 
     Args:
       keypoints: [K, 3] x, y, visibility in image pixels.
 
     Returns:
-      Square pixels; 0 without a labelled point.
+      The area in square pixels; 0 if no point is labelled.
     """
     keypoints = np.asarray(keypoints, np.float64)
     labelled = keypoints[keypoints[:, 2] > 0, :2]
@@ -46,12 +46,14 @@ def estimate_area(keypoints: np.ndarray) -> float:
 
 
 def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:
-    """The region that is cut out for a box: its shorter side grows to the aspect, then both sides by the padding.
+    """Returns the region that is cropped for a box.
+
+    The shorter side of the box is extended to the aspect ratio, and both sides are then multiplied by the padding.
 
     Args:
       box: [..., 4] x, y, width, height in image pixels. A side below 2 pixels counts as 2.
       aspect: width / height of the crop.
-      padding: factor of both sides.
+      padding: factor by which both sides are multiplied.
 
     Returns:
       centre [..., 2] and size [..., 2] (width, height), float64, in image pixels.
@@ -70,27 +72,27 @@ def crop_transform(
     rotation: float = 0.0,
     convention: str = "unbiased",
 ) -> np.ndarray:
-    """The transform from image pixels to the pixels of a crop (or of a heatmap).
+    """Returns the transform from image pixels to the pixels of a crop (or of a heatmap).
 
     Args:
       center: [2] centre of the region in image pixels.
-      size: [2] (width, height) of the region in image pixels; only the width sets the magnification.
+      size: [2] (width, height) of the region in image pixels; only the width determines the scale.
       output_size: (height, width) of the crop.
-      rotation: degrees by which the content turns counter-clockwise on screen.
+      rotation: degrees by which the content is rotated counter-clockwise on screen.
       convention: "unbiased" maps distances between pixel centres (UDP, Huang et al. 2020);
-        "hrnet" maps numbers of pixels (HRNet, Sun et al. 2019), half a pixel off after flipping.
+        "hrnet" maps numbers of pixels (HRNet, Sun et al. 2019), with an error of half a pixel after flipping.
 
     Returns:
       [2, 3] float64 transform.
     """
-    # Numbers, not arrays: for each crop, an array this small costs more than what is done with it.
+    # Python numbers instead of arrays: for such small arrays, NumPy's overhead exceeds the cost of the arithmetic.
     height, width = output_size
     if convention == "unbiased":
         x, y, factor = (width - 1) / 2, (height - 1) / 2, (width - 1) / (float(size[0]) - 1)
     elif convention == "hrnet":
         x, y, factor = width / 2, height / 2, width / float(size[0])
     else:
-        raise ValueError(f"convention {convention!r} is none of {CONVENTIONS}")
+        raise ValueError(f"convention must be one of {CONVENTIONS}, but is {convention!r}")
     center_x, center_y = float(center[0]), float(center[1])
     sine, cosine = factor * math.sin(math.radians(rotation)), factor * math.cos(math.radians(rotation))
     return np.array([
@@ -100,24 +102,24 @@ def crop_transform(
 
 
 def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Transforms points [..., 2] by a transform [2, 3]."""
+    """Returns points [..., 2] transformed by a transform [2, 3]."""
     return np.asarray(points) @ transform[:, :2].T + transform[:, 2]
 
 
 def invert(transform: np.ndarray) -> np.ndarray:
-    """The [2, 3] transform that undoes a transform [2, 3]."""
+    """Returns the inverse [2, 3] of a transform [2, 3]."""
     (a, b, x), (c, d, y) = transform.tolist()
     det = a * d - b * c
     return np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / det
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """The [2, 3] transform that applies first and then second: apply(second, apply(first, points))."""
-    both = second[:, :2] @ first
-    both[:, 2] += second[:, 2]
-    return both
+    """Returns the [2, 3] transform that applies first and then second: apply(second, apply(first, points))."""
+    composed = second[:, :2] @ first
+    composed[:, 2] += second[:, 2]
+    return composed
 
 
 def mirror(width: int) -> np.ndarray:
-    """The [2, 3] transform of a left-right mirrored image of a width in pixels: x becomes width - 1 - x."""
+    """Returns the [2, 3] transform that mirrors an image of a width in pixels horizontally: x becomes width - 1 - x."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])

@@ -1,4 +1,4 @@
-"""Keypoint sets: what the K points of a pose are called and how they belong together."""
+"""Keypoint sets: the names of the K keypoints of a pose and their relations."""
 
 import dataclasses
 import functools
@@ -15,12 +15,12 @@ class KeypointSet:
     """The names of K keypoints and their relations.
 
     Attributes:
-      name: of the set.
-      names: K names. "left" and "right" are the person's own.
-      flip_pairs: pairs of indices that change places when an image is mirrored.
-      skeleton: pairs of indices that are drawn as limbs.
-      sigmas: K tolerances of OKS, as in COCOeval (half of the k_i of Eq. OKS = exp(-d² / (2 s² k_i²))).
-      upper_body: indices of the upper body, for half-body augmentation; the rest is the lower body.
+      name: name of the set.
+      names: names of the K keypoints. "left" and "right" are from the person's own perspective.
+      flip_pairs: pairs of indices that are exchanged when an image is mirrored.
+      skeleton: pairs of indices that are joined by a limb in drawings.
+      sigmas: K per-keypoint constants of OKS, as in COCOeval (half of the k_i of Eq. OKS = exp(-d² / (2 s² k_i²))).
+      upper_body: indices of the keypoints of the upper body, for half-body augmentation; the others are the lower body.
     """
 
     name: str
@@ -35,7 +35,7 @@ class KeypointSet:
 
     @functools.cached_property
     def flip_permutation(self) -> np.ndarray:
-        """[K] index of the point that takes each point's place in the mirror."""
+        """Returns the [K] index of the keypoint that replaces each keypoint in a mirrored image."""
         permutation = np.arange(len(self))
         for a, b in self.flip_pairs:
             permutation[[a, b]] = b, a
@@ -43,7 +43,7 @@ class KeypointSet:
 
     @functools.cached_property
     def is_upper(self) -> np.ndarray:
-        """[K] bool: the point belongs to the upper body."""
+        """Returns [K] bool: whether each keypoint belongs to the upper body."""
         return np.isin(np.arange(len(self)), self.upper_body)
 
 
@@ -88,23 +88,26 @@ KEYPOINT_SETS = {s.name: s for s in (COCO_17, INFANT_21)}
 
 
 def find_keypoint_set(description: str) -> KeypointSet:
-    """The set of a name of KEYPOINT_SETS, a file or the text of one (see `read_keypoint_set`).
+    """Returns the keypoint set of a name in KEYPOINT_SETS, of a file, or of the text of a file.
+
+    `read_keypoint_set` describes the file format.
 
     Raises:
-      UserError: there is no such set, or the text does not describe one.
+      UserError: the set is unknown, or the text does not describe a keypoint set.
     """
     text = read_keypoint_set(description)
     return KEYPOINT_SETS[text] if text in KEYPOINT_SETS else _from_fields(json.loads(text))
 
 
 def read_keypoint_set(description: str) -> str:
-    """What a run keeps of a keypoint set: a file's text, checked, so that the file may move; anything else as it is.
+    """Returns the validated text of a keypoint set file; a name in KEYPOINT_SETS or a JSON text is returned unchanged.
 
-    The file is a JSON object with `name`, the list `keypoints` of their names, and, naming these, the lists
-    `flip_pairs` and `skeleton` of pairs, `upper_body` (for half-body augmentation) and `sigmas`, one number a keypoint.
+    A run stores this text, so that it does not depend on the file. The file is a JSON object with the `name` of the
+    set, the list `keypoints` of the keypoint names, the lists `flip_pairs` and `skeleton` of pairs of these names, the
+    list `upper_body` of names (for half-body augmentation), and the list `sigmas` of one number per keypoint.
 
     Raises:
-      UserError: naming the file and what is wrong in it.
+      UserError: the file cannot be read or is invalid. The message contains the file and the problem.
     """
     if description in KEYPOINT_SETS or description.startswith("{"):
         return description
@@ -116,7 +119,7 @@ def read_keypoint_set(description: str) -> str:
             f"keypoint_set: {description} is neither {' nor '.join(KEYPOINT_SETS)} nor a file ({error.strerror})"
         ) from error
     except ValueError as error:
-        raise UserError(f"{description}: is not JSON ({error})") from error
+        raise UserError(f"{description}: not valid JSON ({error})") from error
     except UserError as error:
         raise UserError(f"{description}: {error}") from error
     return text.strip()
@@ -125,21 +128,21 @@ def read_keypoint_set(description: str) -> str:
 def _from_fields(fields: object) -> KeypointSet:
     expected = ("name", "keypoints", "flip_pairs", "skeleton", "sigmas", "upper_body")
     if not isinstance(fields, dict) or set(fields) != set(expected):
-        raise UserError(f"a keypoint set has the fields {', '.join(expected)}, no less and no more")
+        raise UserError(f"a keypoint set must have exactly the fields {', '.join(expected)}")
     names, sigmas = fields["keypoints"], fields["sigmas"]
     if not _is_list(names, str) or not names or len(set(names)) < len(names):
-        raise UserError(f"keypoints must be different names; they are {names}")
+        raise UserError(f"keypoints must be a list of distinct names, but is {names}")
     if not _is_list(sigmas, (int, float)) or len(sigmas) != len(names) or min(sigmas) <= 0:
-        raise UserError(f"sigmas must be {len(names)} positive numbers, one for each keypoint; they are {sigmas}")
+        raise UserError(f"sigmas must be a list of {len(names)} positive numbers, one per keypoint, but is {sigmas}")
     index = {name: k for k, name in enumerate(names)}
     flip_pairs = _pairs("flip_pairs", fields["flip_pairs"], index)
     paired = [k for pair in flip_pairs for k in pair]
     if len(set(paired)) < len(paired):
-        twice = next(names[k] for k in paired if paired.count(k) > 1)
-        raise UserError(f"flip_pairs name {twice} twice; mirroring an image twice must give it back")
+        repeated = next(names[k] for k in paired if paired.count(k) > 1)
+        raise UserError(f"flip_pairs contains {repeated} twice; a keypoint can be in one pair only")
     upper = fields["upper_body"]
     if not _is_list(upper, str) or not set(upper) <= set(names):
-        raise UserError(f"upper_body must be names of keypoints; it is {upper}")
+        raise UserError(f"upper_body must be a list of keypoint names, but is {upper}")
     return KeypointSet(
         name=str(fields["name"]),
         names=tuple(names),
@@ -152,10 +155,10 @@ def _from_fields(fields: object) -> KeypointSet:
 
 def _pairs(field: str, pairs: object, index: dict[str, int]) -> tuple[tuple[int, int], ...]:
     if not _is_list(pairs, list):
-        raise UserError(f"{field} must be a list of pairs; it is {pairs}")
+        raise UserError(f"{field} must be a list of pairs, but is {pairs}")
     for pair in pairs:
         if not _is_list(pair, str) or len(pair) != 2 or not set(pair) <= index.keys():
-            raise UserError(f"{field} has {pair}, which is not two names of keypoints")
+            raise UserError(f"{field} contains {pair}, which is not a pair of keypoint names")
     return tuple((index[a], index[b]) for a, b in pairs)
 
 

@@ -1,4 +1,4 @@
-"""How good poses are: object keypoint similarity (OKS), OKS-NMS, COCO AP and AR, PCK."""
+"""Metrics of poses: object keypoint similarity (OKS), OKS-NMS, COCO AP and AR, and PCK."""
 
 import contextlib
 import io
@@ -11,19 +11,19 @@ import numpy as np
 from aggpose_jax.pose.keypoints import KeypointSet
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
-COUNTED_SCORE = 0.2  # keypoints that score less do not speak for their person
+MIN_KEYPOINT_SCORE = 0.2  # keypoints scoring this or less are excluded from the instance score
 
 
 def similarity(points: np.ndarray, others: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """How near points are to others, one by one: exp(-d² / (2 area (2σ)²)), as in COCOeval.
+    """Returns the similarity of each point to its counterpart: exp(-d² / (2 area (2σ)²)), as in COCOeval.
 
     Args:
-      points, others: [..., K, 2+] x, y and more, in image pixels.
-      area: [...] square pixels of the person.
-      sigmas: [K] tolerances.
+      points, others: [..., K, 2+] x, y in image pixels; further columns are ignored.
+      area: [...] area of the person in square pixels.
+      sigmas: [K] per-keypoint constants of OKS.
 
     Returns:
-      [..., K] between 0 and 1. The mean over the labelled points is the OKS.
+      [..., K] similarities between 0 and 1. Their mean over the labelled points is the OKS.
     """
     difference = np.asarray(points)[..., :2] - np.asarray(others)[..., :2]
     variance = (2 * np.asarray(sigmas)) ** 2 * (np.asarray(area)[..., None] + np.spacing(1))
@@ -31,16 +31,16 @@ def similarity(points: np.ndarray, others: np.ndarray, area: np.ndarray, sigmas:
 
 
 def oks(pose: np.ndarray, others: np.ndarray, area: float, other_areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """The OKS of one detected pose with others, over all K points and with the mean of both areas.
+    """Returns the OKS of one detected pose with others, over all K points and with the mean of both areas.
 
     Args:
       pose: [K, 3] x, y, score in image pixels.
-      others: [N, K, 3].
-      area, other_areas: square pixels of the pose, and [N] of the others.
-      sigmas: [K] tolerances.
+      others: [N, K, 3] the same for N other poses.
+      area, other_areas: area of the pose, and [N] areas of the other poses, in square pixels.
+      sigmas: [K] per-keypoint constants of OKS.
 
     Returns:
-      [N] OKS.
+      [N] OKS with each of the other poses.
     """
     return similarity(pose, others, (area + other_areas) / 2, sigmas).mean(-1)
 
@@ -48,17 +48,19 @@ def oks(pose: np.ndarray, others: np.ndarray, area: float, other_areas: np.ndarr
 def oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
 ) -> np.ndarray:
-    """Non-maximum suppression of the poses of one image: the best is kept, what resembles it goes, and so on.
+    """Applies non-maximum suppression to the poses of one image.
+
+    Repeatedly, the pose with the highest score is kept and the remaining poses that are similar to it are removed.
 
     Args:
       keypoints: [N, K, 3] in image pixels.
-      scores: [N] instance scores. Of equal scores the earlier comes first.
-      areas: [N] square pixels.
-      sigmas: [K] tolerances.
-      threshold: poses with a greater OKS with a kept one are dropped.
+      scores: [N] instance scores. Among equal scores, the pose with the lower index comes first.
+      areas: [N] areas in square pixels.
+      sigmas: [K] per-keypoint constants of OKS.
+      threshold: poses whose OKS with a kept pose is greater than this are removed.
 
     Returns:
-      Indices of the kept poses, ascending.
+      Indices of the kept poses, in ascending order.
     """
     keypoints, areas = np.asarray(keypoints), np.asarray(areas)
     rest = np.argsort(-np.asarray(scores), kind="stable")
@@ -73,16 +75,17 @@ def oks_nms(
 def soft_oks_nms(
     keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
 ) -> np.ndarray:
-    """Soft-NMS of the poses of one image (Bodla et al. 2017, the Gaussian form): no pose goes, its score falls.
+    """Applies Gaussian soft-NMS (Bodla et al. 2017) to the poses of one image: it lowers scores and removes no pose.
 
-    The best pose multiplies the score of every other by exp(-OKS² / threshold); of these the best does so next.
+    Repeatedly, the pose with the highest score is taken out, and the scores of the remaining poses are multiplied by
+    exp(-OKS² / threshold).
 
     Args:
       keypoints, scores, areas, sigmas: as for `oks_nms`.
-      threshold: the smaller, the further scores fall.
+      threshold: a smaller threshold lowers the scores more.
 
     Returns:
-      [N] scores.
+      [N] lowered scores.
     """
     keypoints, areas, scores = np.asarray(keypoints), np.asarray(areas), np.array(scores, np.float64)
     rest = np.arange(len(scores))
@@ -95,15 +98,15 @@ def soft_oks_nms(
 
 
 def instance_scores(keypoint_scores: np.ndarray, box_scores: np.ndarray) -> np.ndarray:
-    """[N] box score × mean of the keypoint scores [N, K] above 0.2; 0 where there is none."""
+    """Returns [N] box score × mean of the keypoint scores [N, K] above 0.2; 0 where no keypoint score is above 0.2."""
     keypoint_scores = np.asarray(keypoint_scores)
-    counted = keypoint_scores > COUNTED_SCORE
-    total = np.where(counted, keypoint_scores, 0).sum(-1)
-    return np.asarray(box_scores) * total / np.maximum(counted.sum(-1), 1)
+    is_counted = keypoint_scores > MIN_KEYPOINT_SCORE
+    total = np.where(is_counted, keypoint_scores, 0).sum(-1)
+    return np.asarray(box_scores) * total / np.maximum(is_counted.sum(-1), 1)
 
 
 def coco_results(image_ids: Sequence[int], keypoints: np.ndarray, scores: np.ndarray) -> list[dict]:
-    """COCO results, ready for json, of poses keypoints [N, K, 3] (x, y, score) with instance scores [N]."""
+    """Returns JSON-serialisable COCO results of poses: keypoints [N, K, 3] (x, y, score) and instance scores [N]."""
     return [
         {"image_id": int(image_id), "category_id": 1, "keypoints": pose.ravel().tolist(), "score": float(score)}
         for image_id, pose, score in zip(image_ids, np.asarray(keypoints, np.float64), scores, strict=True)
@@ -113,22 +116,22 @@ def coco_results(image_ids: Sequence[int], keypoints: np.ndarray, scores: np.nda
 def coco_ap(
     ground_truth: dict, results: list[dict], keypoint_set: KeypointSet, max_detections: int = 20
 ) -> dict[str, float]:
-    """The ten metrics of COCO's keypoint evaluation, by COCOeval with the sigmas of the set.
+    """Computes the ten metrics of the COCO keypoint evaluation with COCOeval and the sigmas of the set.
 
     Args:
-      ground_truth: COCO dict; annotations need image_id, keypoints, bbox and area. All of them are taken as persons.
-      results: COCO results (see coco_results) on images of the ground truth; may be empty.
-      keypoint_set: whose sigmas are used.
-      max_detections: the best so many of an image are counted.
+      ground_truth: COCO dict; annotations need image_id, keypoints, bbox and area. All are evaluated as persons.
+      results: COCO results (see `coco_results`) for images of the ground truth; may be empty.
+      keypoint_set: keypoint set with the sigmas to use.
+      max_detections: number of detections per image, those with the highest scores, that are evaluated.
 
     Returns:
-      METRICS by name; -1 where the ground truth has no person of that size, as COCOeval says it.
+      Values of METRICS by name; -1 where the ground truth has no person of that size, as in COCOeval.
     """
-    from pycocotools.cocoeval import COCOeval  # prediction starts without it
+    from pycocotools.cocoeval import COCOeval  # imported here, because prediction does not need it
 
     images = ground_truth["images"]
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = _coco(images, [_counted(a, number) for number, a in enumerate(ground_truth["annotations"], 1)])
+        truth = _coco(images, [_evaluated_annotation(a, i) for i, a in enumerate(ground_truth["annotations"], 1)])
         detected = truth.loadRes([dict(result) for result in results]) if results else _coco(images, [])
         evaluation = COCOeval(truth, detected, "keypoints")
         evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
@@ -147,35 +150,39 @@ def _coco(images: list[dict], annotations: list[dict]):
     return coco
 
 
-def _counted(annotation: dict, number: int) -> dict:
-    # COCOeval takes a match with annotation 0 for none, reads iscrowd, and changes what it is given.
-    visible = np.count_nonzero(annotation["keypoints"][2::3])
-    return {"iscrowd": 0, **annotation, "id": number, "category_id": 1, "num_keypoints": visible}
+def _evaluated_annotation(annotation: dict, annotation_id: int) -> dict:
+    """Returns a copy of an annotation, with an id, that COCOeval evaluates as a person."""
+    # COCOeval treats annotation id 0 as unmatched, requires iscrowd, and modifies the annotations that it is given.
+    labelled = np.count_nonzero(annotation["keypoints"][2::3])
+    return {"iscrowd": 0, **annotation, "id": annotation_id, "category_id": 1, "num_keypoints": labelled}
 
 
 def _metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    """The metrics of precision [T, R, A] and recall [T, A]; T is OKS .50, .55 … .95, A is all, medium, large."""
+    """Returns the metrics of precision [T, R, A] and recall [T, A].
+
+    T are the OKS thresholds .50, .55 … .95, R the recall thresholds, and A the area ranges all, medium, large.
+    """
 
     def mean(values: np.ndarray) -> float:
         valid = values[values > -1]
         return float(valid.mean()) if valid.size else -1.0
 
-    def five(values: np.ndarray) -> list[float]:
+    def five_metrics(values: np.ndarray) -> list[float]:
         parts = (values[..., 0], values[0, ..., 0], values[5, ..., 0], values[..., 1], values[..., 2])
         return [mean(part) for part in parts]
 
-    return dict(zip(METRICS, five(precision) + five(recall), strict=True))
+    return dict(zip(METRICS, five_metrics(precision) + five_metrics(recall), strict=True))
 
 
 class Matches(NamedTuple):
-    """Every labelled person of a ground truth and the detection of its image that is most like it.
+    """The G labelled persons of a ground truth, each with the detection of highest OKS in its image.
 
     Attributes:
-      ids, image_ids: [G] of annotations and their images.
-      truth: [G, K, 3] x, y, visibility.
-      predicted: [G, K, 3] x, y, score; nan where the image has no detection.
-      area: [G] square pixels.
-      oks: [G]; 0 where the image has no detection.
+      ids, image_ids: [G] ids of the annotations and of their images.
+      truth: [G, K, 3] annotated x, y in image pixels and visibility.
+      predicted: [G, K, 3] detected x, y in image pixels and score; NaN where the image has no detection.
+      area: [G] annotated areas in square pixels.
+      oks: [G] OKS of the detections; 0 where the image has no detection.
     """
 
     ids: np.ndarray
@@ -187,12 +194,14 @@ class Matches(NamedTuple):
 
 
 def match_oks(ground_truth: dict, results: list[dict], keypoint_set: KeypointSet) -> Matches:
-    """Gives every labelled person the detection of highest OKS in its image; one detection may serve several.
+    """Matches every labelled person with the detection of highest OKS in its image.
+
+    One detection may be matched with several persons.
 
     Args:
-      ground_truth: COCO dict; crowds and persons without a labelled point are left out.
-      results: COCO results.
-      keypoint_set: of K points.
+      ground_truth: COCO dict; crowds and persons without a labelled keypoint are ignored.
+      results: COCO results (see `coco_results`).
+      keypoint_set: the set of the K keypoints.
     """
     count = len(keypoint_set)
     detected = defaultdict(list)
@@ -213,19 +222,25 @@ def match_oks(ground_truth: dict, results: list[dict], keypoint_set: KeypointSet
 
 
 def keypoint_oks(matches: Matches, keypoint_set: KeypointSet) -> np.ndarray:
-    """[K] mean similarity of each keypoint where it is labelled (0 without a detection); nan if it never is."""
+    """Returns the [K] mean similarity of each keypoint over the persons for whom it is labelled.
+
+    The similarity is 0 for persons without a detection. The mean is NaN for keypoints that are never labelled.
+    """
     similar = np.nan_to_num(similarity(matches.predicted, matches.truth, matches.area, keypoint_set.sigmas))
-    return _share(similar, matches.truth[..., 2] > 0)
+    return _masked_mean(similar, matches.truth[..., 2] > 0)
 
 
 def oks_percentiles(values: np.ndarray, percents: Sequence[float] = (5, 25, 50, 75, 95)) -> dict[str, float]:
-    """Percentiles of OKS values [G], named OKS_p5 and so on; nan without any value."""
+    """Returns percentiles of OKS values [G], with the keys OKS_p5 and so on; NaN if there are no values."""
     values = np.percentile(values, percents) if len(values) else np.full(len(percents), np.nan)
     return {f"OKS_p{percent:g}": float(value) for percent, value in zip(percents, values, strict=True)}
 
 
 def torso_length(keypoints: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray:
-    """[N] pixels from mid-shoulders to mid-hips of keypoints [N, K, 3]; nan if one of the four lacks a label."""
+    """Returns the [N] distances in pixels from mid-shoulders to mid-hips of keypoints [N, K, 3].
+
+    A distance is NaN if one of the four keypoints is unlabelled or not in the set.
+    """
     names = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
     keypoints = np.asarray(keypoints, np.float64)
     if not set(names) <= set(keypoint_set.names):
@@ -236,25 +251,25 @@ def torso_length(keypoints: np.ndarray, keypoint_set: KeypointSet) -> np.ndarray
 
 
 def pck(predicted: np.ndarray, truth: np.ndarray, torso: np.ndarray, threshold: float) -> tuple[np.ndarray, float]:
-    """The percentage of correct keypoints: the share of labelled points within threshold × torso of the truth.
+    """Computes the PCK: the fraction of labelled keypoints within threshold × torso length of the ground truth.
 
     Args:
-      predicted: [N, K, 2+]; nan is never correct.
-      truth: [N, K, 3] x, y, visibility.
-      torso: [N] pixels; persons with nan are left out.
-      threshold: share of the torso, e.g. 0.1 or 0.2.
+      predicted: [N, K, 2+] x, y in image pixels; NaN is never correct.
+      truth: [N, K, 3] x, y in image pixels and visibility.
+      torso: [N] torso lengths in pixels; persons with NaN are ignored.
+      threshold: fraction of the torso length, e.g. 0.1 or 0.2.
 
     Returns:
-      [K] share of each keypoint and the share of all points, between 0 and 1; nan where nothing is labelled.
+      The fraction of each keypoint [K] and the fraction of all keypoints, between 0 and 1; NaN where none is labelled.
     """
     truth, torso = np.asarray(truth), np.asarray(torso)[:, None]
     distance = np.linalg.norm(np.asarray(predicted)[..., :2] - truth[..., :2], axis=-1)
     labelled = (truth[..., 2] > 0) & ~np.isnan(torso)
     correct = distance <= threshold * torso
-    return _share(correct, labelled), float(_share(correct.ravel(), labelled.ravel()))
+    return _masked_mean(correct, labelled), float(_masked_mean(correct.ravel(), labelled.ravel()))
 
 
-def _share(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """The mean over the first axis of the counted values; nan where none is counted."""
-    number = counted.sum(0)
-    return np.where(number > 0, np.where(counted, values, 0).sum(0) / np.maximum(number, 1), np.nan)
+def _masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Returns the mean over the first axis of the values where the mask is true; NaN where it is true nowhere."""
+    count = mask.sum(0)
+    return np.where(count > 0, np.where(mask, values, 0).sum(0) / np.maximum(count, 1), np.nan)

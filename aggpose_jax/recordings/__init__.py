@@ -1,1 +1,1 @@
-"""Keypoints of a recording over time, and the file formats that hold them."""
+"""Keypoints of a recording over time, and the file formats that store them."""

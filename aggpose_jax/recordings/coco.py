@@ -1,6 +1,7 @@
-"""COCO keypoint results: a list of {image_id, category_id, keypoints [x, y, score, …], score}.
+"""Writes and reads COCO keypoint results: a list of {image_id, category_id, keypoints [x, y, score, …], score}.
 
-`image_id` is the number of the frame, from 0, or of the image; images have `file_name` besides. Times are not kept.
+`image_id` is the number of the video frame, from 0, or of the image; images have a `file_name` as well. The format does
+not store times.
 """
 
 import json
@@ -16,7 +17,7 @@ from aggpose_jax.recordings.poses import Poses
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes a results file for pycocotools' loadRes, atomically."""
+    """Writes a results file that pycocotools' loadRes can read, atomically."""
     results = coco_results(poses.numbers[poses.row], poses.keypoints, poses.scores)
     if poses.files:
         results = [r | {"file_name": poses.files[row]} for r, row in zip(results, poses.row, strict=True)]
@@ -24,10 +25,10 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a results file; frames without a pose are not in it.
+    """Reads a results file. The poses have no frames without a pose, because the format does not store them.
 
     Raises:
-      UserError: the file is no results, or of another number of keypoints.
+      UserError: the file cannot be read, is not a results file, or has another number of keypoints.
     """
     try:
         results = json.loads(path.read_bytes())
@@ -35,11 +36,12 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
         images = np.array([r["image_id"] for r in results], np.int64)
         files = {r["image_id"]: r["file_name"] for r in results if "file_name" in r}
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no list of COCO keypoint results ({error}); check the file") from error
+        raise UserError(f"{path}: is not a list of COCO keypoint results ({error}); check the file") from error
     if len(results) and keypoints.shape[1:] != (3 * len(keypoint_set),):
-        raise UserError(f"{path} has {keypoints.shape[1] / 3:g} keypoints, {keypoint_set.name} {len(keypoint_set)}")
+        raise UserError(f"{path}: the poses have {keypoints.shape[1] / 3:g} keypoints, but {keypoint_set.name} has "
+                        f"{len(keypoint_set)}; give the keypoint set of the file")  # fmt: skip
     order = np.argsort(images, kind="stable")
     numbers, row = np.unique(images[order], return_inverse=True)
     person = np.arange(len(row)) - np.searchsorted(row, row)

@@ -1,7 +1,8 @@
-"""DeepLabCut's tables of analysed videos, as CSV and as HDF5: a row a frame, columns scorer, bodyparts, coords.
+"""Writes and reads DeepLabCut's tables of analysed videos as CSV and HDF5.
 
-Where a frame has several persons, a level `individuals` follows the scorer, as in multi-animal projects. x and y are in
-pixels, `likelihood` is the score, what was not found is empty (CSV) or nan (HDF5). Times are not kept.
+A table has one row per frame and the column levels scorer, bodyparts and coords. If a frame has several persons, a
+level `individuals` follows the scorer, as in multi-animal projects. x and y are in pixels, `likelihood` is the score; a
+pose that was not found is empty (CSV) or NaN (HDF5). The format does not store times.
 """
 
 import csv
@@ -16,11 +17,11 @@ from aggpose_jax.recordings.poses import Poses, collect
 
 SCORER = "aggpose_jax"
 COORDS = ("x", "y", "likelihood")
-KEY = "df_with_missing"  # of the table in an HDF5 file, as DeepLabCut names it
+KEY = "df_with_missing"  # DeepLabCut's name of the table in an HDF5 file
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the CSV, atomically."""
+    """Writes the table as CSV, atomically."""
     levels, columns = _columns(poses)
     with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -30,56 +31,56 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def write_h5(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the HDF5 file, atomically; needs pandas and PyTables.
+    """Writes the table as HDF5, atomically. Requires pandas and PyTables.
 
     Raises:
-      UserError: they are not installed.
+      UserError: pandas or PyTables is not installed.
     """
     pandas = import_pandas()
     levels, columns = _columns(poses)
     index = pandas.MultiIndex.from_tuples(columns, names=levels)
     table = pandas.DataFrame(_table(poses), index=poses.numbers, columns=index)
     with io.atomic_path(path) as temporary:
-        # What pandas 3 writes as format "table", pandas 2, which DeepLabCut needs, cannot read.
+        # DeepLabCut needs pandas 2, which cannot read format "table" as pandas 3 writes it.
         table.to_hdf(temporary, key=KEY, format="fixed", mode="w")
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a CSV of DeepLabCut, of one or of several individuals.
+    """Reads a DeepLabCut CSV file with one or several individuals.
 
     Raises:
-      UserError: the file is none, or of other body parts.
+      UserError: the file cannot be read, is not a DeepLabCut table, or has other body parts.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-        heads = next(n for n, line in enumerate(lines) if line[0] == "coords") + 1
-        columns = list(zip(*(line[1:] for line in lines[:heads]), strict=True))
-        numbers = [int(line[0]) for line in lines[heads:]]
-        table = np.array([[float(value or "nan") for value in line[1:]] for line in lines[heads:]], np.float64)
+        header_length = next(n for n, line in enumerate(lines) if line[0] == "coords") + 1
+        columns = list(zip(*(line[1:] for line in lines[:header_length]), strict=True))
+        numbers = [int(line[0]) for line in lines[header_length:]]
+        table = np.array([[float(value or "nan") for value in line[1:]] for line in lines[header_length:]], np.float64)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (StopIteration, ValueError, IndexError) as error:
-        raise UserError(f"{path} is no table of DeepLabCut ({error}); check the file") from error
-    return _poses(path, columns, table, numbers, keypoint_set)
+        raise UserError(f"{path}: is not a DeepLabCut table ({error}); check the file") from error
+    return _to_poses(path, columns, table, numbers, keypoint_set)
 
 
 def read_h5(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads an HDF5 file of DeepLabCut.
+    """Reads a DeepLabCut HDF5 file.
 
     Raises:
-      UserError: the file is none, or of other body parts; or pandas and PyTables are not installed.
+      UserError: the file is not a DeepLabCut table or has other body parts, or pandas or PyTables is not installed.
     """
     pandas = import_pandas()
     try:
         table = pandas.read_hdf(path)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is no table of DeepLabCut ({error}); check the file") from error
-    return _poses(path, list(table.columns), table.to_numpy(), table.index.tolist(), keypoint_set)
+        raise UserError(f"{path}: is not a DeepLabCut table ({error}); check the file") from error
+    return _to_poses(path, list(table.columns), table.to_numpy(), table.index.tolist(), keypoint_set)
 
 
 def import_pandas():
-    """pandas, with PyTables beside it.
+    """Returns the module pandas after checking that PyTables is installed too.
 
     Raises:
       UserError: one of them is not installed.
@@ -88,13 +89,13 @@ def import_pandas():
         import pandas
         import tables  # noqa: F401
     except ImportError as error:
-        raise UserError(f"HDF5 files of DeepLabCut need {error.name}: pip install -r requirements-extras.txt") from None
+        raise UserError(f"DeepLabCut HDF5 files need {error.name}: pip install -r requirements-extras.txt") from None
     return pandas
 
 
 def _columns(poses: Poses) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Names of the levels of the header, and the values of each column in them."""
-    persons = _persons(poses)
+    """Returns the names of the header levels, and for each column its values at these levels."""
+    persons = _person_count(poses)
     parts = [(name, coord) for name in poses.keypoint_set.names for coord in COORDS]
     if persons == 1:
         return ["scorer", "bodyparts", "coords"], [(SCORER, *part) for part in parts]
@@ -103,25 +104,26 @@ def _columns(poses: Poses) -> tuple[list[str], list[tuple[str, ...]]]:
     return ["scorer", "individuals", "bodyparts", "coords"], columns
 
 
-def _persons(poses: Poses) -> int:
+def _person_count(poses: Poses) -> int:
     return int(poses.person.max(initial=0)) + 1
 
 
 def _table(poses: Poses) -> np.ndarray:
-    """[F, persons · K · 3] with nan where a frame lacks a person."""
-    table = np.full((len(poses.numbers), _persons(poses), len(poses.keypoint_set), 3), np.nan)
+    """Returns the table [F, persons · K · 3], with NaN where a person is missing in a frame."""
+    table = np.full((len(poses.numbers), _person_count(poses), len(poses.keypoint_set), 3), np.nan)
     table[poses.row, poses.person] = poses.keypoints
     return table.reshape(len(table), np.prod(table.shape[1:]))
 
 
-def _poses(path, columns, table, numbers, keypoint_set: KeypointSet) -> Poses:
+def _to_poses(path, columns, table, numbers, keypoint_set: KeypointSet) -> Poses:
     individuals = list(dict.fromkeys(column[1] if len(column) == 4 else "" for column in columns))
     expected = [(*column[:-2][1:], name, coord) for column in columns[:: 3 * len(keypoint_set)]
                 for name in keypoint_set.names for coord in COORDS]  # fmt: skip
     if [tuple(column[1:]) for column in columns] != expected:
-        raise UserError(f"{path} has other body parts than {keypoint_set.name}; name the keypoint set of the file")
-    dense = table.reshape(len(table), len(individuals), len(keypoint_set), 3)
-    found = [persons[~np.isnan(persons).all((1, 2))] for persons in dense]
-    poses = collect(keypoint_set, [np.nan] * len(dense), found, numbers)
-    present = np.argwhere(~np.isnan(dense).all((2, 3)))
+        raise UserError(f"{path}: the body parts are not those of {keypoint_set.name}; give the keypoint set of the "
+                        "file")  # fmt: skip
+    keypoints = table.reshape(len(table), len(individuals), len(keypoint_set), 3)
+    found = [persons[~np.isnan(persons).all((1, 2))] for persons in keypoints]
+    poses = collect(keypoint_set, [np.nan] * len(keypoints), found, numbers)
+    present = np.argwhere(~np.isnan(keypoints).all((2, 3)))
     return Poses(keypoint_set, poses.numbers, poses.times, present[:, 0], present[:, 1], poses.keypoints)

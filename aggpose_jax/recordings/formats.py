@@ -1,8 +1,8 @@
-"""The file formats of recordings, by name."""
+"""The output formats of recordings by name."""
 
 from aggpose_jax.recordings import coco, deeplabcut, openpose, tidy
 
-FORMATS = {  # name: writes poses into a folder; the stem is the video's
+FORMATS = {  # name: function that writes poses into a folder; stem is the name of the video without its suffix
     "coco": lambda poses, folder, stem: coco.write(poses, folder / "keypoints.json"),
     "csv": lambda poses, folder, stem: tidy.write(poses, folder / "keypoints.csv"),
     "deeplabcut": lambda poses, folder, stem: deeplabcut.write(poses, folder / "deeplabcut.csv"),

@@ -1,8 +1,9 @@
-"""OpenPose's folder of JSON files, one a frame: VIDEO_000000000000_keypoints.json with the 25 points of BODY_25.
+"""Writes and reads OpenPose's JSON files, one per frame, with the 25 keypoints of BODY_25.
 
-x and y are in pixels, the third number of a point is its score; a point that a keypoint set lacks, or that was not
-found, is 0, 0, 0. Neck and mid-hip lie between both shoulders and both hips. What has no place among the 25 (the chin,
-the chest, the navel and the fingers of infants) is not kept, nor are times.
+The files of a video are VIDEO_000000000000_keypoints.json and so on. x and y are in pixels, and the third number of a
+keypoint is its score; a keypoint that is not in the keypoint set, or was not found, is 0, 0, 0. The neck is the
+midpoint of the shoulders, the mid-hip that of the hips. Keypoints that are not in BODY_25 (chin, chest, navel and
+fingers of infants) and times are not stored.
 """
 
 import json
@@ -21,70 +22,76 @@ BODY_25 = (
     "left_eye", "right_ear", "left_ear", "left_toe", "left_small_toe", "left_heel", "right_toe", "right_small_toe",
     "right_heel",
 )  # fmt: skip
-BETWEEN = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
-OTHERS = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d",
-          "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")  # fmt: skip
+MIDPOINTS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
+EMPTY_FIELDS = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d",
+                "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")  # fmt: skip
 NAME = re.compile(r"(.*_)?(\d+)_keypoints\.json")
 
 
 def write(poses: Poses, folder: pathlib.Path, stem: str) -> None:
-    """Writes FOLDER/STEM_000000000000_keypoints.json and so on, one for each frame.
+    """Writes FOLDER/STEM_000000000000_keypoints.json and so on, one file per frame.
 
     Raises:
-      UserError: no keypoint of the set is one of BODY_25.
+      UserError: no keypoint of the set is in BODY_25.
     """
     names = poses.keypoint_set.names
     if not set(names) & set(BODY_25):
-        raise UserError(f"{poses.keypoint_set.name} shares no keypoint with OpenPose's BODY_25; choose another format")
+        raise UserError(f"{poses.keypoint_set.name}: has no keypoint of OpenPose's BODY_25; choose another format")
     body = _body(poses)
     folder.mkdir(parents=True, exist_ok=True)
     for frame, number in enumerate(poses.numbers):
         people = [
-            {"person_id": [-1], "pose_keypoints_2d": body[row].round(4).ravel().tolist(), **{key: [] for key in OTHERS}}
+            {
+                "person_id": [-1],
+                "pose_keypoints_2d": body[row].round(4).ravel().tolist(),
+                **{key: [] for key in EMPTY_FIELDS},
+            }
             for row in poses.rows(frame)
         ]
-        # Not atomic: flushing a file for each frame takes minutes, and without the others it is not complete anyway.
+        # The files are not written atomically: flushing one file per frame would take minutes, and an interrupted
+        # recording is incomplete anyway because files are missing.
         content = json.dumps({"version": 1.3, "people": people})
         (folder / f"{stem}_{number:012}_keypoints.json").write_text(content)
 
 
 def read(folder: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a folder of OpenPose; keypoints that BODY_25 lacks are 0 with the score 0.
+    """Reads a folder of OpenPose files. Keypoints of the set that are not in BODY_25 are 0 with the score 0.
 
     Raises:
-      UserError: there is no such file in it, or one that is not of BODY_25.
+      UserError: the folder has no OpenPose file, or a file is not of BODY_25.
     """
     files = {int(match[2]): path for path in folder.glob("*.json") if (match := NAME.fullmatch(path.name))}
     if not files:
-        raise UserError(f"{folder}: holds no file NAME_000000000000_keypoints.json; give a folder of OpenPose")
-    ours = [k for k, name in enumerate(keypoint_set.names) if name in BODY_25]
-    theirs = [BODY_25.index(keypoint_set.names[k]) for k in ours]
+        raise UserError(f"{folder}: there is no file NAME_000000000000_keypoints.json in it; give a folder that "
+                        "OpenPose wrote")  # fmt: skip
+    indices = [k for k, name in enumerate(keypoint_set.names) if name in BODY_25]
+    body_indices = [BODY_25.index(keypoint_set.names[k]) for k in indices]
     numbers, found = sorted(files), []
     for number in numbers:
         body = _read_people(files[number])
         keypoints = np.zeros((len(body), len(keypoint_set), 3))
-        keypoints[:, ours] = body[:, theirs]
+        keypoints[:, indices] = body[:, body_indices]
         found.append(keypoints)
     return collect(keypoint_set, [np.nan] * len(numbers), found, numbers)
 
 
 def _body(poses: Poses) -> np.ndarray:
-    """The poses as [N, 25, 3]."""
+    """Returns the poses as BODY_25 keypoints [N, 25, 3]."""
     names = poses.keypoint_set.names
     body = np.zeros((len(poses.keypoints), len(BODY_25), 3))
-    for place, name in enumerate(BODY_25):
+    for index, name in enumerate(BODY_25):
         if name in names:
-            body[:, place] = poses.keypoints[:, names.index(name)]
-        elif name in BETWEEN and set(BETWEEN[name]) <= set(names):
-            ends = poses.keypoints[:, [names.index(end) for end in BETWEEN[name]]]
-            body[:, place] = np.concatenate([ends[..., :2].mean(1), ends[..., 2:].min(1)], axis=-1)
+            body[:, index] = poses.keypoints[:, names.index(name)]
+        elif name in MIDPOINTS and set(MIDPOINTS[name]) <= set(names):
+            ends = poses.keypoints[:, [names.index(end) for end in MIDPOINTS[name]]]
+            body[:, index] = np.concatenate([ends[..., :2].mean(1), ends[..., 2:].min(1)], axis=-1)
     return body
 
 
 def _read_people(path: pathlib.Path) -> np.ndarray:
-    """[P, 25, 3] of a file."""
+    """Returns the BODY_25 keypoints [P, 25, 3] of the persons in a file."""
     try:
         people = json.loads(path.read_bytes())["people"]
         return np.array([person["pose_keypoints_2d"] for person in people], np.float64).reshape(len(people), 25, 3)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not of OpenPose's BODY_25 ({error}); check the file") from error
+        raise UserError(f"{path}: is not an OpenPose file with BODY_25 ({error}); check the file") from error

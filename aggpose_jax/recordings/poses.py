@@ -1,4 +1,4 @@
-"""What is found in one video, or in a set of images: the poses and the frames that they are in."""
+"""Poses: the poses found in one video or in a set of images, with their frames."""
 
 import dataclasses
 
@@ -10,15 +10,16 @@ from aggpose_jax.pose.metrics import instance_scores
 
 @dataclasses.dataclass(frozen=True)
 class Poses:
-    """Poses of N persons in F frames. A frame may have none.
+    """N poses in F frames. A frame may have no pose.
 
     Attributes:
       keypoint_set: names of the K keypoints.
-      numbers: [F] of the frames: from 0 in a video; of images as `image_numbers` says.
-      times: [F] seconds since the first frame; nan for images, and where a format does not tell.
-      row: [N] index of the frame of each pose, ascending.
-      person: [N] number from 0 of the person in the frame; the same infant where one is followed.
-      keypoints: [N, K, 3] x, y in pixels of the displayed picture, centres of pixels at whole numbers, and the score.
+      numbers: [F] numbers of the frames: counted from 0 in a video, for images as returned by
+        `inference.results.image_numbers`.
+      times: [F] seconds since the first frame; NaN for images, and if the file format does not store times.
+      row: [N] index of each pose's frame, from 0 to F - 1, ascending.
+      person: [N] number of the person within its frame, from 0; constant over time for a tracked infant.
+      keypoints: [N, K, 3] x and y in pixels of the displayed image, with pixel centres at integers, and the score.
       files: F names of image files; empty for a video.
     """
 
@@ -31,12 +32,12 @@ class Poses:
     files: tuple[str, ...] = ()
 
     def rows(self, frame: int) -> range:
-        """Which poses are those of the frame at a place from 0 to F - 1."""
+        """Returns the indices of the poses in the frame of an index from 0 to F - 1."""
         return range(*np.searchsorted(self.row, (frame, frame + 1)))
 
     @property
     def scores(self) -> np.ndarray:
-        """[N] of the poses: the mean of the keypoint scores above 0.2, as in evaluation."""
+        """[N] instance scores: the mean of the keypoint scores above 0.2, as in evaluation."""
         return instance_scores(self.keypoints[..., 2], np.ones(len(self.keypoints)))
 
 
@@ -47,7 +48,15 @@ def collect(
     numbers: list[int] | None = None,
     files: tuple[str, ...] = (),
 ) -> Poses:
-    """Poses from the keypoints [P, K, 3] of each of F frames."""
+    """Returns the poses of F frames from the keypoints of each frame.
+
+    Args:
+      keypoint_set: names of the K keypoints.
+      times: F times in seconds.
+      found: keypoints [P, K, 3] of each of the F frames.
+      numbers: F frame numbers; None counts from 0.
+      files: F names of image files; empty for a video.
+    """
     counts = [len(poses) for poses in found]
     empty = np.zeros((0, len(keypoint_set), 3))
     return Poses(

@@ -1,8 +1,8 @@
-"""A tidy CSV: a line for each keypoint of a person in a frame; columns frame, time, person, keypoint, x, y, score.
+"""Writes and reads a tidy CSV file: one line per keypoint of a person in a frame.
 
-`time` is in seconds since the first frame, x and y in pixels. A frame in which nobody was found has one line with
-empty person, keypoint, x, y and score, so that every frame has its time. Images have their file name in a last column,
-`image`, and no time.
+The columns are frame, time, person, keypoint, x, y, score. `time` is in seconds since the first frame, x and y are in
+pixels. A frame without a pose has one line whose person, keypoint, x, y and score are empty, so that the time of every
+frame is stored. Images have no time, and their file names are in an additional last column, `image`.
 """
 
 import csv
@@ -20,7 +20,7 @@ HEADER = ("frame", "time", "person", "keypoint", "x", "y", "score")
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the CSV, atomically."""
+    """Writes the CSV file, atomically."""
     with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(HEADER + ("image",) * bool(poses.files))
@@ -35,16 +35,16 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads what `write` wrote.
+    """Reads a CSV file that `write` has written.
 
     Raises:
-      UserError: the file has other columns or keypoints.
+      UserError: the file cannot be read, or has other columns or keypoints.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     names = list(keypoint_set.names)
     frames: dict[int, tuple] = {}
     try:
@@ -55,7 +55,7 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
                 pose = persons.setdefault(int(line["person"]), np.full((len(names), 3), np.nan))
                 pose[names.index(line["keypoint"])] = [float(line[key]) for key in ("x", "y", "score")]
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no table of {keypoint_set.name} poses ({error}); check the file") from error
+        raise UserError(f"{path}: is not a table of {keypoint_set.name} poses ({error}); check the file") from error
     found = [np.reshape(list(persons.values()), (-1, len(names), 3)) for _, persons, _ in frames.values()]
     files = tuple(image for *_, image in frames.values() if image)
     return collect(keypoint_set, [time for time, *_ in frames.values()], found, list(frames), files)

@@ -1,1 +1,1 @@
-"""Devices and processes: sharding, distributed set-up, compiled programs, checksums of folders."""
+"""Devices and processes: sharding, distributed initialisation, the compilation cache, checksums of folders."""

@@ -1,6 +1,7 @@
-"""A checksum manifest of a folder: the SHA-256 of every file, to verify later that none has changed.
+"""Writes and verifies the checksum manifest of a folder: the SHA-256 of every file.
 
-Training writes one into every checkpoint; readers of a run verify it too, which is why this lies below training.
+Training writes a manifest into every checkpoint. Evaluation and prediction verify it too, so this module does not
+depend on training.
 """
 
 import hashlib
@@ -8,21 +9,21 @@ import pathlib
 
 from aggpose_jax import io
 
-MANIFEST = "SHA256SUMS"  # in the format of the program sha256sum, which can verify it too
+MANIFEST = "SHA256SUMS"  # in the format of the program sha256sum, which can also verify it
 
 
 def write_manifest(folder: pathlib.Path) -> None:
-    """Writes the manifest of a folder, atomically: an interrupted write leaves the folder without one."""
+    """Writes the manifest of a folder atomically: an interrupted write leaves the folder without a manifest."""
     io.write_text(folder / MANIFEST, _manifest(folder))
 
 
 def has_manifest(folder: pathlib.Path) -> bool:
-    """True if the folder has a manifest, verified or not."""
+    """Returns whether the folder has a manifest, without verifying it."""
     return (folder / MANIFEST).exists()
 
 
 def find_damage(folder: pathlib.Path) -> str | None:
-    """Returns which files differ from the manifest of a folder, as text, or None if the folder is verified.
+    """Returns a message that names the files of a folder that differ from its manifest, or None if all agree.
 
     Changed, missing and added files are named, and a file that cannot be read.
     """
@@ -30,14 +31,14 @@ def find_damage(folder: pathlib.Path) -> str | None:
         stored = (folder / MANIFEST).read_bytes()
         found = _manifest(folder).encode()
     except OSError as error:
-        return f"{error.filename or folder}: cannot be read ({error.strerror})"
+        return f"{error.filename or folder}: cannot read ({error.strerror})"
     if stored == found:
         return None
     listed, present = _by_name(stored), _by_name(found)
     names = sorted(name for name in listed.keys() | present.keys() if listed.get(name) != present.get(name))
     files = ", ".join(f"{name} {_change(name, listed, present)}" for name in names)
-    # If every file agrees, the manifest itself has changed.
-    return f"{folder}: {files or f'{MANIFEST} is not as written'}"
+    # If every file agrees, the manifest itself was changed.
+    return f"{folder}: {files or f'{MANIFEST} has changed'}"
 
 
 def _manifest(folder: pathlib.Path) -> str:
@@ -58,4 +59,4 @@ def _by_name(manifest: bytes) -> dict[str, str]:
 def _change(name: str, listed: dict[str, str], present: dict[str, str]) -> str:
     if name not in present:
         return "is missing"
-    return "is not as written" if name in listed else f"is not in {MANIFEST}"
+    return "has changed" if name in listed else f"is not in {MANIFEST}"

@@ -1,4 +1,4 @@
-"""Compiled programs: kept from run to run, and what they need."""
+"""The persistent compilation cache, and the memory and FLOP of compiled programs."""
 
 import hashlib
 import os
@@ -9,9 +9,9 @@ import jax
 
 
 def enable_compilation_cache() -> None:
-    """Keeps compiled programs in JAX_COMPILATION_CACHE_DIR, or else in ~/.cache/aggpose_jax, for the next start.
+    """Enables JAX's persistent compilation cache in JAX_COMPILATION_CACHE_DIR, by default in ~/.cache/aggpose_jax.
 
-    Programs for a CPU are kept apart by what it can, since home folders are shared among unlike machines.
+    The default folder has a subfolder for each kind of CPU, since different machines may share a home folder.
     """
     if jax.config.jax_compilation_cache_dir is None:
         home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
@@ -19,26 +19,29 @@ def enable_compilation_cache() -> None:
 
 
 def _machine() -> str:
-    """A name for the kind of processor."""
+    """Returns a name for the kind of CPU: its architecture and a hash of its instruction set flags."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        abilities = next(line for line in lines if line.lower().startswith(("flags", "features")))
+        features = next(line for line in lines if line.lower().startswith(("flags", "features")))
     except (OSError, StopIteration):
-        abilities = platform.processor()
-    return f"{platform.machine()}-{hashlib.sha256(abilities.encode()).hexdigest()[:12]}"
+        features = platform.processor()
+    return f"{platform.machine()}-{hashlib.sha256(features.encode()).hexdigest()[:12]}"
 
 
 def describe_resources(program: jax.stages.Compiled) -> str:
-    """Memory and arithmetic of a compiled program on each device, as far as the compiler says."""
+    """Returns the memory and FLOP per device of a compiled program as text, as far as the compiler reports them."""
     memory, cost = program.memory_analysis(), program.cost_analysis()
-    words = []
+    parts = []
     if memory is not None:
-        kept = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
-        work = memory.temp_size_in_bytes
-        words.append(f"{_size(kept + work)} of memory a device ({_size(kept)} state and batch, {_size(work)} work)")
+        arguments = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        temporary = memory.temp_size_in_bytes
+        parts.append(
+            f"{_size(arguments + temporary)} of memory per device ({_size(arguments)} state and batch, "
+            f"{_size(temporary)} temporary)"
+        )
     if cost and cost.get("flops", 0) > 0:
-        words.append(f"{cost['flops'] / 1e9:.3g} GFLOP a device")
-    return ", ".join(words) or "the compiler does not say what it needs"
+        parts.append(f"{cost['flops'] / 1e9:.3g} GFLOP per device")
+    return ", ".join(parts) or "the compiler reports neither memory nor FLOP"
 
 
 def _size(count: int) -> str:

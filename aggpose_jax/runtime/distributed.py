@@ -1,4 +1,4 @@
-"""Several processes that train one network together: how they find each other, share work, and end."""
+"""Multi-process training: initialisation, barriers, exchange of arrays between processes, and exit on errors."""
 
 import contextlib
 import glob
@@ -16,15 +16,22 @@ from jax.experimental import multihost_utils
 
 from aggpose_jax.errors import UserError
 
-HEARTBEAT_SECONDS = 30  # without a sign of life of one process, after which the others end
-MEETING_SECONDS = 3600  # to wait for a process that lives and is late
+HEARTBEAT_SECONDS = 30  # after this time without a heartbeat of one process the others exit
+BARRIER_SECONDS = 3600  # timeout of a barrier, for processes that are alive but late
 FLAGS = "give --coordinator=HOST:PORT, --processes=COUNT and --process=INDEX"
 
-_places = itertools.count()
+_barrier_numbers = itertools.count()
 
 
-def launcher(environment: Mapping[str, str]) -> str | None:
-    """What started this process as one of several, if JAX knows how to find the others there."""
+def detect_launcher(environment: Mapping[str, str]) -> str | None:
+    """Returns the name of the launcher that started this process as one of several, if JAX supports it.
+
+    Args:
+      environment: environment variables of this process.
+
+    Returns:
+      "SLURM", "TPU" or "Kubernetes"; None if this is a single process or the launcher is unknown.
+    """
     if int(environment.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in environment:
         return "SLURM"
     if importlib.util.find_spec("libtpu") and (glob.glob("/dev/accel*") or glob.glob("/dev/vfio/*")):
@@ -34,33 +41,31 @@ def launcher(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Joins the processes of this run, if it has several; comes before anything that touches a device.
+def connect(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Connects the processes of this run if there are several; must be called before any use of a device.
 
     Args:
-      coordinator: HOST:PORT of process 0, or None to find it where `launcher` knows how.
-      processes: how many; 1 asks no launcher.
-      process: index of this one.
+      coordinator: HOST:PORT of process 0; None finds it through the launcher, if `detect_launcher` knows it.
+      processes: number of processes; 1 ignores the launcher, None asks it.
+      process: index of this process; None asks the launcher.
 
     Raises:
-      UserError: part of this is missing, or the others cannot be found.
+      UserError: some of the arguments are missing, or the other processes cannot be found.
     """
-    given = [coordinator, processes, process]
+    arguments = [coordinator, processes, process]
     if processes == 1:
         return
-    if all(value is not None for value in given):
+    if all(value is not None for value in arguments):
         if not 0 <= process < processes:
-            raise UserError(f"--process={process}: is none of {processes} processes; count from 0")
-        _initialize(*given, cluster_detection_method="deactivate")
-    elif any(value is not None for value in given):
-        raise UserError(f"of several processes all must be known: {FLAGS}")
-    elif name := launcher(os.environ):
+            raise UserError(f"--process={process}: not the index of one of {processes} processes; count from 0")
+        _initialize(*arguments, cluster_detection_method="deactivate")
+    elif any(value is not None for value in arguments):
+        raise UserError(f"several processes need all three flags; {FLAGS}")
+    elif name := detect_launcher(os.environ):
         try:
             _initialize()
-        except Exception as error:  # whatever the launcher's detection meets
-            raise UserError(
-                f"{name}: the other processes were not found ({error}); {FLAGS}, or --processes=1"
-            ) from error
+        except Exception as error:  # the detection of a launcher raises errors of any type
+            raise UserError(f"{name}: cannot find the other processes ({error}); {FLAGS}, or --processes=1") from error
 
 
 def _initialize(*args, **kwargs) -> None:
@@ -68,63 +73,67 @@ def _initialize(*args, **kwargs) -> None:
 
 
 def is_primary() -> bool:
-    """This is the process that writes what is written once."""
+    """Returns whether this is process 0, which writes logs and checkpoints."""
     return jax.process_index() == 0
 
 
-def share() -> tuple[int, int]:
-    """(index, count) of this process, as the shares of data are counted."""
+def process_shard() -> tuple[int, int]:
+    """Returns (index, count) of the data shard of this process, which are those of the process."""
     return jax.process_index(), jax.process_count()
 
 
-def wait_for_all(place: str) -> None:
-    """Returns when every process has come to this place; each passes the same places in the same order.
+def wait_for_all(name: str) -> None:
+    """Blocks until every process has called this; a barrier. All processes must call it in the same order.
 
-    Devices that exchange arrays wait half a minute for each other, and no more. So processes meet here where one may
-    be later than that: after compiling, reading or writing.
+    Devices that exchange arrays wait for each other for half a minute at most. So a barrier is needed where one process
+    may be later than that: after compiling, reading or writing.
+
+    Args:
+      name: name of the barrier, for error messages.
     """
     if jax.process_count() == 1:
         return
-    import orbax.checkpoint as ocp  # here, since prediction does without
+    import orbax.checkpoint as ocp  # imported here, since prediction does not need it
 
-    meet = ocp.multihost.get_barrier_sync_fn()
-    meet(key=f"{place} {next(_places)}", timeout_ms=MEETING_SECONDS * 1000)
+    barrier = ocp.multihost.get_barrier_sync_fn()
+    barrier(key=f"{name} {next(_barrier_numbers)}", timeout_ms=BARRIER_SECONDS * 1000)
 
 
-def own_rows(array: jax.Array) -> np.ndarray:
-    """The rows, of an array split along its leading axis, that lie on devices of this process."""
+def local_rows(array: jax.Array) -> np.ndarray:
+    """Returns the rows of an array, sharded along its leading axis, that are on devices of this process."""
     shards = sorted(array.addressable_shards, key=lambda shard: shard.index[0].start or 0)
     return np.concatenate([np.asarray(shard.data) for shard in shards])
 
 
-def join_batches(batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The shares of batches of all processes put together.
+def gather_batches(batches: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns batches concatenated from the parts of all processes.
 
     Args:
-      batches: arrays [n, b, ...]: b examples of each of n batches, those of this process; alike on each.
+      batches: arrays [n, b, ...]: the b examples of this process in each of n batches; equal shapes on all processes.
 
     Returns:
       Arrays [n, processes · b, ...], the same on every process.
     """
     if jax.process_count() == 1:
         return batches
-    wait_for_all("batches are joined")
-    return {name: _join(array) for name, array in batches.items()}
+    wait_for_all("batches are gathered")
+    return {name: _gather(array) for name, array in batches.items()}
 
 
-def _join(array: np.ndarray) -> np.ndarray:
-    # As bytes, since on devices doubles and long integers would lose half of theirs.
+def _gather(array: np.ndarray) -> np.ndarray:
+    # Exchanged as bytes, since JAX would convert 64-bit numbers to 32 bits on the devices.
     raw = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
-    shares = np.asarray(multihost_utils.process_allgather(raw))
-    parts = [np.frombuffer(one.tobytes(), array.dtype).reshape(array.shape) for one in shares]
+    gathered = np.asarray(multihost_utils.process_allgather(raw))
+    parts = [np.frombuffer(part.tobytes(), array.dtype).reshape(array.shape) for part in gathered]
     return np.concatenate(parts, axis=1)
 
 
 @contextlib.contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Ends one of several processes at its first error, without the usual wait for the others, which may hang.
+def exit_on_error() -> Iterator[None]:
+    """Exits one of several processes at its first error, without waiting for the other processes, which may hang.
 
-    The others notice: their next exchange fails, or the heartbeats of this process.
+    The other processes exit too, because their next collective operation or the heartbeat of this process fails. In a
+    single process errors are raised as usual.
     """
     try:
         yield
@@ -135,7 +144,7 @@ def leaving_at_once() -> Iterator[None]:
             print(f"error: {error}", file=sys.stderr)
         else:
             traceback.print_exc()
-            print("error: this process, or another one of the run, failed; start all of them again", file=sys.stderr)
+            print("error: this process or another process of the run failed; restart all of them", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         for child in multiprocessing.active_children():

@@ -1,4 +1,4 @@
-"""Where arrays live: a mesh of ("data", "fsdp"), batches split over both, parameters over "fsdp"."""
+"""Sharding of arrays over a device mesh ("data", "fsdp"): batches over both axes, parameters over "fsdp"."""
 
 import re
 from typing import Any
@@ -10,39 +10,39 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from aggpose_jax.errors import UserError
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-STACKED = "blocks"  # parameters below this key have a leading axis over blocks, which a scan slices
+STACKED = "blocks"  # parameters below this key have a leading axis over stacked blocks, which nn.scan slices
 
 
 def make_mesh(fsdp: int = 1) -> Mesh:
-    """Returns all devices as a mesh of data × fsdp.
+    """Returns a mesh of all devices with the axes data × fsdp.
 
     Args:
-      fsdp: number of devices that share the parameters.
+      fsdp: number of devices over which the parameters are sharded.
 
     Raises:
-      UserError: the number of devices does not divide by it.
+      UserError: the number of devices is not divisible by `fsdp`.
     """
     devices = jax.device_count()
     if fsdp < 1 or devices % fsdp:
-        raise UserError(f"mesh.fsdp: {fsdp} does not divide the number of devices, {devices}; give a divisor of it")
-    # In the order of the processes, so that the parts of a batch, in order, are the batch of a single process.
+        raise UserError(f"mesh.fsdp: {fsdp} does not divide the number of devices, {devices}; give a divisor")
+    # Ordered by process, so that the parts of a batch, concatenated in order, are the batch of a single process.
     order = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     grid = np.array(order).reshape(-1, fsdp)
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The leading axis over all devices."""
+    """Returns the sharding of a batch: its leading axis is split over all devices."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Returns the sharding of an array that is replicated on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def tree_shardings(tree: Any, mesh: Mesh) -> Any:
-    """A sharding for every leaf of parameters or of what mirrors them: its largest divisible axis over "fsdp"."""
+    """Returns the shardings of parameters or optimizer state: the largest divisible axis of a leaf is over "fsdp"."""
 
     def leaf_sharding(path, leaf):
         stacked = STACKED in jax.tree_util.keystr(path, simple=True, separator="/").split("/")
@@ -60,13 +60,13 @@ def _leaf_spec(shape: tuple[int, ...], fsdp: int, stacked: bool) -> PartitionSpe
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Host arrays onto the devices of the mesh, split along the batch; of several processes each gives its share."""
+    """Returns a batch on the devices of the mesh, split along its leading axis; each process passes its part of it."""
     split = batch_sharding(mesh)
     return {name: jax.make_array_from_process_local_data(split, array) for name, array in batch.items()}
 
 
 def list_collectives(program: str) -> list[tuple[str, tuple[int, ...]]]:
-    """The collectives of a compiled program (its HLO text): the operation and the shape of each of its results."""
+    """Returns the collective operations in the HLO text of a compiled program, with the shape of each result."""
     found = []
     for line in program.splitlines():
         match = re.search(

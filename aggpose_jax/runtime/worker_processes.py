@@ -1,4 +1,4 @@
-"""Worker processes do not outlive the process that started them."""
+"""Ends worker processes together with the process that started them."""
 
 import multiprocessing
 import os
@@ -6,9 +6,9 @@ import threading
 
 
 def exit_with_parent(*_) -> None:
-    """Makes a worker process exit as soon as the process that started it is gone, for whatever reason.
+    """Makes a worker process exit as soon as the process that started it has ended, for whatever reason.
 
-    This is an initializer for workers of multiprocessing, also of pools and of grain, whose arguments it does not need.
+    It is an initializer for worker processes of multiprocessing, of its pools and of grain, whose arguments it ignores.
     """
     parent = multiprocessing.parent_process()
 

@@ -1,1 +1,1 @@
-"""Batches become a trained network."""
+"""Trains networks: the tasks, the training loop, the optimizer, checkpoints and the handling of faults."""

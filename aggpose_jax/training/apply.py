@@ -1,4 +1,4 @@
-"""A network applied as in training."""
+"""Applies a network in training mode."""
 
 from typing import Any
 
@@ -9,6 +9,16 @@ from flax import linen as nn
 def apply_training(
     network: nn.Module, variables: dict[str, Any], *inputs: jax.Array, drop_path_rng: jax.Array
 ) -> tuple[jax.Array, dict[str, Any]]:
-    """Returns (output, updated collections): all but the parameters, such as batch statistics."""
+    """Applies a network with `train=True` and stochastic depth.
+
+    Args:
+      network: the Flax module.
+      variables: its variables, by collection.
+      *inputs: the arguments of its `__call__`.
+      drop_path_rng: random key of stochastic depth.
+
+    Returns:
+      The output, and the updated collections: all but "params", such as batch statistics.
+    """
     collections = [name for name in variables if name != "params"]
     return network.apply(variables, *inputs, train=True, rngs={"drop_path": drop_path_rng}, mutable=collections)

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written in the background, committed atomically, with a checksum manifest of every file.
 
-A step without a SHA256SUMS file is incomplete and is ignored: its save, or its removal, was cut off. The best and the
-two latest are kept, so that there is one to go back to when the latest is damaged.
+A step without a SHA256SUMS file is incomplete and is ignored: its save or its removal was interrupted. The best step
+and the two latest are kept, so that an earlier one can be used when the latest is damaged.
 """
 
 import os
@@ -20,16 +20,16 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.checkpoints import FOLDER, rank, stored_name, verify
 from aggpose_jax.runtime import checksums, distributed
 
-DAMAGED = "damaged"  # where steps lie that are not as written, beside FOLDER
-REMOVED = "removed"  # below FOLDER: where steps go in one move before their files are deleted
+DAMAGED = "damaged"  # folder beside FOLDER to which damaged and unfinished steps are moved
+REMOVED = "removed"  # folder below FOLDER to which a step is moved in one rename before its files are deleted
 
 
 def _handlers() -> ocp.handlers.CheckpointHandlerRegistry:
-    """Handlers of a manager that let one process write the arrays that all processes hold.
+    """Returns checkpoint handlers with which a single process writes the arrays that are replicated on all processes.
 
-    By default each writes a slice, for which orbax (0.11.20 and 0.12.8 were tried) compiles a program for every shape:
-    47 seconds at the first save of 120 arrays on 8 devices, when a preempted run may have no more than 30. StandardSave
-    has no such option, so items are saved by PyTreeSave, in the same files, which StandardRestore reads.
+    By default each process writes a slice, for which orbax (tested: 0.11.20 and 0.12.8) compiles a program for every
+    shape: the first save of 120 arrays on 8 devices takes 47 seconds, but a preempted run may have only 30 seconds.
+    StandardSave has no such option, so items are saved with PyTreeSave, whose files StandardRestore reads too.
     """
     types = ocp.type_handlers.create_type_handler_registry(
         (jax.Array, ocp.type_handlers.ArrayHandler(use_replica_parallel=False)),
@@ -41,10 +41,10 @@ def _handlers() -> ocp.handlers.CheckpointHandlerRegistry:
 
 
 class Checkpoints(ocp.CheckpointManager):
-    """The manager of WORKDIR/checkpoints; writes the checksum manifest of each step as soon as it is committed.
+    """A checkpoint manager of WORKDIR/checkpoints that writes the checksum manifest of each step once it is committed.
 
-    Items of a step: `params`, `batch_stats` where the network has them, each with `ema_` before its name where a run
-    averages, and `optimizer`.
+    The items of a step are `params`; `batch_stats` if the network has batch statistics; the moving averages of both,
+    with the prefix `ema_`, if the run keeps them; and `optimizer`.
     """
 
     def __init__(self, folder: pathlib.Path):
@@ -60,7 +60,7 @@ class Checkpoints(ocp.CheckpointManager):
         super().__init__(folder, options=options, handler_registry=_handlers())
 
     def save(self, step: int, *args, **kwargs) -> bool:
-        """Starts to write a step, after the manifest of the one before; replaces one saved without its evaluation."""
+        """Starts to write a step after the manifest of the previous one; replaces a step saved without evaluation."""
         if step in self.all_steps():
             self.delete(step)
         saved = super().save(step, *args, **kwargs)
@@ -68,7 +68,7 @@ class Checkpoints(ocp.CheckpointManager):
         return saved
 
     def wait_until_finished(self) -> None:
-        """Waits until the last step is committed and its manifest is written."""
+        """Blocks until the last step is committed and its manifest is written."""
         manifest, self._manifest = self._manifest, None
         if manifest is not None:
             manifest.result()
@@ -82,52 +82,64 @@ class Checkpoints(ocp.CheckpointManager):
 
 
 def open_manager(workdir: pathlib.Path, log: Callable[[str], None] = print) -> Checkpoints:
-    """The checkpoints of a run, to write and to resume from; only verified ones are left when it returns.
+    """Returns the checkpoint manager of a run, after all steps that are not verified were moved out of its folder.
 
     Args:
-      workdir: of the run.
-      log: called with a line for every step that does not count.
+      workdir: folder of the run.
+      log: called with one line for every step that is unfinished or damaged.
 
     Raises:
-      UserError: there are checkpoints and every one is damaged.
+      UserError: the run has checkpoints and every one is damaged.
     """
     folder = workdir.absolute() / FOLDER
     if distributed.is_primary():
-        _sweep(folder, log)
-    distributed.wait_for_all("checkpoints are swept")
+        _clean_up(folder, log)
+    distributed.wait_for_all("checkpoints are cleaned up")
     return Checkpoints(folder)
 
 
-def _sweep(folder: pathlib.Path, log: Callable[[str], None]) -> None:
-    """Deletes what a killed process left half written or half deleted, and sets aside what does not count."""
+def _clean_up(folder: pathlib.Path, log: Callable[[str], None]) -> None:
+    """Deletes what a killed process left half written or half deleted, and moves unfinished and damaged steps away."""
     for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
         shutil.rmtree(left, ignore_errors=True)
     verified, unfinished, damaged = verify(folder)
     if damaged and not verified:
-        raise UserError(f"no checkpoint is intact: {'; '.join(damaged.values())}; give another --workdir")
+        raise UserError(f"every checkpoint is damaged: {'; '.join(damaged.values())}; give another --workdir")
     for step in unfinished:
-        log(f"the checkpoint of step {step} was not finished and does not count")
+        log(f"the checkpoint of step {step} is incomplete and is ignored")
     for step, fault in damaged.items():
-        log(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and moved to {folder.parent / DAMAGED}: {fault}")
+        log(f"WARNING: THE CHECKPOINT OF STEP {step} IS DAMAGED and was moved to {folder.parent / DAMAGED}: {fault}")
     for step in (*unfinished, *damaged):
-        place = folder.parent / DAMAGED / str(step)
-        shutil.rmtree(place, ignore_errors=True)
-        place.parent.mkdir(exist_ok=True)
-        os.replace(folder / str(step), place)
+        destination = folder.parent / DAMAGED / str(step)
+        shutil.rmtree(destination, ignore_errors=True)
+        destination.parent.mkdir(exist_ok=True)
+        os.replace(folder / str(step), destination)
 
 
 def save(manager: Checkpoints, step: int, items: dict[str, Any], score: float | None = None) -> None:
-    """Starts to write the items of a step; `score` is that of an evaluation at this step, the greater the better."""
+    """Starts to write the items of a step.
+
+    Args:
+      manager: checkpoint manager of the run.
+      step: number of training steps taken.
+      items: trees of arrays by the name of the item.
+      score: score of the evaluation at this step, higher is better; None if the step was not evaluated.
+    """
     args = ocp.args.Composite(**{name: ocp.args.PyTreeSave(tree) for name, tree in items.items()})
     metrics = None if score is None else {"score": score, "step": step}
     manager.save(step, args=args, metrics=metrics, force=True)
 
 
 def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str, Any]:
-    """Reads items of a step; the given trees of ShapeDtypeStruct with shardings say what and where to.
+    """Returns items of a step, read from its checkpoint.
+
+    Args:
+      manager: checkpoint manager of the run.
+      step: number of the step.
+      items: the items to read: trees of ShapeDtypeStruct with the expected shapes and the shardings of the result.
 
     Raises:
-      UserError: the variables are of another network.
+      UserError: the checkpoint has variables of another network.
     """
     folder = pathlib.Path(manager.directory) / str(step)
     for name in items.keys() - {"optimizer"}:
@@ -139,24 +151,24 @@ def restore(manager: Checkpoints, step: int, items: dict[str, Any]) -> dict[str,
 
 
 def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> int:
-    """How many evaluations up to a step, one every `interval` steps, came after the best of them."""
+    """Returns how many evaluations, one every `interval` steps up to `step`, followed the best one; 0 without any."""
     best = manager.best_step()
     return 0 if best is None else step // interval - best // interval
 
 
 def _check_same_network(step_folder: pathlib.Path, name: str, expected: Any) -> None:
-    ours, item = _shapes(expected), step_folder / stored_name(step_folder, name)
+    current, item = _shapes(expected), step_folder / stored_name(step_folder, name)
     if not item.exists():
-        raise UserError(f"{step_folder}: has no {name}, which the network needs: {', '.join(ours)}")
+        raise UserError(f"{step_folder}: has no {name}, which this network needs: {', '.join(current)}")
     with ocp.StandardCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(item).item_metadata.tree
-    theirs = _shapes(saved)
-    if ours != theirs:
-        different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
-        word = "parameters" if name.endswith("params") else "batch statistics"
+        metadata = checkpointer.metadata(item).item_metadata.tree
+    stored = _shapes(metadata)
+    if current != stored:
+        different = sorted(path for path in current.keys() | stored.keys() if current.get(path) != stored.get(path))
+        kind = "parameters" if name.endswith("params") else "batch statistics"
         raise UserError(
-            f"{step_folder.parents[1]}: its checkpoint is of another network: {len(different)} {word} differ, "
-            f"the first is {different[0]} ({theirs.get(different[0])}, expected {ours.get(different[0])})"
+            f"{step_folder.parents[1]}: the checkpoint is of another network. {len(different)} {kind} differ, the "
+            f"first is {different[0]}: checkpoint {stored.get(different[0])}, this model {current.get(different[0])}"
         )
 
 

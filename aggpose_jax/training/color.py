@@ -1,32 +1,32 @@
-"""Colour jitter of crops on the accelerator, where it is cheapest."""
+"""Colour jitter of crops; it runs on the accelerator, where it is cheapest."""
 
 import jax
 import jax.numpy as jnp
 
-STRENGTH = 0.3  # of brightness, contrast and saturation: factors in 1 ± strength
-HUE = 0.1  # in turns of the colour circle, ±
-GREY = (0.299, 0.587, 0.114)
+STRENGTH = 0.3  # brightness, contrast and saturation are multiplied by factors in 1 ± STRENGTH
+HUE = 0.1  # largest hue shift, ±, as a fraction of the colour circle
+GREY = (0.299, 0.587, 0.114)  # luma weights of red, green and blue (ITU-R BT.601)
 
 
 def jitter(rng: jax.Array, image: jax.Array, probability: float) -> jax.Array:
-    """Changes brightness, contrast, saturation and hue of each image with a probability.
+    """Returns the images [B, H, W, 3] with brightness, contrast, saturation and hue changed at random.
 
-    The strengths are drawn for each image, the order of the four for each batch.
+    The factors and the hue shift are drawn for each image, the order of the four changes for each batch.
 
     Args:
-      rng: key.
-      image: [B, H, W, 3] RGB 0…1.
-      probability: that an image is changed at all.
+      rng: random key.
+      image: [B, H, W, 3] RGB in 0…1.
+      probability: probability that an image is changed at all.
     """
     order_rng, apply_rng, factor_rng, hue_rng = jax.random.split(rng, 4)
     b = image.shape[0]
     factors = jax.random.uniform(factor_rng, (3, b, 1, 1, 1), minval=1 - STRENGTH, maxval=1 + STRENGTH)
-    turn = jax.random.uniform(hue_rng, (b, 1, 1), minval=-HUE, maxval=HUE)
+    shift = jax.random.uniform(hue_rng, (b, 1, 1), minval=-HUE, maxval=HUE)
     changes = [
         lambda x: x * factors[0],
         lambda x: _blend(x, _grey(x).mean((1, 2), keepdims=True), factors[1]),
         lambda x: _blend(x, _grey(x), factors[2]),
-        lambda x: turn_hue(x, turn),
+        lambda x: shift_hue(x, shift),
     ]
     changed = image
     for change in jax.random.permutation(order_rng, len(changes)):
@@ -42,8 +42,8 @@ def _blend(image, other, factor):
     return other + factor * (image - other)
 
 
-def turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
-    """Turns the hue (of HSV) of RGB images 0…1 [B, H, W, 3] by `turn` [B, 1, 1] turns."""
+def shift_hue(image: jax.Array, shift: jax.Array) -> jax.Array:
+    """Returns RGB images 0…1 [B, H, W, 3] with their HSV hue shifted by `shift` [B, 1, 1], in colour circles."""
     value, low = image.max(-1), image.min(-1)
     chroma = value - low
     safe = jnp.where(chroma > 0, chroma, 1.0)
@@ -53,7 +53,7 @@ def turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
         (green - blue) / safe,
         jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
-    # Each channel is a trapezoid over the colour circle, two sextants apart from the next.
-    offsets = (sextant + 6 * turn)[..., None] + jnp.array([5.0, 3.0, 1.0])
-    ramp = offsets - 6 * jnp.floor(offsets / 6)  # jnp.mod calls a scalar function for every pixel on CPU
+    # As a function of hue, each channel is a trapezoid, shifted by two sextants from the next channel.
+    offsets = (sextant + 6 * shift)[..., None] + jnp.array([5.0, 3.0, 1.0])
+    ramp = offsets - 6 * jnp.floor(offsets / 6)  # on CPU, jnp.mod would call a scalar function for every pixel
     return value[..., None] - chroma[..., None] * jnp.clip(jnp.minimum(ramp, 4 - ramp), 0, 1)

@@ -1,4 +1,4 @@
-"""Batch normalisation of frozen layers in training."""
+"""Freezes the running statistics of BatchNorm layers during training."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,13 @@ from aggpose_jax.training.optimizer import path_matcher
 
 @contextlib.contextmanager
 def frozen_statistics(patterns: Sequence[str]) -> Iterator[None]:
-    """While a network is applied: a frozen BatchNorm normalises with its running statistics and does not update them.
+    """Makes frozen BatchNorm layers use their running statistics and leave them unchanged, inside the context.
 
-    So the networks need not know what is frozen.
+    It intercepts the calls of the modules, so networks do not depend on which layers are frozen.
 
     Args:
-      patterns: regular expressions of parameter paths; a BatchNorm is frozen where one fully matches its scale.
+      patterns: regular expressions for parameter paths; a BatchNorm is frozen if one fully matches the path of its
+        scale.
     """
     is_frozen = path_matcher(patterns)
 

@@ -1,4 +1,4 @@
-"""What a network starts from: one of our runs, or a weight file from elsewhere."""
+"""Initial variables of a network, taken from a run of this package or from a weight file."""
 
 import pathlib
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from aggpose_jax.weights.transfer import TransferReport, transfer
 
 
 def initial_variables(source: pathlib.Path, target: Weights, init: Callable[[], dict]) -> tuple[dict, TransferReport]:
-    """Returns the variables of a source where they belong in a network, and new ones elsewhere.
+    """Returns variables for a network, copied from a source where the networks correspond and new elsewhere.
 
     Args:
-      source: workdir of a run, whose best checkpoint is taken; or a weight file.
-      target: the network, and the shapes of its variables.
-      init: makes new variables; called if any are needed.
+      source: workdir of a run, of which the best checkpoint is used, or a weight file.
+      target: the network and the shapes of its variables.
+      init: returns new variables; it is called only if some are needed.
 
     Returns:
-      The variables, and where each comes from.
+      The variables, and a report of the origin of each.
 
     Raises:
-      UserError: if the source cannot be read or is of a network of other sizes.
+      UserError: the source cannot be read, or its network has other sizes.
     """
     weights = read_weights(source)
     try:

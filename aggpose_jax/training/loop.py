@@ -1,4 +1,4 @@
-"""The training loop: batches → a trained network, whatever the task."""
+"""The training loop, which is the same for every task."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ from aggpose_jax.training import checkpoint
 from aggpose_jax.training.profiling import Profiler
 from aggpose_jax.training.reliability import NonFiniteGuard, Preempted, guarded_batches, guarded_run
 from aggpose_jax.training.reporting import Progress, open_reporter
-from aggpose_jax.training.run import Run, first_state, log_setup
+from aggpose_jax.training.run import Run, initial_state, log_setup
 from aggpose_jax.training.task import Result
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.training.trainer import Trainer
@@ -19,23 +19,27 @@ from aggpose_jax.training.workdir import open_workdir
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str, Result]:
-    """Trains what `config` says, from the latest checkpoint in `workdir` if it holds one.
+    """Trains the network of a configuration, and resumes from the latest checkpoint in `workdir` if there is one.
+
+    Args:
+      config: the configuration of the experiment.
+      workdir: folder of the run; it is created if it does not exist.
 
     Returns:
-      The evaluation of the last variables as "network", and those of the baselines where the config asks for them.
+      The evaluation of the last variables as "network", and those of the baselines if the configuration asks for them.
 
     Raises:
-      UserError: for a configuration, data or workdir that cannot be used.
-      Preempted: SIGTERM was received and the last step is saved.
+      UserError: the configuration, the data or the workdir cannot be used.
+      Preempted: SIGTERM was received and a checkpoint of the last step was saved.
     """
     trainer = _make_trainer(config)
-    trainer.task.describe()  # reads the data, which may be wrong, before anything is written
+    trainer.task.describe()  # opens the data, so that errors in it are reported before anything is written
     open_workdir(workdir, config)
     with guarded_run(workdir) as notice:
         reporter = open_reporter(workdir, trainer.task.metric)
         log_setup(trainer, workdir, reporter)
         with checkpoint.open_manager(workdir, reporter.log) as manager:
-            state = first_state(trainer, manager, reporter)
+            state = initial_state(trainer, manager, reporter)
             run = Run(trainer, manager, reporter, notice, state, int(state.step))
             try:
                 _take_steps(run)
@@ -43,8 +47,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
                 evaluations = run.evaluations()
             except Preempted:
                 manager.wait_until_finished()
-                saved = f"Received SIGTERM: saved a checkpoint at step {manager.latest_step()}."
-                reporter.log(f"{saved} Rerun the same command to resume.")
+                message = f"Received SIGTERM: saved a checkpoint at step {manager.latest_step()}."
+                reporter.log(f"{message} Rerun the same command to resume.")
                 raise
             finally:
                 reporter.close()
@@ -57,29 +61,29 @@ def _make_trainer(config: ml_collections.ConfigDict) -> Trainer:
     mesh = sharding.make_mesh(config.mesh.fsdp)
     if config.accumulate < 1 or config.batch_size % (mesh.size * config.accumulate):
         raise UserError(
-            f"batch_size: {config.batch_size} does not divide by {mesh.size} devices × accumulate {config.accumulate}"
+            f"batch_size: {config.batch_size} is not divisible by {mesh.size} devices × accumulate {config.accumulate}"
         )
     return Trainer(make_task(config), config, mesh)
 
 
 def _take_steps(run: Run) -> None:
-    """Steps up to the last, with evaluations and checkpoints on the way."""
+    """Trains until the last step, with the evaluations and checkpoints in between."""
     trainer, reporter, config, start = run.trainer, run.reporter, run.trainer.config, run.step
-    if run.lacks_evaluation():
+    if run.is_missing_evaluation():
         run.evaluate_and_save()
     progress = Progress(reporter, start, trainer.total_steps, config.batch_size, config.log_steps, trainer.schedule)
-    guard = NonFiniteGuard(trainer.watched, run.manager, reporter if config.nonfinite == "skip" else None)
+    guard = NonFiniteGuard(trainer.guarded_names, run.manager, reporter if config.nonfinite == "skip" else None)
     profiler = Profiler(reporter.workdir / "profile", *config.profile_steps)
     batches = trainer.task.train_batches(start)
     batches = guarded_batches(batches, trainer.task.train_source, config.most_corrupt, reporter.workdir, reporter.log)
-    while run.step < trainer.total_steps and not run.is_out_of_patience():
+    while run.step < trainer.total_steps and not run.should_stop_early():
         batch = progress.wait(lambda: next(batches))
         inputs = sharding.put_batch(batch, trainer.mesh)
         run.step += 1
         if run.step == start + 1:
-            run.show(trainer.task.batch_pictures(batch))
+            run.write_pictures(trainer.task.batch_pictures(batch))
             reporter.log(
-                f"the training step is compiled: {compilation.describe_resources(trainer.compile(run.state, inputs))}"
+                f"compiled the training step: {compilation.describe_resources(trainer.compile(run.state, inputs))}"
             )
             distributed.wait_for_all("the step is compiled")
         profiler.before(run.step)
@@ -87,8 +91,8 @@ def _take_steps(run: Run) -> None:
         guard.note(run.step, finite)
         progress.step(run.step, metrics)
         profiler.after(run.step, metrics)
-        preempted = run.notice.given()
-        if run.is_due() and not preempted:
+        preempted = run.notice.is_preempted()
+        if run.is_evaluation_due() and not preempted:
             guard.check()
             run.evaluate_and_save()
             progress.restart()

@@ -1,17 +1,18 @@
-"""Losses."""
+"""Loss functions."""
 
 import jax
 import jax.numpy as jnp
 
 
 def heatmap_mse(heatmaps: jax.Array, targets: jax.Array, weight: jax.Array, hardest: int = 0) -> jax.Array:
-    """Half the mean squared error over batch, pixels and keypoints (AggPose §4.1).
+    """Returns half the mean squared error over batch, pixels and keypoints (AggPose §4.1), a scalar.
 
     Args:
-      heatmaps, targets: [B, h, w, K].
-      weight: [B, K], multiplies the error before it is squared; a keypoint of weight 0 still counts in the mean.
-      hardest: only so many keypoints of each example count, those of the greatest error (online hard keypoint mining,
-        Chen et al. 2018); 0 counts all.
+      heatmaps: [B, h, w, K] predicted heatmaps.
+      targets: [B, h, w, K] target heatmaps.
+      weight: [B, K] factors of the error before it is squared; a keypoint of weight 0 still counts in the mean.
+      hardest: number of keypoints with the largest error that count in each example (online hard keypoint mining, Chen
+        et al. 2018); with 0 all count.
     """
     error = jnp.square(weight[:, None, None] * (heatmaps - targets))
     if hardest:

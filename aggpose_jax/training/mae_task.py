@@ -1,4 +1,4 @@
-"""Frames without labels, learned by predicting their masked units (MAE, He et al. 2022)."""
+"""Self-supervised pretraining on unlabelled frames: a network predicts their masked patches (MAE, He et al. 2022)."""
 
 import dataclasses
 import functools
@@ -25,28 +25,28 @@ from aggpose_jax.training.apply import apply_training
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
-EVALUATION_KEY = 0  # of the masks in evaluation, the same for all runs
+EVALUATION_KEY = 0  # seed of the masks in evaluation, which are the same in all runs
 METRICS = ("loss", "error", "mean", "interp.", "shuffled")
 
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """What a network makes of masked frames that were held out.
+    """The evaluation of a network on masked frames of held-out videos.
 
     Attributes:
-      metrics: "loss" as in training; then mean squared errors of masked pixels in squared 8-bit levels: "error" of the
-        network, "mean" and "interp." of predicting the visible mean and an interpolation of visible units, "shuffled"
-        of the network when the visible units have changed places.
+      metrics: "loss" as in training, and mean squared errors of masked pixels in squared 8-bit levels: "error" of the
+        network; "mean" and "interp." of two baselines, the mean of the visible pixels and an interpolation of the
+        visible patches; "shuffled" of the network after the visible patches have exchanged places.
     """
 
     metrics: dict[str, float]
 
 
 class MaeTask(ComposedTask):
-    """Trains a masked autoencoder, a Mix Transformer with a small decoder, on frames of videos; a `task.Task`.
+    """A `task.Task` that trains a masked autoencoder, a Mix Transformer with a small decoder, on frames of videos.
 
     Raises:
-      UserError: for a configuration that does not fit together.
+      UserError: keys of the configuration contradict each other.
     """
 
     metric, lower_is_better = "loss", True
@@ -57,9 +57,9 @@ class MaeTask(ComposedTask):
 
     def __init__(self, config: ml_collections.ConfigDict):
         if config.data not in ("frames", "synthetic"):
-            raise UserError(f"data: {config.data} has no frames of videos; known to task mae are frames, synthetic")
+            raise UserError(f"data: {config.data} has no video frames; give frames or synthetic for the task mae")
         if not config.model.name.startswith("mae_"):
-            raise UserError(f"model.name: {config.model.name} is no masked autoencoder; give one, such as mae_b5")
+            raise UserError(f"model.name: {config.model.name} is not a masked autoencoder; give one, such as mae_b5")
         self.masking = Masking.from_config(config)
         network, size = networks.build(**config.model.to_dict()), tuple(config.input_size)
         make_batch = functools.partial(
@@ -75,50 +75,50 @@ class MaeTask(ComposedTask):
         super().__init__(config, network, data, objective, evaluator, MaePictures(evaluator))
 
     def init(self, rng: jax.Array) -> Variables:
-        """New variables of the network, by collection."""
+        """Returns new variables of the network, by collection."""
         images = jnp.zeros((1, *self.config.input_size, 3))
         return self.model.init(rng, images, jnp.arange(self.masking.visible)[None])
 
     def describe(self) -> str:
-        """The masks and the data as text."""
-        return f"{self.masking.visible} of {self.masking.units} units are seen\n{self.data.describe()}"
+        """Returns the number of visible patches and a description of the data as text."""
+        return f"{self.masking.visible} of {self.masking.patches} patches are visible\n{self.data.describe()}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
-    """How much of an image is seen.
+    """The numbers of all and of visible mask patches (32×32 pixels) of an image.
 
     Attributes:
-      units: of an image.
-      visible: how many of them are seen.
+      patches: number of patches in an image.
+      visible: number of patches that the encoder sees.
     """
 
-    units: int
+    patches: int
     visible: int
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> Self:
-        """The masking that input_size and mask_ratio give.
+        """Returns the masking for the input_size and mask_ratio of a configuration.
 
         Raises:
-          UserError: an image has no whole number of units, or none or all of them are seen.
+          UserError: the image size is not a multiple of the patch size, or no patch or every patch is visible.
         """
         if any(side % PATCH for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must divide by {PATCH}")
-        units = config.input_size[0] // PATCH * (config.input_size[1] // PATCH)
-        visible = round((1 - config.mask_ratio) * units)
-        if not 0 < visible < units:
-            what = "keeps" if visible == 0 else "masks"
-            raise UserError(f"mask_ratio: {config.mask_ratio} of {units} units {what} none; give another")
-        return cls(units, visible)
+            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {PATCH}")
+        patches = config.input_size[0] // PATCH * (config.input_size[1] // PATCH)
+        visible = round((1 - config.mask_ratio) * patches)
+        if not 0 < visible < patches:
+            state = "visible" if visible == 0 else "masked"
+            raise UserError(f"mask_ratio: {config.mask_ratio} of {patches} patches leaves none {state}; give another")
+        return cls(patches, visible)
 
     def draw(self, rng: jax.Array, count: int) -> jax.Array:
-        """The visible units [count, visible] of so many images."""
-        return draw_visible(rng, count, self.units, self.visible)
+        """Returns the indices [count, visible] of randomly drawn visible patches for `count` images."""
+        return draw_visible(rng, count, self.patches, self.visible)
 
 
 def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
-    """Segments of videos to "train" on, or of other videos to evaluate ("eval")."""
+    """Returns segments of the training videos ("train") or of the held-out videos ("eval")."""
     stride = config.frame_stride
     if config.data == "synthetic":
         split, count = {"train": ("train", config.synthetic_train), "eval": ("test", config.synthetic_eval)}[part]
@@ -129,12 +129,12 @@ def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
 
 
 class MaeObjective:
-    """The loss of predicted units, with all that is random in training.
+    """The loss of predicted patches, including the random masks and colour jitter of training.
 
     Args:
       network: the masked autoencoder.
-      masking: how much it sees.
-      normalise_pixels: it predicts the pixels of a unit without their mean and deviation.
+      masking: numbers of all and of visible patches.
+      normalise_pixels: the network predicts the pixels of a patch normalised to mean 0 and standard deviation 1.
       color_jitter: probability that the colours of a crop are changed.
     """
 
@@ -145,24 +145,24 @@ class MaeObjective:
     def __call__(
         self, variables: Variables, batch: Batch, rng: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
-        """See `task.Task.loss`; each image has its own mask."""
+        """Returns the loss and (metrics, updated collections), see `task.Task.loss`; each image has its own mask."""
         mask_rng, color_rng, drop_path_rng = jax.random.split(rng, 3)
         images = to_unit(batch["image"])
         if self._color_jitter:
             images = color.jitter(color_rng, images, self._color_jitter)
         images = normalise(images)
-        kept = self._masking.draw(mask_rng, len(images))
-        predicted, collections = apply_training(self._network, variables, images, kept, drop_path_rng=drop_path_rng)
-        loss = masked_loss(predicted, images, kept, batch["valid"], self._normalise_pixels)
+        visible = self._masking.draw(mask_rng, len(images))
+        predicted, collections = apply_training(self._network, variables, images, visible, drop_path_rng=drop_path_rng)
+        loss = masked_loss(predicted, images, visible, batch["valid"], self._normalise_pixels)
         return loss, ({"loss": loss}, collections)
 
 
 class MaeEvaluator:
-    """Predicts the masked units of held-out frames, under masks that never change.
+    """Predicts the masked patches of held-out frames, with masks that depend on the id of a frame only.
 
     Args:
-      network, masking, normalise_pixels: as of `MaeObjective`.
-      data: of the task.
+      network, masking, normalise_pixels: as in `MaeObjective`.
+      data: data of the task.
     """
 
     def __init__(self, network: nn.Module, masking: Masking, normalise_pixels: bool, data: TaskData):
@@ -173,24 +173,27 @@ class MaeEvaluator:
     def evaluate(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> Reconstruction:
-        """Scores the network on the held-out frames; `before_batch` may raise to end it."""
+        """Evaluates the network on the held-out frames; `before_batch` may raise an exception to stop it."""
         scored = []
         for batch in self.data.eval_batches(mesh):
             before_batch()
             metrics, _, _ = self.predict(variables, batch, mesh)
-            scored.append({"metrics": distributed.own_rows(metrics), "valid": batch["valid"]})
-        whole = distributed.join_batches({name: np.stack([one[name] for one in scored]) for name in scored[0]})
-        means = whole["metrics"][whole["valid"] > 0].mean(0)
+            scored.append({"metrics": distributed.local_rows(metrics), "valid": batch["valid"]})
+        full = distributed.gather_batches({name: np.stack([one[name] for one in scored]) for name in scored[0]})
+        means = full["metrics"][full["valid"] > 0].mean(0)
         return Reconstruction(dict(zip(METRICS, map(float, means), strict=True)))
 
     def baselines(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> dict[str, Reconstruction]:
-        """None beside those that every evaluation has among its metrics."""
+        """Returns no evaluations, since the metrics of every evaluation contain the baselines."""
         return {}
 
     def predict(self, variables: Variables, batch: Batch, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Figures [B, 5] of each image, its predicted units as pixels, and the visible units; split along the batch."""
+        """Returns the metrics [B, 5], predicted pixels [B, N, 32·32·3] in 0…1 and visible patches [B, V] of each image.
+
+        The arrays are split along the batch over all devices.
+        """
         inputs = sharding.put_batch({name: batch[name] for name in ("image", "id")}, mesh)
         predicted = self._predict(variables, inputs["image"], inputs["id"])
         return jax.device_put(predicted, sharding.batch_sharding(mesh))
@@ -198,43 +201,43 @@ class MaeEvaluator:
     def _predict_and_score(
         self, variables: Variables, image: jax.Array, ids: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Figures [B, 5] of each image, its predicted units as pixels, and the units it was predicted from."""
+        """Returns the metrics [B, 5], predicted pixels [B, N, 32·32·3] and visible patches [B, V] of each image."""
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(EVALUATION_KEY)))(ids)
-        kept = jax.vmap(lambda key: self.masking.draw(key, 1)[0])(keys)
+        visible = jax.vmap(lambda key: self.masking.draw(key, 1)[0])(keys)
         images, normalised = normalise(to_unit(image)), self._normalise_pixels
-        predicted = self._network.apply(variables, images, kept)
+        predicted = self._network.apply(variables, images, visible)
         loss = jax.vmap(lambda *one: masked_loss(*(a[None] for a in one), normalised=normalised))
         pixels = reconstruction.to_pixels(predicted, images, normalised)
-        moved = self._network.apply(variables, reconstruction.shuffled(images, kept), kept)
+        shuffled = self._network.apply(variables, reconstruction.shuffled(images, visible), visible)
         truth = split_patches(to_unit(image)).reshape(predicted.shape)
         candidates = (
             pixels,
-            reconstruction.visible_mean(truth, kept),
-            reconstruction.interpolated(truth, kept, image.shape[2] // PATCH),
-            reconstruction.to_pixels(moved, images, normalised),
+            reconstruction.visible_mean(truth, visible),
+            reconstruction.interpolated(truth, visible, image.shape[2] // PATCH),
+            reconstruction.to_pixels(shuffled, images, normalised),
         )
-        errors = [reconstruction.masked_error(candidate, truth, kept) for candidate in candidates]
-        return jnp.stack([loss(predicted, images, kept), *errors], axis=1), pixels, kept
+        errors = [reconstruction.masked_error(candidate, truth, visible) for candidate in candidates]
+        return jnp.stack([loss(predicted, images, visible), *errors], axis=1), pixels, visible
 
 
 class MaePictures:
-    """Pictures of training batches and of evaluations.
+    """Draws training batches and evaluations.
 
     Args:
-      evaluator: of the task.
+      evaluator: evaluator of the task.
     """
 
     def __init__(self, evaluator: MaeEvaluator):
         self._evaluator = evaluator
 
     def of_batch(self, batch: Batch) -> dict[str, np.ndarray]:
-        """The crops, and which units of them might be seen."""
-        kept = self._evaluator.masking.draw(jax.random.key(EVALUATION_KEY), len(batch["image"]))
-        return {"batch": reconstruction.sheet(batch["image"], None, np.asarray(kept))}
+        """Returns "batch": the crops, and the same crops with random masks."""
+        visible = self._evaluator.masking.draw(jax.random.key(EVALUATION_KEY), len(batch["image"]))
+        return {"batch": reconstruction.image_grid(batch["image"], None, np.asarray(visible))}
 
     def of_evaluation(self, variables: Variables, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
-        """The first held-out frames: originals | masked inputs | reconstructions."""
+        """Returns "reconstructions": the first held-out frames as originals | masked inputs | reconstructions."""
         batch = next(self._evaluator.data.eval_batches(mesh))
-        _, predicted, kept = self._evaluator.predict(variables, batch, mesh)
-        own = (distributed.own_rows(array) for array in (predicted, kept))
-        return {"reconstructions": reconstruction.sheet(batch["image"], *own)}
+        _, predicted, visible = self._evaluator.predict(variables, batch, mesh)
+        local = (distributed.local_rows(array) for array in (predicted, visible))
+        return {"reconstructions": reconstruction.image_grid(batch["image"], *local)}

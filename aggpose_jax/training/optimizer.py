@@ -1,4 +1,4 @@
-"""AdamW with schedules and masks, and the moving average of variables."""
+"""AdamW with learning-rate schedules, masks by parameter path and layer decay; the moving average of variables."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from aggpose_jax import networks
 
 
 def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Whether the path of a parameter ("stage1_1/blocks/norm1/scale") is fully matched by one of the patterns."""
+    """Returns whether a pattern fully matches a parameter path such as "stage1_1/blocks/norm1/scale", as a function."""
     compiled = [re.compile(pattern) for pattern in patterns]
     return lambda path: any(pattern.fullmatch(path) for pattern in compiled)
 
 
 def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
-    """A tree of bool like `params`: the path of a leaf is fully matched by one of the patterns."""
+    """Returns a tree of bool like `params`, True where a pattern fully matches the path of a leaf."""
     matches = path_matcher(patterns)
     return jax.tree_util.tree_map_with_path(
         lambda path, _: matches(jax.tree_util.keystr(path, simple=True, separator="/")), params
@@ -26,7 +26,7 @@ def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
 
 
 def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Schedule:
-    """The learning rate by step: linear warm-up, then cosine to 0 or ×0.1 at each of `decay_epochs`."""
+    """Returns the learning rate by step: linear warm-up, then cosine decay to 0 or ×0.1 at each of `decay_epochs`."""
     warmup = round(config.warmup_share * total_steps or config.warmup_epochs * steps_per_epoch)
     if config.schedule == "cosine":
         after = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))
@@ -38,11 +38,13 @@ def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Sch
 
 
 def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.GradientTransformation:
-    """AdamW; decays where `decay` matches, leaves what `freeze` matches as it is and keeps no state for it.
+    """Returns AdamW with weight decay for the parameters that `decay` matches; those that `freeze` matches are fixed.
+
+    The optimizer keeps no state for frozen parameters.
 
     Args:
-      config: reads betas, adam_epsilon, weight_decay, decay, clip_norm, freeze, layer_decay and model.name.
-      params: whose paths are matched; shapes suffice.
+      config: betas, adam_epsilon, weight_decay, decay, clip_norm, freeze, layer_decay and model.name are read.
+      params: tree of parameters, or of their shapes, whose paths are matched.
       schedule: learning rate by step.
     """
     adamw = optax.adamw(
@@ -63,12 +65,12 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
 
 
 def _scale_by_layer(depths: Any, decay: float) -> optax.GradientTransformation:
-    """Smaller steps, the further a layer is from the head (Bao et al. 2022); stacked blocks have a factor each."""
-    factors = jax.tree.map(lambda layers: jnp.float32(decay) ** layers, depths)
+    """Scales updates by decay^depth, with the layer-decay depth of each block and layer (Bao et al. 2022)."""
+    factors = jax.tree.map(lambda depth: jnp.float32(decay) ** depth, depths)
     return optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, factors))
 
 
-def update_average(average: Any, variables: Any, decay: float, step: jax.Array) -> Any:
-    """The next exponential moving average of variables; young averages forget faster, so the start does not linger."""
+def update_ema(ema: Any, variables: Any, decay: float, step: jax.Array) -> Any:
+    """Returns the next exponential moving average; its decay is smaller in early steps, to forget initial values."""
     decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), average, variables)
+    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), ema, variables)

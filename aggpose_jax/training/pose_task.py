@@ -1,4 +1,4 @@
-"""Keypoints of persons in crops, learned as heatmaps (AggPose §4.1)."""
+"""Training of pose networks, which predict the keypoints of a person in a crop as heatmaps (AggPose §4.1)."""
 
 import functools
 import pathlib
@@ -31,14 +31,14 @@ from aggpose_jax.training.losses import heatmap_mse
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
-NEAR = 0.05  # of the crop's height: a keypoint within it counts as found in the PCK of training batches
+NEAR = 0.05  # threshold of the PCK of training batches, as a fraction of the height of the crop
 
 
 class PoseTask(ComposedTask):
-    """Trains a pose model on persons with labelled keypoints; a `task.Task`.
+    """A `task.Task` that trains a pose model on persons with labelled keypoints.
 
     Raises:
-      UserError: for a configuration that does not fit together.
+      UserError: keys of the configuration contradict each other.
     """
 
     metric, lower_is_better = "AP", False
@@ -69,31 +69,31 @@ class PoseTask(ComposedTask):
         super().__init__(config, self.pose_model.network, data, objective, evaluator, PosePictures(evaluator))
 
     def init(self, rng: jax.Array) -> Variables:
-        """New variables of the network, by collection."""
+        """Returns new variables of the network, by collection."""
         return self.pose_model.init(rng)
 
     def describe(self) -> str:
-        """The keypoint set and the data as text."""
+        """Returns a description of the keypoint set and of the data as text."""
         return f"{len(self.keypoint_set)} keypoints ({self.keypoint_set.name})\n{self.data.describe()}"
 
 
 def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None:
     if config.data == "synthetic" and keypoint_set != INFANT_21:
         raise UserError(
-            f"keypoint_set: {keypoint_set.name}, but synthetic infants have {INFANT_21.name}; name that, or other data"
+            f"keypoint_set: {keypoint_set.name}, but synthetic infants have {INFANT_21.name}; give that or other data"
         )
     if not 0 <= config.hardest_keypoints <= len(keypoint_set):
         raise UserError(
-            f"hardest_keypoints: {config.hardest_keypoints} of {len(keypoint_set)} keypoints; give 0 for all"
+            f"hardest_keypoints: {config.hardest_keypoints} is not in 0…{len(keypoint_set)}; give 0 for all keypoints"
         )
 
 
 def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, part: str):
-    """The records to "train" on, or those to evaluate ("eval") with the ground truth of their split."""
+    """Returns the records for "train", or those for "eval", which come with the ground truth of their split."""
     evaluates = part == "eval"
     if config.data == "synthetic":
         count, split = (config.synthetic_eval, "test") if evaluates else (config.synthetic_train, "train")
-        return pipeline.Remembered(SyntheticInfants(count, split=split))
+        return pipeline.CachedSource(SyntheticInfants(count, split=split))
     split = config.eval_split if evaluates else config.train_split
     detections = pathlib.Path(config.data_dir) / config.detections if evaluates and config.detections else None
     if config.data == "coco":
@@ -102,12 +102,12 @@ def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, p
 
 
 class PoseObjective:
-    """The loss of heatmaps, with all that is random in training.
+    """The loss of heatmaps, including the colour jitter and the stochastic depth of training.
 
     Args:
-      pose_model: the network, and the codec of its targets.
+      pose_model: the network, and the codec that encodes its targets.
       color_jitter: probability that the colours of a crop are changed.
-      hardest_keypoints: so many of each crop count; 0 counts all.
+      hardest_keypoints: number of keypoints of each crop that count in the loss, see `heatmap_mse`; with 0 all count.
     """
 
     def __init__(self, pose_model: PoseModel, color_jitter: float, hardest_keypoints: int):
@@ -116,7 +116,10 @@ class PoseObjective:
     def __call__(
         self, variables: Variables, batch: Batch, rng: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
-        """See `task.Task.loss`; PCK is the fraction of labelled keypoints whose highest pixel is near enough."""
+        """Returns the loss and (metrics, updated collections), see `task.Task.loss`.
+
+        The metric PCK is the fraction of labelled keypoints whose heatmap maximum is within NEAR of the target.
+        """
         color_rng, drop_path_rng = jax.random.split(rng)
         network, codec = self._pose_model.network, self._pose_model.codec
         image = to_unit(batch["image"])
@@ -135,10 +138,10 @@ class PoseEvaluator:
     """Estimates the keypoints of all evaluation records and scores them.
 
     Args:
-      pose_model: what estimates.
-      data: of the task.
-      nms_threshold: of OKS-NMS among the poses of an image; None leaves all.
-      soft_nms: lower the scores of poses that resemble better ones, instead of leaving the poses out.
+      pose_model: the network, its codec and keypoint set.
+      data: data of the task.
+      nms_threshold: OKS threshold of non-maximum suppression among the poses of an image; None disables it.
+      soft_nms: lower the scores of poses that overlap with better ones, instead of suppressing the poses.
     """
 
     def __init__(self, pose_model: PoseModel, data: TaskData, nms_threshold: float | None, soft_nms: bool):
@@ -146,16 +149,16 @@ class PoseEvaluator:
         self._nms_threshold, self._soft_nms = nms_threshold, soft_nms
 
     def evaluate(self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None) -> Evaluation:
-        """Scores the network with these variables on the evaluation records; `before_batch` may raise to end it."""
+        """Evaluates the network on the evaluation records; `before_batch` may raise an exception to stop it."""
         return self._score(lambda batch: self.estimate(variables, put_crops(batch, mesh), mesh)[0], mesh, before_batch)
 
     def baselines(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
     ) -> dict[str, Evaluation]:
-        """What anything must beat: the mean pose in every box, and the network when it sees another person's crop."""
+        """Returns evaluations of the mean training pose in each box, and of the network on another person's crop."""
 
         def estimate_exchanged(batch):
-            crops = put_crops(batch, mesh)  # of all processes: the share of one may be a single crop
+            crops = put_crops(batch, mesh)  # from all processes, since a process may have a single crop
             return self.estimate(variables, crops | {"image": jnp.roll(crops["image"], 1, axis=0)}, mesh)[0]
 
         truth = self.data.eval_source.ground_truth()
@@ -166,52 +169,52 @@ class PoseEvaluator:
         }
 
     def estimate(self, variables: Variables, crops: dict[str, jax.Array], mesh: Mesh) -> tuple[jax.Array, jax.Array]:
-        """Keypoints and heatmaps of crops, split along the batch."""
+        """Returns keypoints [B, K, 3] and heatmaps [B, h, w, K] of crops, split along the batch over all devices."""
         estimates = self.pose_model.estimate(variables, crops["image"], crops["to_image"])
         return jax.device_put(estimates, sharding.batch_sharding(mesh))
 
     def _score(self, estimate: Callable[[Batch], jax.Array], mesh: Mesh, before_batch) -> Evaluation:
-        def estimate_share(batch):
+        def estimate_local(batch):
             before_batch()
-            return distributed.own_rows(estimate(batch))
+            return distributed.local_rows(estimate(batch))
 
         return evaluation.evaluate(
-            estimate_share,
+            estimate_local,
             self.data.eval_batches(mesh),
             self.data.eval_source.ground_truth(),
             self.pose_model.keypoint_set,
             self._nms_threshold,
             self._soft_nms,
-            distributed.join_batches,
+            distributed.gather_batches,
         )
 
 
 def put_crops(batch: Batch, mesh: Mesh) -> dict[str, jax.Array]:
-    """What the estimator takes of a batch, on the devices of a mesh."""
+    """Returns the images and crop transforms of a batch as arrays on the devices of a mesh."""
     return sharding.put_batch({name: batch[name] for name in ("image", "to_image")}, mesh)
 
 
 class PosePictures:
-    """Pictures of training batches and of evaluations.
+    """Draws training batches and evaluations.
 
     Args:
-      evaluator: of the task.
+      evaluator: evaluator of the task.
     """
 
     def __init__(self, evaluator: PoseEvaluator):
         self._evaluator, self._pose_model = evaluator, evaluator.pose_model
 
     def of_batch(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Augmented crops with their skeletons and targets."""
+        """Returns "batch": augmented crops with their skeletons and target heatmaps."""
         targets, _ = self._pose_model.codec.encode(batch["keypoints"], batch["weight"])
         return {"batch": pictures.training_grid(batch, np.asarray(targets), self._pose_model.keypoint_set)}
 
     def of_evaluation(self, variables: Any, mesh: Mesh, result: Evaluation) -> dict[str, np.ndarray]:
-        """Predictions for the persons of the lowest and of middling OKS, and all heatmaps of the first crop."""
+        """Returns "predictions" for the persons of lowest and of median OKS, and all "heatmaps" of the first crop."""
         data, keypoint_set = self._evaluator.data, self._pose_model.keypoint_set
         batch = next(data.eval_batches(mesh))
         _, heatmaps = self._evaluator.estimate(variables, put_crops(batch, mesh), mesh)
         return {
             "predictions": pictures.prediction_grid(data.eval_source, result, keypoint_set),
-            "heatmaps": heatmap_grid(batch["image"][0], distributed.own_rows(heatmaps)[0], keypoint_set.names),
+            "heatmaps": heatmap_grid(batch["image"][0], distributed.local_rows(heatmaps)[0], keypoint_set.names),
         }

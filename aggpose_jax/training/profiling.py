@@ -1,4 +1,4 @@
-"""A trace of some steps, to see where their time goes: tensorboard --logdir WORKDIR/profile."""
+"""Profiles some training steps; show the trace with tensorboard --logdir WORKDIR/profile."""
 
 import pathlib
 from typing import Any
@@ -7,11 +7,11 @@ import jax
 
 
 class Profiler:
-    """Traces from the first step to the last, both included.
+    """Writes a trace of the steps from `first` to `last`, both included.
 
     Args:
-      folder: of the trace.
-      first, last: steps; 0 traces none.
+      folder: folder that the trace is written to.
+      first, last: numbers of steps; with 0 nothing is traced.
     """
 
     def __init__(self, folder: pathlib.Path, first: int, last: int):
@@ -19,21 +19,21 @@ class Profiler:
         self._on = False
 
     def before(self, step: int) -> None:
-        """Begins if this is a step to trace, and not yet begun: a resumed run may start among them."""
+        """Starts the trace at a step of the range if it is not running; a resumed run may start within the range."""
         if self._first <= step <= self._last and not self._on and self._first:
             options = jax.profiler.ProfileOptions()
-            options.python_tracer_level = 0  # it hooks into all threads of Python, of which there are many here
+            options.python_tracer_level = 0  # it would hook into all Python threads, and the pipeline has many
             jax.profiler.start_trace(str(self._folder), profiler_options=options)
             self._on = True
 
     def after(self, step: int, outputs: Any) -> None:
-        """Ends after the last, when its outputs are there."""
+        """Stops the trace after the last step, once the outputs of the step are computed."""
         if self._on and step >= self._last:
             jax.block_until_ready(outputs)
             self.close()
 
     def close(self) -> None:
-        """Ends a trace that the run did not come to the end of."""
+        """Stops a trace that is still running, as when the run ends before the last step of the range."""
         if self._on:
             jax.profiler.stop_trace()
             self._on = False

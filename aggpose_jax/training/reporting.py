@@ -1,4 +1,4 @@
-"""What a run says: lines on standard output, metrics.jsonl, TensorBoard events, pictures and curves."""
+"""Reports of a run: log lines on standard output, metrics.jsonl, TensorBoard events, pictures and curves."""
 
 import json
 import pathlib
@@ -13,34 +13,34 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-matplotlib.use("Agg")  # pictures are files; no screen is needed
+matplotlib.use("Agg")  # figures are written to files, without a display
 from matplotlib import pyplot
 
 from aggpose_jax.runtime import distributed
 
 
 class Reporter:
-    """Writes lines, metrics and pictures of a run, and knows how long it has been running.
+    """Writes the log lines, metrics and pictures of a run.
 
     Args:
-      workdir: gets metrics.jsonl, tensorboard/, pictures/ and curves.png.
-      metric: figure of evaluations that curves.png shows beside the loss of training.
+      workdir: folder of the run, where metrics.jsonl, tensorboard/, pictures/ and curves.png are written.
+      metric: metric of the evaluations that curves.png shows beside the training loss.
     """
 
     def __init__(self, workdir: pathlib.Path, metric: str):
         self.workdir = workdir
-        self._curves = {"train/loss": "log", f"eval/{metric}": "linear"}  # with the scales of their axes
+        self._curves = {"train/loss": "log", f"eval/{metric}": "linear"}  # metric → scale of its y axis
         self._metrics = workdir / "metrics.jsonl"
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._started = time.perf_counter()
 
     def log(self, text: str) -> None:
-        """Prints the seconds since the start and the text, at once, and above a progress bar."""
+        """Prints the seconds since the start and the text, unbuffered and above a progress bar."""
         tqdm.write(f"[{time.perf_counter() - self._started:6.1f} s] {text}", file=sys.stdout)
         sys.stdout.flush()
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Adds metrics of a step to metrics.jsonl and TensorBoard."""
+        """Appends the metrics of a step to metrics.jsonl and TensorBoard."""
         with self._metrics.open("a") as file:
             file.write(json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
         for name, value in metrics.items():
@@ -58,12 +58,12 @@ class Reporter:
         self._events.add_image(name, image, step, dataformats="HWC")
 
     def curves(self) -> None:
-        """Draws loss and metric over all steps of metrics.jsonl, those of former starts too, as curves.png."""
+        """Draws the loss and the metric over all steps in metrics.jsonl, also those before a restart, as curves.png."""
         curves = defaultdict(dict)
         for line in self._metrics.read_text().splitlines():
             try:
                 metrics = json.loads(line)
-            except ValueError:  # a full disk cut it
+            except ValueError:  # the line was truncated because the disk was full
                 continue
             for name in self._curves:
                 if name in metrics:
@@ -77,48 +77,50 @@ class Reporter:
         pyplot.close(figure)
 
     def close(self) -> None:
-        """Finishes the event file."""
+        """Closes the TensorBoard event file."""
         self._events.close()
 
 
-class Silent(Reporter):
-    """Says and writes nothing: of several processes the first does."""
+class NullReporter(Reporter):
+    """A reporter that prints and writes nothing, for all processes but the first."""
 
     def __init__(self, workdir: pathlib.Path):
         self.workdir = workdir
 
     def log(self, text: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def text(self, name: str, text: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def curves(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def open_reporter(workdir: pathlib.Path, metric: str) -> Reporter:
-    """The reporter of this process; see `Reporter`."""
-    return Reporter(workdir, metric) if distributed.is_primary() else Silent(workdir)
+    """Returns the reporter of this process: a `Reporter` in process 0, else a `NullReporter`."""
+    return Reporter(workdir, metric) if distributed.is_primary() else NullReporter(workdir)
 
 
 class Progress:
-    """Loss and speed while it runs: a bar on a terminal, lines in a file, without the time of evaluations.
+    """Reports metrics and speed during training: as a progress bar on a terminal, as log lines otherwise.
+
+    The time of evaluations is left out.
 
     Args:
-      reporter: that gets a line and metrics every `log_steps`.
-      start, total: the step before the first, and the last.
-      batch_size: images of a step.
-      log_steps: steps between two lines.
+      reporter: gets a log line and metrics every `log_steps` steps.
+      start, total: number of steps taken at the start, and of the last step.
+      batch_size: images in a step.
+      log_steps: steps between two log lines.
       schedule: learning rate by number of steps taken.
     """
 
@@ -138,21 +140,21 @@ class Progress:
         self.restart()
 
     def restart(self) -> None:
-        """Forgets what came since the last line."""
+        """Discards the metrics and times since the last log line."""
         self._metrics: list[Mapping[str, jax.Array]] = []
         self._waited, self._started = 0.0, time.perf_counter()
 
     def wait(self, fetch):
-        """Calls `fetch` and counts its time as waiting for data."""
+        """Returns `fetch()` and counts its time as data wait."""
         started = time.perf_counter()
         value = fetch()
         self._waited += time.perf_counter() - started
         return value
 
     def step(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Notes the metrics of a step, and reports their mean where it is time to."""
+        """Stores the metrics of a step; reports their means every `log_steps` steps."""
         if self._metrics:
-            jax.block_until_ready(self._metrics[-1])  # one step runs while the next batch is made, and no more
+            jax.block_until_ready(self._metrics[-1])  # so that at most one step runs while the next batch is made
         self._metrics.append(metrics)
         self._bar.update()
         if step % self._log_steps == 0:
@@ -163,25 +165,25 @@ class Progress:
         means = {name: float(np.mean([m[name] for m in self._metrics])) for name in self._metrics[0]}
         seconds = time.perf_counter() - self._started
         speed = len(self._metrics) * self._batch_size / seconds
-        waiting = self._waited / seconds
+        data_wait = self._waited / seconds
         self._reporter.log_metrics(
             step,
             {
                 **{f"train/{name}": value for name, value in means.items()},
                 "train/learning_rate": self._schedule(step - 1),
                 "train/images_per_second": speed,
-                "train/waiting_for_data": waiting,
+                "train/waiting_for_data": data_wait,
             },
         )
         eta = (self._total - step) * self._batch_size / speed
         text = ", ".join(f"{name} {value:.3g}" for name, value in means.items())
-        text += f", {speed:.0f} images/s, {waiting:.0%} waiting for data"
+        text += f", {speed:.0f} images/s, data wait {data_wait:.0%}"
         self._bar.set_postfix_str(text, refresh=False)
         if self._bar.disable:
-            self._reporter.log(f"step {step}/{self._total}: {text}, {_duration(eta)} to go")
+            self._reporter.log(f"step {step}/{self._total}: {text}, {_duration(eta)} remaining")
 
     def close(self) -> None:
-        """Ends the bar."""
+        """Closes the progress bar."""
         self._bar.close()
 
 
@@ -192,7 +194,7 @@ def _duration(seconds: float) -> str:
 
 
 def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> str:
-    """Figures as aligned text, one row for each name."""
+    """Returns metrics as an aligned text table with one row for each name; missing values stay blank."""
     width = max(len(name) for name in rows)
     lines = [" " * width + "".join(f"{column:>9}" for column in columns)]
     for name, metrics in rows.items():
@@ -202,16 +204,16 @@ def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str]) -> st
 
 
 def parameter_table(params, decayed, frozen) -> str:
-    """Parameters of each module as text: their number, and how many of them decay and are frozen.
+    """Returns a text table with the number of parameters of each module, and how many are decayed and frozen.
 
     Args:
       params: tree of arrays or shapes.
-      decayed, frozen: trees of bool like it.
+      decayed, frozen: trees of bool with the structure of `params`; frozen parameters do not count as decayed.
     """
     rows = defaultdict(lambda: np.zeros(3, np.int64))
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    for (path, leaf), decays, stays in zip(leaves, jax.tree.leaves(decayed), jax.tree.leaves(frozen), strict=True):
-        counts = leaf.size * np.array([1, decays and not stays, stays])
+    for (path, leaf), decays, is_frozen in zip(leaves, jax.tree.leaves(decayed), jax.tree.leaves(frozen), strict=True):
+        counts = leaf.size * np.array([1, decays and not is_frozen, is_frozen])
         rows[path[0].key] += counts
         rows["all"] += counts
     ordered = [*sorted(name for name in rows if name != "all"), "all"]

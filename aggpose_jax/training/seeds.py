@@ -1,4 +1,4 @@
-"""Runs that differ in nothing but their seed, and how far their metrics spread."""
+"""Trains runs that differ only in their seed; returns the mean and the standard deviation of their metrics."""
 
 import copy
 import pathlib
@@ -12,35 +12,35 @@ from aggpose_jax.training import loop
 
 
 def parse_seeds(texts: Sequence[str]) -> list[int]:
-    """The seeds of a command line.
+    """Returns the seeds of a command line as numbers.
 
     Raises:
-      UserError: they are no whole numbers, or not two different ones at least.
+      UserError: a text is not a non-negative integer, or there are not at least two seeds, all different.
     """
     seeds = [int(text) for text in texts if text.strip().isdecimal()]
     if len(seeds) < max(len(texts), 2) or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds={','.join(texts)}: give two or more different whole numbers, such as 0,1,2")
+        raise UserError(f"--seeds={','.join(texts)}: give two or more different integers, such as 0,1,2")
     return seeds
 
 
 def train_seeds(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, seeds: Sequence[int]
 ) -> dict[str, dict[str, float]]:
-    """Trains each seed in WORKDIR/seed_N, one after another; each goes on from what its folder holds.
+    """Trains with each seed in WORKDIR/seed_N, one after another; a run resumes if its folder has a checkpoint.
 
     Returns:
-      The metrics of the last parameters of each seed by "seed N", then of all their "mean" and their "deviation".
+      The metrics of the last parameters of each seed as "seed N", then their "mean" and their standard "deviation".
     """
     metrics = {}
     for seed in seeds:
-        one = copy.deepcopy(config)
-        one.seed = seed
-        metrics[f"seed {seed}"] = loop.train(one, workdir / f"seed_{seed}")["network"].metrics
-    return metrics | spread(list(metrics.values()))
+        seed_config = copy.deepcopy(config)
+        seed_config.seed = seed
+        metrics[f"seed {seed}"] = loop.train(seed_config, workdir / f"seed_{seed}")["network"].metrics
+    return metrics | mean_and_deviation(list(metrics.values()))
 
 
-def spread(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """The "mean" of each metric and its standard "deviation", that of a sample (n - 1)."""
+def mean_and_deviation(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Returns the "mean" of each metric and its sample standard "deviation" (with n - 1)."""
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return {
         "mean": {name: float(values.mean()) for name, values in columns.items()},

@@ -1,4 +1,4 @@
-"""What the training loop and the programs ask of a task."""
+"""The protocol of a task: the attributes and methods that the training loop and the programs use."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -12,27 +12,27 @@ Variables = dict[str, Any]  # {"params": …}, and "batch_stats" of networks tha
 
 
 class Result(Protocol):
-    """An evaluation.
+    """The result of an evaluation.
 
     Attributes:
-      metrics: metrics by name, the `metric` of the task among them.
+      metrics: values by name, including the `metric` of the task.
     """
 
     metrics: dict[str, float]
 
 
 class Task(Protocol):
-    """Something to train a network for.
+    """A task: a network with its data, loss and evaluation.
 
     Attributes:
       metric: name of the metric by which the best checkpoint is chosen.
-      lower_is_better: of the metric.
+      lower_is_better: whether lower values of that metric are better.
       summary: names of the metrics that are logged at each evaluation.
-      columns: names of the metrics in the table at the end.
+      columns: names of the metrics in the table at the end of training.
       afterwards: commands that use a finished run, by their purpose; {workdir} stands for its folder.
       model: the network, a Flax module.
-      train_source: training records, with `file_name(id)` and `fault(id)` of an image that cannot be read.
-      steps_per_epoch: batches in one pass over the training records.
+      train_source: training records; its `file_name(id)` and `fault(id)` describe an image that cannot be read.
+      steps_per_epoch: number of batches in one pass over the training records.
     """
 
     metric: str
@@ -45,25 +45,26 @@ class Task(Protocol):
     steps_per_epoch: float
 
     def describe(self) -> str:
-        """Returns what there is to learn and from which data, as text; the data is opened for it."""
+        """Returns a description of the task and its data as text; opens the data."""
 
     def init(self, rng: jax.Array) -> Variables:
-        """Returns new variables of the network."""
+        """Returns new variables of the network, by collection."""
 
     def train_batches(self, start: int) -> Iterator[Batch]:
-        """Returns endless batches of host arrays [B, …], from that of step `start` on: this process's part of each.
+        """Returns an endless iterator of batches, starting with the batch after `start` steps.
 
-        Each has `id` and `valid`; the latter is 0 for an example that could not be read, which has no weight.
+        A batch holds host arrays [B, …]: the part of the global batch that belongs to this process. It has `id` and
+        `valid`, which is 0 for an example that could not be read and has no weight.
         """
 
     def loss(self, variables: Variables, batch: Batch, rng: jax.Array) -> tuple[jax.Array, tuple[dict, Variables]]:
-        """Returns the loss of a batch and (metrics, updated collections but "params"); compiled with the step."""
+        """Returns the loss of a batch and (metrics, updated collections except "params"); called inside jit."""
 
     def evaluate(self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None]) -> Result:
-        """Evaluates the network on held-out records; `before_batch` may raise to end it."""
+        """Evaluates the network on held-out records; `before_batch` may raise an exception to stop it."""
 
     def baselines(self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None]) -> dict[str, Result]:
-        """Returns evaluations, by name, that give a scale to that of the network."""
+        """Returns evaluations of baselines by name, for comparison with the evaluation of the network."""
 
     def batch_pictures(self, batch: Batch) -> dict[str, np.ndarray]:
         """Returns pictures of a training batch by name, RGB uint8 [H, W, 3]."""

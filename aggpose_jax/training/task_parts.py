@@ -1,4 +1,4 @@
-"""What the tasks share: their data, and how a task is put together."""
+"""Parts that the tasks have in common: access to their data, and a task composed of separate objects."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ from aggpose_jax.training.task import Batch
 
 
 class TaskData:
-    """The records of a task, opened at first use, and batches of them.
+    """The records of a task, opened at first use, and iterators of their batches.
 
     Args:
-      config: batch_size, eval_batch_size, seed, threads and workers are read when batches are asked for.
-      open_source: "train" or "eval" → records, with `counts()` of what they are.
-      batch_maker: records → what makes batches of some of them, as of `data.pipeline`.
+      config: batch_size, eval_batch_size, seed, threads and workers are read when batches are requested.
+      open_source: returns the records for "train" or "eval"; their `counts()` are numbers by name, for messages.
+      batch_maker: returns the `make_batch` function for such records that `data.pipeline` calls.
     """
 
     def __init__(
@@ -31,24 +31,24 @@ class TaskData:
 
     @functools.cached_property
     def train_source(self) -> Any:
-        """Records to train on."""
+        """The training records."""
         return self._open("train")
 
     @functools.cached_property
     def eval_source(self) -> Any:
-        """Records to evaluate."""
+        """The evaluation records."""
         return self._open("eval")
 
     def describe(self) -> str:
-        """Returns a line for the training and one for the evaluation records."""
-        sources = {"to train": self.train_source, "to evaluate": self.eval_source}
+        """Returns text with one line on the training records and one on the evaluation records."""
+        sources = {"training": self.train_source, "evaluation": self.eval_source}
         return "\n".join(
-            f"{use:<12} " + ", ".join(f"{count:,} {thing}" for thing, count in source.counts().items())
+            f"{use:<12} " + ", ".join(f"{count:,} {name}" for name, count in source.counts().items())
             for use, source in sources.items()
         )
 
     def train_batches(self, start: int) -> Iterator[Batch]:
-        """Endless batches, from that of step `start` on; see `Task.train_batches`."""
+        """Returns endless batches, starting with the batch after `start` steps; see `Task.train_batches`."""
         return pipeline.training_batches(
             self.train_source,
             self._batch_maker(self.train_source),
@@ -57,22 +57,22 @@ class TaskData:
             start=start,
             threads=self._config.threads,
             workers=self._config.workers,
-            shard=distributed.share(),
+            shard=distributed.process_shard(),
         )
 
     def eval_batches(self, mesh: Mesh) -> Iterator[Batch]:
-        """Batches of all records to evaluate, of a size that the devices of the mesh divide."""
+        """Returns batches of all evaluation records; their size is divisible by the number of devices in the mesh."""
         return pipeline.evaluation_batches(
             self.eval_source,
             self._batch_maker(self.eval_source),
             batch_size=-(-self._config.eval_batch_size // mesh.size) * mesh.size,
             threads=self._config.threads,
-            shard=distributed.share(),
+            shard=distributed.process_shard(),
         )
 
 
 class ComposedTask:
-    """A `Task` put together of its data, objective, evaluator and pictures."""
+    """A `Task` composed of its data, loss, evaluator and pictures."""
 
     def __init__(self, config: ml_collections.ConfigDict, model: Any, data: TaskData, objective, evaluator, pictures):
         self.config, self.model, self.data = config, model, data
@@ -82,15 +82,15 @@ class ComposedTask:
 
     @property
     def train_source(self) -> Any:
-        """Records to train on."""
+        """The training records."""
         return self.data.train_source
 
     @property
     def eval_source(self) -> Any:
-        """Records to evaluate."""
+        """The evaluation records."""
         return self.data.eval_source
 
     @property
     def steps_per_epoch(self) -> float:
-        """Batches in one pass over the training records."""
+        """The number of batches in one pass over the training records."""
         return len(self.train_source) / self.config.batch_size

@@ -1,4 +1,4 @@
-"""The tasks by name."""
+"""The registry of tasks by name."""
 
 import ml_collections
 
@@ -10,16 +10,16 @@ TASKS = {"pose": PoseTask, "mae": MaeTask}
 
 
 def task_class(config: ml_collections.ConfigDict) -> type:
-    """The class of the task that a configuration names.
+    """Returns the class of the task that a configuration names.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: there is no task of that name.
     """
     if config.task not in TASKS:
-        raise UserError(f"task: {config.task!r} is unknown; known are {', '.join(TASKS)}")
+        raise UserError(f"task: {config.task!r} is unknown; give one of {', '.join(TASKS)}")
     return TASKS[config.task]
 
 
 def make_task(config: ml_collections.ConfigDict) -> PoseTask | MaeTask:
-    """The task that a configuration names; a UserError where the configuration does not fit it."""
+    """Returns the task that a configuration names; raises a UserError if the configuration does not fit it."""
     return task_class(config)(config)

@@ -1,4 +1,4 @@
-"""All that changes from step to step of a training, and its form in a checkpoint."""
+"""The training state, and its conversion to and from the items of a checkpoint."""
 
 import dataclasses
 import functools
@@ -15,13 +15,13 @@ from aggpose_jax.estimation.checkpoints import EMA
 )
 @dataclasses.dataclass(frozen=True)
 class TrainState:
-    """All that changes from step to step.
+    """Everything that changes from one training step to the next.
 
     Attributes:
       step: number of steps taken, int32.
-      variables: of the network, by collection: "params" and, where the network has them, "batch_stats".
-      opt_state: state of the optimizer, which sees the parameters only.
-      ema: exponential moving average of all `variables`, or None.
+      variables: variables of the network by collection: "params" and, if the network has them, "batch_stats".
+      opt_state: state of the optimizer, which updates the parameters only.
+      ema: exponential moving average of all `variables`, or None if the run does not average.
     """
 
     step: jax.Array
@@ -35,18 +35,18 @@ class TrainState:
         return self.variables["params"]
 
     @property
-    def evaluated(self) -> dict[str, Any]:
-        """The variables to use the network with."""
+    def eval_variables(self) -> dict[str, Any]:
+        """The variables for evaluation: the moving average if there is one, else the trained variables."""
         return self.variables if self.ema is None else self.ema
 
-    def items(self) -> dict[str, Any]:
-        """The state as the items of a checkpoint: one for each collection, and the optimizer with the step."""
+    def checkpoint_items(self) -> dict[str, Any]:
+        """Returns the state as the items of a checkpoint: one for each collection, and "optimizer" with the step."""
         averages = {EMA + collection: tree for collection, tree in (self.ema or {}).items()}
         return {**self.variables, **averages, "optimizer": {"step": self.step, "optimizer": self.opt_state}}
 
 
-def state_of(items: Mapping[str, Any]) -> TrainState:
-    """The state of which these are the items."""
+def state_from_items(items: Mapping[str, Any]) -> TrainState:
+    """Returns the state of which `TrainState.checkpoint_items` gave these items."""
     optimizer, trees = items["optimizer"], {name: tree for name, tree in items.items() if name != "optimizer"}
     variables = {name: tree for name, tree in trees.items() if not name.startswith(EMA)}
     ema = {name.removeprefix(EMA): tree for name, tree in trees.items() if name.startswith(EMA)}

@@ -1,4 +1,4 @@
-"""What makes one training state from the one before: a task, an optimizer and a mesh."""
+"""The training step: combines a task, an optimizer and a device mesh."""
 
 import dataclasses
 import functools
@@ -12,13 +12,19 @@ from jax.sharding import Mesh
 
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.frozen_statistics import frozen_statistics
-from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_average
+from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_ema
 from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
 from aggpose_jax.training.train_state import TrainState
 
 
 class Trainer:
-    """A task, an optimizer and a mesh: what makes one state from the one before."""
+    """The compiled training step of a task, with its optimizer, schedule and shardings.
+
+    Args:
+      task: a `task.Task`.
+      config: configuration of the experiment.
+      mesh: device mesh of `sharding.make_mesh`.
+    """
 
     def __init__(self, task: Any, config: ml_collections.ConfigDict, mesh: Mesh):
         self.task, self.config, self.mesh = task, config, mesh
@@ -37,25 +43,25 @@ class Trainer:
         )
 
     def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> jax.stages.Compiled:
-        """Compiles the step for such batches, and takes it from now on; it is compiled once."""
+        """Compiles the step for batches of this shape, uses the result for all further steps and returns it."""
         program = self.step.lower(state, batch).compile()
         self.step = program
         return program
 
     @property
-    def watched(self) -> list[str]:
-        """Names of what a step reports as finite or not."""
+    def guarded_names(self) -> list[str]:
+        """The names of the quantities that a step checks for NaN and infinity, in the order of its output."""
         params, statistics = self.shapes.params, self.shapes.variables.get("batch_stats", {})
         return list(guarded_quantities(None, statistics, params, params, self._frozen))
 
     def new_state(self, variables: dict[str, Any] | None = None) -> TrainState:
-        """The state before the first step, with new variables or the given ones."""
-        # It runs once: what the compiler would save in running, it would spend several times over in compiling.
-        quickly = {"xla_backend_optimization_level": 0}
-        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=quickly)(variables)
+        """Returns the state before the first step, with the given variables, or with new ones if they are None."""
+        # It runs once, so that optimising it would cost several times the run time that it saves.
+        options = {"xla_backend_optimization_level": 0}
+        return jax.jit(self._new_state, out_shardings=self.shardings, compiler_options=options)(variables)
 
     def abstract(self) -> TrainState:
-        """Shapes, types and shardings of a state."""
+        """Returns a state of ShapeDtypeStruct: the shapes, dtypes and shardings of the training state."""
         return jax.tree.map(
             lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), self.shapes, self.shardings
         )
@@ -67,33 +73,33 @@ class Trainer:
 
     def _step(self, state: TrainState, batch: dict[str, jax.Array]) -> tuple[TrainState, dict, jax.Array]:
         rng = jax.random.fold_in(self._key, state.step)
-        # Whole variables and whole gradients around the network, whatever is split between steps: left to choose, the
-        # compiler splits products by channel and sends activations about.
-        whole = sharding.replicated(self.mesh)
-        variables = jax.lax.with_sharding_constraint(state.variables, whole)
+        # Variables and gradients are replicated while the network is computed, even if they are sharded between steps.
+        # Without these constraints the compiler splits matrix products by channel and communicates activations.
+        replicated = sharding.replicated(self.mesh)
+        variables = jax.lax.with_sharding_constraint(state.variables, replicated)
         (loss, (metrics, collections)), gradient = self._loss_and_gradient(variables, batch, rng)
-        gradient, collections = jax.lax.with_sharding_constraint((gradient, collections), whole)
+        gradient, collections = jax.lax.with_sharding_constraint((gradient, collections), replicated)
         gradient = jax.lax.with_sharding_constraint(gradient, self.shardings.params)
         updates, opt_state = self._optimizer.update(gradient, state.opt_state, state.params)
         variables = {"params": optax.apply_updates(state.params, updates), **collections}
         ema = state.ema
         if ema is not None:
-            ema = update_average(ema, variables, self.config.average_decay, state.step)
+            ema = update_ema(ema, variables, self.config.average_decay, state.step)
         new = TrainState(state.step + 1, variables, opt_state, ema)
         finite = are_finite(
             guarded_quantities(loss, collections.get("batch_stats", {}), gradient, new.params, self._frozen)
         )
         if self.config.nonfinite == "skip":
-            kept = dataclasses.replace(state, step=new.step)
-            new = jax.tree.map(lambda ours, old: jnp.where(finite.all(), ours, old), new, kept)
+            unchanged = dataclasses.replace(state, step=new.step)
+            new = jax.tree.map(lambda updated, old: jnp.where(finite.all(), updated, old), new, unchanged)
         return new, metrics, finite
 
     def _loss_and_gradient(
         self, variables: dict[str, Any], batch: dict[str, jax.Array], rng: jax.Array
     ) -> tuple[tuple[jax.Array, tuple[dict, dict]], Any]:
-        """The mean loss of a batch with (metrics, new collections), and its gradient, computed in `accumulate` parts.
+        """Returns the mean loss of a batch with (metrics, new collections), and its gradient.
 
-        Each part goes on with the collections that the part before it has updated.
+        The batch is computed in `accumulate` parts. Each part starts from the collections updated by the previous part.
         """
         collections = {name: tree for name, tree in variables.items() if name != "params"}
         count = self.config.accumulate
@@ -112,7 +118,7 @@ class Trainer:
             (loss, (metrics, collections)), gradient = compute(variables["params"], collections, examples, rng_of_part)
             return (jax.tree.map(jnp.add, total, (loss, metrics, gradient)), collections), None
 
-        # Every device has some examples of each part, so none moves.
+        # Every device holds an equal number of examples of each part, so that no example is moved between devices.
         parts = jax.tree.map(lambda a: a.reshape(-1, count, *a.shape[1:]).swapaxes(0, 1), batch)
         first = jax.tree.map(lambda a: a[0], parts)
         (loss, (metrics, _)), gradient = jax.eval_shape(compute, variables["params"], collections, first, rng)

@@ -1,4 +1,4 @@
-"""The folder of a run stays with its own configuration."""
+"""Opens the folder of a run, which belongs to one experiment configuration."""
 
 import pathlib
 import reprlib
@@ -10,12 +10,16 @@ from aggpose_jax.runtime import distributed
 
 
 def open_workdir(workdir: pathlib.Path, config: Config) -> None:
-    """Makes the folder of a run and writes config.json, unless it holds another experiment.
+    """Creates the folder of a run and writes its config.json, unless it contains another experiment.
 
-    Of several processes the first writes; the others look and wait for it.
+    If there are several processes, process 0 writes; the others compare the configuration and wait for it.
+
+    Args:
+      workdir: folder of the run.
+      config: configuration of the experiment.
 
     Raises:
-      UserError: it holds another experiment, or cannot be written.
+      UserError: the folder contains another experiment, or cannot be written.
     """
     file = workdir / "config.json"
     if file.exists():
@@ -25,19 +29,19 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
         if distributed.is_primary():
             save_config(config, file)
     except OSError as error:
-        raise UserError(f"{workdir}: cannot be written ({error.strerror}); give another --workdir") from None
-    distributed.wait_for_all("the workdir is open")
+        raise UserError(f"{workdir}: cannot write ({error.strerror}); give another --workdir") from None
+    distributed.wait_for_all("workdir is open")
 
 
-def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    free = {name for name, key in flat_keys().items() if key.may_change}
+def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], current: dict[str, Any]) -> None:
+    changeable = {name for name, key in flat_keys().items() if key.may_change}
     different = [
-        f"{name} {reprlib.repr(stored.get(name))} there, {reprlib.repr(asked.get(name))} here"
-        for name in (stored.keys() | asked.keys()) - free
-        if stored.get(name) != asked.get(name)
+        f"{name} {reprlib.repr(stored.get(name))} in config.json, {reprlib.repr(current.get(name))} in this command"
+        for name in (stored.keys() | current.keys()) - changeable
+        if stored.get(name) != current.get(name)
     ]
     if different:
         raise UserError(
-            f"{workdir}: holds another experiment ({'; '.join(sorted(different))}); "
-            "give another --workdir, or the configuration of this one"
+            f"{workdir}: contains another experiment ({'; '.join(sorted(different))}); "
+            "give another --workdir, or the configuration of this run"
         )

@@ -1,1 +1,1 @@
-"""Weights of networks in and out: state dicts, weight files, transfer between networks, export."""
+"""Reading and writing the weights of networks: state dicts, weight files, transfer between networks, export."""

@@ -1,6 +1,6 @@
-"""A network with its weights as one program for other runtimes: StableHLO and ONNX.
+"""Export of a network with its weights as a program for other runtimes, in StableHLO or ONNX.
 
-Both take images [N, 3, H, W], normalised, and give heatmaps [N, K, H/4, W/4], as PyTorch has them, for any N.
+The programs map normalised images [N, 3, H, W] to heatmaps [N, K, H/4, W/4], channels first as in PyTorch, for any N.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def channels_first(model: nn.Module, variables: Mapping) -> Callable[[jax.Array], jax.Array]:
-    """The network as a function from [N, 3, H, W] to [N, K, H/4, W/4]."""
+    """Returns the network as a function from images [N, 3, H, W] to heatmaps [N, K, H/4, W/4]."""
 
     def heatmaps(images):
         return model.apply(variables, images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
@@ -29,7 +29,9 @@ def channels_first(model: nn.Module, variables: Mapping) -> Callable[[jax.Array]
 
 
 def to_stablehlo(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
-    """The program for CPU, CUDA and TPU; `jax.export.deserialize(…).call(images)` runs it.
+    """Returns the serialised StableHLO program for CPU, CUDA and TPU.
+
+    `jax.export.deserialize(program).call(images)` runs it. `input_size` is the height and width of images in pixels.
 
     Raises:
       UserError: if flatbuffers is not installed.
@@ -42,13 +44,15 @@ def to_stablehlo(model: nn.Module, variables: Mapping, input_size: tuple[int, in
 
 
 def to_onnx(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
-    """The program as an ONNX model with input `images` and output `heatmaps`.
+    """Returns the serialised ONNX model, with the input `images` and the output `heatmaps`.
+
+    `input_size` is the height and width of images in pixels.
 
     Raises:
       UserError: if jax2onnx is not installed.
     """
     jax2onnx = _require("jax2onnx", "ONNX files")
-    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of every value whose type it infers later
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # It warns about every value whose type is inferred later.
     function = channels_first(model.clone(unroll=1), variables)
 
     def traceable(images):
@@ -63,18 +67,18 @@ def to_onnx(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -
 
 @contextlib.contextmanager
 def _portable() -> Iterator[None]:
-    """Traces what the ONNX exporter can take.
+    """Patches JAX so that the functions traced inside this context consist of operations that jax2onnx supports.
 
-    It knows no choice by platform, so the form for all of them is traced; and it replaces jnp.shape by one that gives
-    no numbers, which flax's scan needs.
+    jax2onnx does not support `lax.platform_dependent`, so the default form is traced. It also replaces `jnp.shape` by a
+    function that does not return the integers that Flax's scan needs, so the original behaviour is restored.
     """
     default_form = mock.patch.object(lax, "platform_dependent", lambda *args, default, **forms: default(*args))
     with default_form, mock.patch.object(jnp, "shape", np.shape):
         yield
 
 
-def _require(module: str, for_what: str):
+def _require(module: str, purpose: str):
     try:
         return __import__(module)
     except ImportError:
-        raise UserError(f"{for_what} need {module}: pip install {module}") from None
+        raise UserError(f"{purpose} require {module}, which is not installed; run pip install {module}") from None

@@ -1,4 +1,4 @@
-"""PyTorch state dicts ↔ variables of our networks."""
+"""Conversion between PyTorch state dicts and the variables of the networks of this package."""
 
 import functools
 import operator
@@ -18,12 +18,13 @@ from aggpose_jax.networks.weight_table import Constant, Entry, Table
 
 
 class Weights(NamedTuple):
-    """Variables and the network they are of.
+    """Variables together with the network to which they belong.
 
     Attributes:
-      network: its kind.
-      model: its module.
-      variables: {"params": …} and further collections; of a file of a backbone alone, those of the backbone.
+      network: the network architecture.
+      model: the Flax module.
+      variables: {"params": …} and further collections. If they come from a file of a backbone, they contain only the
+        variables of the backbone.
     """
 
     network: Network
@@ -32,38 +33,41 @@ class Weights(NamedTuple):
 
 
 def read_state_dict(tensors: Mapping[str, np.ndarray]) -> Weights:
-    """Returns the variables in a state dict, and of which network they are.
+    """Returns the variables in a state dict, with the network to which they belong.
 
     Raises:
-      UserError: it is of no network of ours, or differs from one; names every difference.
+      UserError: the state dict belongs to no network of this package, or its tensors differ from those of the network;
+        the message lists all differences.
     """
     for network in networks.NETWORKS.values():
         for form in network.state_dicts:
             if form.recognises(tensors) or form.recognises(form.rename(tensors)):
                 return _read_form(network, form, form.rename(tensors))
-    some = ", ".join(sorted(tensors)[:3])
+    examples = ", ".join(sorted(tensors)[:3])
     known = ", ".join(form.name for network in networks.NETWORKS.values() for form in network.state_dicts)
-    raise UserError(f"none of its {len(tensors)} tensors ({some}, …) is of a network of ours: {known}")
+    raise UserError(
+        f"none of the {len(tensors)} tensors ({examples}, …) belongs to a supported network; supported are {known}"
+    )
 
 
 def write_state_dict(model: nn.Module, variables: Mapping, form: str | None = None) -> dict[str, np.ndarray]:
     """Returns the state dict of a network.
 
     Args:
-      model: its module.
-      variables: all its collections.
-      form: name of one of the network's forms of state dicts; None is the first.
+      model: the Flax module.
+      variables: all collections of its variables.
+      form: name of the form in which the state dict is written, see `Network.state_dicts`; None is the first form.
 
     Raises:
-      UserError: the network, or one of its parameters, has no counterpart in PyTorch, or there is no such form.
+      UserError: the network or one of its parameters has no counterpart in PyTorch, or the form is unknown.
     """
     forms = next((n.state_dicts for n in networks.NETWORKS.values() if isinstance(model, n.module)), ())
     if not forms:
-        raise UserError(f"{type(model).__name__} has no counterpart in PyTorch; the pose networks have")
-    named = {one.name: one for one in forms}
-    if form is not None and form not in named:
-        raise UserError(f"{form!r} is not a form of its state dicts; known are {', '.join(named)}")
-    return to_tensors(named[form or forms[0].name].table(model), variables)
+        raise UserError(f"{type(model).__name__} has no counterpart in PyTorch; only pose networks can be converted")
+    by_name = {one.name: one for one in forms}
+    if form is not None and form not in by_name:
+        raise UserError(f"form {form!r} is unknown; the forms of this network are {', '.join(by_name)}")
+    return to_tensors(by_name[form or forms[0].name].table(model), variables)
 
 
 def _read_form(network: Network, form: StateDictForm, tensors: Mapping[str, np.ndarray]) -> Weights:
@@ -74,29 +78,30 @@ def _read_form(network: Network, form: StateDictForm, tensors: Mapping[str, np.n
         return Weights(network, model, from_tensors(form.table(model), used, shapes))
     except UserError as error:
         sizes = ", ".join(f"{field} {value}" for field, value in fields.items())
-        raise UserError(f"taken for {form.name} of {sizes}: {error}") from None
+        raise UserError(f"recognised as {form.name} with {sizes}: {error}") from None
 
 
 def _shapes(network: Network, fields: dict) -> tuple[nn.Module, Mapping]:
-    """The module and the shapes of its variables."""
+    """Returns the module and the shapes of its variables."""
     try:
         model = network.module(**fields)
         image = jnp.zeros((1, network.stride, network.stride, 3))
         return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image))
-    except (ValueError, TypeError, ZeroDivisionError):  # sizes that no such network can have
-        raise UserError("there is no such network") from None
+    except (ValueError, TypeError, ZeroDivisionError):  # JAX and Flax raise these for impossible sizes.
+        raise UserError("no network can have these sizes") from None
 
 
 def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping) -> dict:
     """Returns nested variables from the tensors of a state dict.
 
     Args:
-      table: of the network.
-      tensors: by name.
-      like: nested arrays or shapes that the variables must have.
+      table: weight table of the network.
+      tensors: the tensors by name.
+      like: nested variables, arrays or shapes, whose shapes the result must have.
 
     Raises:
-      UserError: naming every tensor that is missing, surplus, of another shape, not floating-point or not finite.
+      UserError: tensors are missing, unexpected, of a wrong shape, not floating-point or not finite; the message lists
+        all of them.
     """
     constants = {entry.name for entry in table if isinstance(entry, Constant)}
     _check({name: tensor for name, tensor in tensors.items() if name not in constants}, tensor_shapes(table, like))
@@ -114,12 +119,12 @@ def to_tensors(table: Table, variables: Mapping) -> dict[str, np.ndarray]:
     """Returns the tensors of a state dict from nested variables.
 
     Raises:
-      UserError: naming every variable that has no name in PyTorch.
+      UserError: variables have no name in PyTorch; the message lists all of them.
     """
     nameless = sorted(_paths(variables) - {entry.path for entry in _entries(table)})
     if nameless:
         names = ", ".join("/".join(path[1:]) for path in nameless)
-        raise UserError(f"these parameters have no name in PyTorch weights: {names}")
+        raise UserError(f"these parameters have no counterpart in PyTorch state dicts: {names}")
     tensors = {}
     for entry in table:
         if isinstance(entry, Constant):
@@ -132,7 +137,7 @@ def to_tensors(table: Table, variables: Mapping) -> dict[str, np.ndarray]:
 
 
 def tensor_shapes(table: Table, like: Mapping) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every tensor that must be in a state dict, from nested variables or shapes."""
+    """Returns by name the shape of every tensor that a state dict must contain, from nested variables or shapes."""
     shapes = {}
     for entry in _entries(table):
         shape = _leaf(like, entry).shape
@@ -146,18 +151,18 @@ def _entries(table: Table) -> list[Entry]:
 
 
 def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
-    both = sorted(expected.keys() & tensors.keys())
-    numbers = [name for name in both if tensors[name].dtype.kind == "f"]
+    common = sorted(expected.keys() & tensors.keys())
+    floats = [name for name in common if tensors[name].dtype.kind == "f"]
     problems = {
         "missing": sorted(expected.keys() - tensors.keys()),
-        "surplus": sorted(tensors.keys() - expected.keys()),
-        "of another shape": [
-            f"{name} {tensors[name].shape} where {expected[name]} belongs"
-            for name in both
+        "unexpected": sorted(tensors.keys() - expected.keys()),
+        "wrong shape": [
+            f"{name} {tensors[name].shape} instead of {expected[name]}"
+            for name in common
             if tensors[name].shape != expected[name]
         ],
-        "no floating-point numbers": sorted(set(both) - set(numbers)),
-        "NaN or infinite": [name for name in numbers if not np.isfinite(tensors[name]).all()],
+        "not floating-point": sorted(set(common) - set(floats)),
+        "NaN or infinite": [name for name in floats if not np.isfinite(tensors[name]).all()],
     }
     found = [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]
     if found:
@@ -169,7 +174,7 @@ def _leaf(variables: Mapping, entry: Entry):
 
 
 def _paths(variables: Mapping, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """The path of every leaf."""
+    """Returns the paths of all leaves."""
     paths = set()
     for key, value in variables.items():
         paths |= _paths(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key)}

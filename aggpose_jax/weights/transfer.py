@@ -1,7 +1,7 @@
-"""Variables of one network as the start of another.
+"""Initialisation of a network with the variables of another one.
 
-Between networks of one kind a variable goes to its own path. A backbone goes into the networks that contain it, and
-into every layer of AggPose, whose file says where.
+Variables are copied to equal paths between networks of the same architecture, and from a backbone to a network that
+contains it. The backbone initialises every column of AggPose, whose module maps the paths (`backbone_origin`).
 """
 
 import dataclasses
@@ -16,18 +16,19 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.networks.network import Network, Origin
 from aggpose_jax.weights.state_dicts import Weights
 
-BACKBONE = "encoder"  # the module of every network that has its Mix Transformer in one piece
+BACKBONE = "encoder"  # name of the Mix Transformer in networks that contain it as a single module
 
 
 @dataclasses.dataclass(frozen=True)
 class TransferReport:
-    """Where the variables of a network come from.
+    """A report of a transfer: the source of each variable of the target network. Its string is a table for people.
 
     Attributes:
-      origins: for each variable by path, the path of the one it was copied from, or None where it is new.
-      sizes: for each variable by path, how many numbers it has.
-      keypoints: how many the source and this network find; 0 for a network without a head.
-      head: name of the head of this network.
+      origins: for the path of each variable, the path of the source variable from which it was copied; None if it is
+        new, that is, not copied.
+      sizes: for the path of each variable, its number of elements.
+      keypoints: numbers of keypoints of the source and of the target; 0 for a network without a head.
+      head: name of the head module of the target; None if there is none.
     """
 
     origins: dict[str, str | None]
@@ -37,11 +38,11 @@ class TransferReport:
 
     @property
     def new(self) -> list[str]:
-        """Modules of which variables are new."""
+        """The modules that contain new variables."""
         return list(dict.fromkeys(_module(path) for path, origin in self.origins.items() if origin is None))
 
     def __str__(self) -> str:
-        """A line for each module and origin; modules that come from those of their names share one."""
+        """Returns a table with one row per module and source module; modules copied to equal paths share one row."""
         same, rows = defaultdict(int), defaultdict(int)
         for path, origin in self.origins.items():
             module, size = _module(path), self.sizes[path]
@@ -50,45 +51,48 @@ class TransferReport:
             else:
                 rows[module, _module(origin) if origin else "new"] += size
         if same:
-            rows[f"{len(same)} modules", "those of their names"] = sum(same.values())
+            rows[f"{len(same)} modules", "equal paths in source"] = sum(same.values())
         lines = [f"{'module':<20}{'from':<22}{'parameters':>14}"]
         lines += [f"{module:<20}{origin:<22}{size:>14,}" for (module, origin), size in rows.items()]
         source, target = self.keypoints
-        return "\n".join(lines + [f"{self.head} is new: {source} keypoints there, {target} here"] * self.other_head)
+        return "\n".join(
+            lines
+            + [f"{self.head} is new: {source} keypoints in the source, {target} in this network"] * self.heads_differ
+        )
 
     @property
-    def other_head(self) -> bool:
-        """Both networks have a head, of different numbers of keypoints."""
+    def heads_differ(self) -> bool:
+        """True if both networks have a head and their numbers of keypoints differ."""
         return all(self.keypoints) and len(set(self.keypoints)) == 2
 
 
 def transfer(target: Weights, source: Weights) -> tuple[dict, TransferReport]:
-    """Replaces the variables of one network by those of another that belong there.
+    """Returns the variables of a network, replaced by those of a source network wherever it has corresponding ones.
 
     Args:
-      target: its variables, or their shapes, come back where nothing is copied.
-      source: arrays.
+      target: the network to initialise. Its variables, arrays or shapes, are returned where nothing is copied.
+      source: the network to copy from, with arrays as variables.
 
     Returns:
-      The variables, and where each comes from.
+      The nested variables of the target, and the transfer report.
 
     Raises:
-      UserError: the networks differ in size, or share nothing.
+      UserError: shapes of corresponding variables outside the head differ, or no variables correspond.
     """
     new, old = flatten_dict(target.variables, sep="/"), flatten_dict(source.variables, sep="/")
     origins = {path: _origin(path, target.network, source) for path in new}
     origins = {path: origin if origin and origin.path in old else None for path, origin in origins.items()}
     found = {path: _values(old[origin.path], new[path], origin) for path, origin in origins.items() if origin}
 
-    misfits = {path for path, array in found.items() if array.shape != new[path].shape}
+    mismatched = {path for path, array in found.items() if array.shape != new[path].shape}
     head = target.network.head
-    if any(_module(path) == head for path in misfits):
+    if any(_module(path) == head for path in mismatched):
         origins |= {path: None for path in new if _module(path) == head}
-    misfits = sorted(path for path in misfits if origins[path])
-    if misfits:
-        raise UserError(f"its weights fit {_fitting(source)}, not this network: {_shapes(misfits, found, new)}")
+    mismatched = sorted(path for path in mismatched if origins[path])
+    if mismatched:
+        raise UserError(f"its weights fit {_fitting(source)}, not this network: {_shapes(mismatched, found, new)}")
     if not any(origins.values()):
-        raise UserError(f"its weights fit {_fitting(source)}; none has a place in this network")
+        raise UserError(f"its weights fit {_fitting(source)}; this network contains none of them")
     variables = {path: found[path] if origins[path] else new[path] for path in new}
     report = TransferReport(
         {path: origin and origin.path for path, origin in origins.items()},
@@ -110,7 +114,7 @@ def _values(array: Any, like: Any, origin: Origin) -> Any:
 
 
 def _module(path: str) -> str:
-    """The first keys of a path below its collection: "encoder/stage1" or "stage1_2"."""
+    """Returns the module of a path, without the collection: "encoder/stage1" or "stage1_2"."""
     keys = path.split("/")[1:]
     return "/".join(keys[: 2 if keys[0] == BACKBONE else 1])
 
@@ -121,18 +125,18 @@ def _keypoints(weights: Weights) -> int:
 
 
 def _shapes(paths: list[str], found: Mapping, expected: Mapping) -> str:
-    return ", ".join(f"{path} {found[path].shape} where {expected[path].shape} belongs" for path in paths)
+    return ", ".join(f"{path} {found[path].shape} instead of {expected[path].shape}" for path in paths)
 
 
 def _fitting(source: Weights) -> str:
-    """The networks whose backbone has the sizes of the source's."""
+    """Returns the names of the networks whose backbone has the same kind and sizes as that of the source."""
     fields = {field: getattr(source.model, field) for field in source.network.fields}
     backbone = source.network.backbone(fields)
     names = [
         f"{kind}_{variant}"
         for kind, network in networks.NETWORKS.items()
-        for variant, own in network.variants.items()
-        if network.backbone(own) == backbone
+        for variant, variant_fields in network.variants.items()
+        if network.backbone(variant_fields) == backbone
     ]
     kind, *sizes = backbone
-    return " and ".join(names) or f"no network of ours ({kind} of {', '.join(map(str, sizes))})"
+    return " and ".join(names) or f"no network of this package ({kind} with {', '.join(map(str, sizes))})"

@@ -1,4 +1,4 @@
-"""Weight files: .safetensors, and PyTorch's .pth, which is read as tensors only and never runs code."""
+"""Reading and writing of weight files: .safetensors and PyTorch's .pth. Code in .pth files is never executed."""
 
 import io
 import pathlib
@@ -15,8 +15,8 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.io import write_bytes
 
 SUFFIXES = (".pth", ".safetensors")
-WRAPPER = "state_dict"  # key below which training programs keep the weights
-PREFIX = "module."  # of every name where the weights were taken from PyTorch's data-parallel wrapper
+WRAPPER = "state_dict"  # key under which training programs store the weights
+PREFIX = "module."  # prefix of every name in a state dict of PyTorch's data-parallel wrapper
 SAFETENSORS_TYPES = {
     "F64": np.float64,
     "F32": np.float32,
@@ -30,14 +30,14 @@ SAFETENSORS_TYPES = {
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The tensors of a file by name, floating-point ones as float32.
+    """Returns the tensors of a file by name, floating-point ones as float32.
 
     Raises:
-      UserError: if the file is missing, damaged, holds anything but tensors, or needs PyTorch where there is none.
+      UserError: the file is missing or damaged, contains more than tensors, or needs PyTorch, which is not installed.
     """
     _check_suffix(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: no such file; check the path")
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
     if tensors and all(name.startswith(PREFIX) for name in tensors):
         tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
@@ -45,10 +45,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes tensors in the format that the suffix says.
+    """Writes tensors in the format of the file's suffix, .safetensors or .pth.
 
     Raises:
-      UserError: if the suffix is another, the file cannot be written, or needs PyTorch where there is none.
+      UserError: the suffix is another one, the file cannot be written, or it needs PyTorch, which is not installed.
     """
     _check_suffix(path)
     if path.suffix == ".safetensors":
@@ -58,34 +58,40 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
         buffer = io.BytesIO()
         torch.save({name: torch.from_numpy(np.array(tensor)) for name, tensor in tensors.items()}, buffer)
         content = buffer.getbuffer()
-    write_whole(path, content)
+    write_atomically(path, content)
 
 
-def write_whole(path: pathlib.Path, content: bytes | memoryview) -> None:
-    """Writes a file whole or not at all: what stood under the name before stays until all is on the disk.
+def write_atomically(path: pathlib.Path, content: bytes | memoryview) -> None:
+    """Writes a file completely or not at all: an earlier file of this name stays until all content is on the disk.
 
     Raises:
-      UserError: if it cannot be written.
+      UserError: the file cannot be written.
     """
     try:
         write_bytes(path, content)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); no such file was left behind") from None
+        raise UserError(
+            f"{path}: cannot write ({error.strerror}). Any earlier file of this name is intact. Free some space or "
+            "give another path."
+        ) from None
 
 
 def _check_suffix(path: pathlib.Path) -> None:
     if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: a weight file ends in {' or '.join(SUFFIXES)}, which says its format")
+        raise UserError(f"{path}: unknown format; the name of a weight file must end in {' or '.join(SUFFIXES)}")
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         entries = safetensors.deserialize(path.read_bytes())
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a safetensors file, or cut off ({error})") from None
+        raise UserError(f"{path}: not a safetensors file, or truncated ({error})") from None
     unknown = {entry["dtype"] for _, entry in entries} - SAFETENSORS_TYPES.keys()
     if unknown:
-        raise UserError(f"{path}: holds numbers of type {', '.join(sorted(unknown))}; float32 and its halves are read")
+        raise UserError(
+            f"{path}: contains unsupported types {', '.join(sorted(unknown))}; save the tensors as float32, float16 or "
+            "bfloat16"
+        )
     return {
         name: np.frombuffer(entry["data"], SAFETENSORS_TYPES[entry["dtype"]]).reshape(entry["shape"])
         for name, entry in entries
@@ -95,15 +101,15 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
     torch = _import_torch(path)
     try:
-        with warnings.catch_warnings(action="ignore"):  # the error below says it in one line
+        with warnings.catch_warnings(action="ignore"):  # The error below is reported in one line.
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # PyTorch raises many types for damaged files, and names none of them
-        raise UserError(f"{path}: {_why_not_loaded(str(error))}") from None
+    except Exception as error:  # PyTorch does not document which types it raises for damaged files.
+        raise UserError(f"{path}: {_reason_not_loaded(str(error))}") from None
     state = content.get(WRAPPER, content) if isinstance(content, Mapping) else None
     tensors = state if isinstance(state, Mapping) else {}
     if not tensors or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in tensors.items()):
         raise UserError(
-            f"{path}: not a state dict, nor one below {WRAPPER!r}; save model.state_dict() and nothing else"
+            f"{path}: no state dict at the top level or under the key {WRAPPER!r}; save only model.state_dict()"
         )
     return {name: _numpy(torch, tensor) for name, tensor in tensors.items()}
 
@@ -113,18 +119,18 @@ def _numpy(torch, tensor) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def _why_not_loaded(error: str) -> str:
+def _reason_not_loaded(error: str) -> str:
     refused = re.search(r"GLOBAL ([\w.]+)", error)
     if refused:
-        return f"holds {refused[1]} besides tensors, which could run code and was not loaded; save a state dict alone"
-    return "not a PyTorch file, or cut off"
+        return f"not loaded, because it contains {refused[1]}, which could run code; save only model.state_dict()"
+    return "not a PyTorch file, or truncated"
 
 
 def _import_torch(path: pathlib.Path):
     try:
         import torch
     except ImportError:
-        raise UserError(f"{path}: .pth needs PyTorch (pip install torch); .safetensors needs none") from None
+        raise UserError(f"{path}: .pth files require PyTorch (pip install torch); .safetensors files do not") from None
     return torch
 
 

@@ -1,4 +1,4 @@
-"""Configurations keep their keys and the types of their values."""
+"""Tests that a configuration keeps its keys and the types of its values."""
 
 import re
 
@@ -8,36 +8,36 @@ from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
 
 
-def test_an_experiment_cannot_invent_a_key():
+def test_unknown_key_raises_and_names_the_most_similar_key():
     config = default_config()
-    with pytest.raises(UserError, match="learning_rat: no such key; the nearest is learning_rate"):
+    with pytest.raises(UserError, match=r"^learning_rat: .*\blearning_rate\b"):
         config.learning_rat = 1.0
-    with pytest.raises(UserError, match="nam: no such key; the nearest is name"):
+    with pytest.raises(UserError, match=r"^nam: .*\bname\b"):
         config.model.nam = "aggpose_s"
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("batch_size", "8", "batch_size: '8' is not a whole number; give one, such as 128"),
-        ("batch_size", 8.0, "batch_size: 8.0 is not a whole number"),
-        ("batch_size", True, "batch_size: True is not a whole number"),
-        ("learning_rate", "fast", "learning_rate: 'fast' is not a number; give one, such as 0.001"),
-        ("flip_test", 1, "flip_test: 1 is not True or False"),
-        ("data_dir", None, "data_dir: None is not text; give one, such as 'data/coco'"),
-        ("freeze", "head/.*", "freeze: 'head/.*' is not a tuple"),
-        ("input_size", (64, "48"), "input_size: '48' is not a whole number; give one, such as 256"),
-        ("model", {"name": "aggpose_s"}, "model: has keys of its own; set one of them, such as model."),
+        ("batch_size", "8", r"^batch_size: '8' .*integer.*\b128\b"),
+        ("batch_size", 8.0, r"^batch_size: 8\.0 .*integer"),
+        ("batch_size", True, r"^batch_size: True .*integer"),
+        ("learning_rate", "fast", r"^learning_rate: 'fast' .*number.*\b0\.001\b"),
+        ("flip_test", 1, r"^flip_test: 1 .*True or False"),
+        ("data_dir", None, r"^data_dir: None .*string.*'data/coco'"),
+        ("freeze", "head/.*", r"^freeze: 'head/\.\*' .*tuple"),
+        ("input_size", (64, "48"), r"^input_size: '48' .*integer.*\b256\b"),
+        ("model", {"name": "aggpose_s"}, r"^model: .*\bmodel\.\w"),
     ],
 )
-def test_a_value_of_another_type_is_told_the_right_one(key, value, message):
+def test_value_of_another_type_raises_and_changes_nothing(key, value, message):
     config = default_config()
-    with pytest.raises(UserError, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.compile(message)):
         config[key] = value
     assert config.to_dict() == default_config().to_dict()
 
 
-def test_whole_numbers_and_lists_become_what_the_key_holds():
+def test_integers_become_floats_and_lists_become_tuples():
     config = default_config()
     config.sigma, config.decay_epochs, config.input_size = 3, [1, 2], [64, 32]
     assert (config.sigma, config.decay_epochs, config.input_size) == (3.0, (1.0, 2.0), (64, 32))

@@ -1,4 +1,4 @@
-"""The config.json of a run, of this version and of earlier ones."""
+"""Tests of reading and writing the config.json of a run, including files of earlier versions."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from aggpose_jax.config import change, default_config, load_config, save_config
 from aggpose_jax.errors import UserError
 
 
-def test_a_loaded_configuration_has_the_types_of_the_default(tmp_path):
+def test_loaded_config_has_the_types_of_the_defaults(tmp_path):
     config = default_config()
     config.input_size, config.freeze, config.model.drop_path = (64, 32), ("stage1_.*", "head/.*"), 0.3
     save_config(config, tmp_path / "config.json")
@@ -18,11 +18,11 @@ def test_a_loaded_configuration_has_the_types_of_the_default(tmp_path):
     assert loaded.freeze == ("stage1_.*", "head/.*")
     assert loaded.model.drop_path == 0.3
     assert loaded.is_locked
-    with pytest.raises(UserError, match="nonsense: no such key"):
+    with pytest.raises(UserError, match=r"^nonsense: "):
         loaded.nonsense = 1
 
 
-def test_a_key_that_a_run_did_not_know_has_its_default(tmp_path):
+def test_key_that_the_file_lacks_has_its_default(tmp_path):
     stored = default_config().to_dict() | {"batch_size": 3}
     del stored["average_decay"], stored["model"]["unroll"]
     (tmp_path / "config.json").write_text(json.dumps(stored))
@@ -30,17 +30,17 @@ def test_a_key_that_a_run_did_not_know_has_its_default(tmp_path):
     assert (loaded.batch_size, loaded.average_decay, loaded.model.unroll) == (3, 0.0, 0)
 
 
-def test_no_configuration_to_load(tmp_path):
+def test_missing_or_invalid_file_raises(tmp_path):
     with pytest.raises(UserError, match=r"config\.json: no such file"):
         load_config(tmp_path / "config.json")
     for content in ("{", "[]", "3"):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(UserError, match=r"config\.json: cannot be read as a configuration"):
+        with pytest.raises(UserError, match=r"config\.json: cannot be read"):
             load_config(tmp_path / "config.json")
 
 
 def stored(folder, **changes):
-    """The configuration of a config.json that holds the defaults but for these; a dict changes keys of a group."""
+    """Writes a config.json with the defaults and these changes (a dict for keys of a group); returns it loaded."""
     content = default_config().to_dict()
     for key, value in changes.items():
         content[key] = content.get(key, {}) | value if isinstance(value, dict) else value
@@ -48,36 +48,36 @@ def stored(folder, **changes):
     return load_config(folder / "config.json")
 
 
-def test_keys_that_no_longer_exist_are_left_out(tmp_path):
+def test_stored_keys_that_do_not_exist_are_ignored(tmp_path):
     loaded = stored(tmp_path, seed=3, speed=9, mesh={"data": -1, "fsdp": 2}, gears={"first": 1})
     assert loaded.flat() == change(default_config(), ["seed=3", "mesh.fsdp=2"]).flat()
 
 
 @pytest.mark.parametrize(
-    ("network", "kept"),
+    ("network", "used"),
     [
         ("aggpose_tiny", {"fusion"}),
         ("mit_pose_b5", set()),
         ("mae_b5", {"decoder_width", "decoder_depth", "decoder_heads", "dense"}),
     ],
 )
-def test_fields_that_the_network_of_an_earlier_version_ignored_have_their_default(tmp_path, network, kept):
+def test_stored_fields_that_the_network_never_used_have_their_default(tmp_path, network, used):
     fields = {"fusion": "paper", "decoder_width": 64, "decoder_depth": 1, "decoder_heads": 4, "dense": True}
     loaded = stored(tmp_path, model={"name": network, "drop_path": 0.3, "unroll": 2, **fields}).model
     assert (loaded.name, loaded.drop_path, loaded.unroll) == (network, 0.3, 2)
     defaults = default_config().model
     assert {field: loaded[field] for field in fields} == {
-        field: value if field in kept else defaults[field] for field, value in fields.items()
+        field: value if field in used else defaults[field] for field, value in fields.items()
     }
 
 
-def test_fields_of_a_network_that_earlier_versions_did_not_have_stay(tmp_path):
+def test_stored_fields_of_any_other_network_are_read(tmp_path):
     assert stored(tmp_path, model={"name": "hourglass", "decoder_width": 64}).model.decoder_width == 64
 
 
-def test_a_value_that_is_no_longer_possible_can_be_overridden(tmp_path):
+def test_stored_value_that_is_not_allowed_can_be_overridden(tmp_path):
     config = stored(tmp_path, model={"dtype": "float16"})
-    with pytest.raises(UserError, match=r"^model\.dtype: 'float16' is unknown; known are float32, bfloat16"):
+    with pytest.raises(UserError, match=r"^model\.dtype: 'float16' .*float32, bfloat16"):
         change(config, [])
     assert change(config, ["model.dtype=float32"]).model.dtype == "float32"
 
@@ -85,17 +85,17 @@ def test_a_value_that_is_no_longer_possible_can_be_overridden(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"seed": "one"}, "seed: 'one' is not a whole number"),
-        ({"model": 3}, "model: has keys of its own"),
-        ({"augmentation": {"flip": []}}, "flip: [] is not a number"),
+        ({"seed": "one"}, "seed: 'one' "),
+        ({"model": 3}, "model: "),
+        ({"augmentation": {"flip": []}}, "flip: [] "),
     ],
 )
-def test_a_stored_value_of_another_type_is_one_line_with_the_file(tmp_path, changes, message):
+def test_stored_value_of_another_type_raises_with_the_file_name(tmp_path, changes, message):
     with pytest.raises(UserError, match=re.escape(f"config.json: {message}")):
         stored(tmp_path, **changes)
 
 
-def test_fields_that_an_experiment_adds_to_the_network_are_kept(tmp_path):
+def test_fields_that_an_experiment_adds_to_the_model_are_stored(tmp_path):
     config = default_config()
     with config.model.unlocked():
         config.model.depths = ((2, 1), (3,))

@@ -1,4 +1,4 @@
-"""Hostile files of annotations and detections."""
+"""Valid, invalid and malicious files of annotations and detections."""
 
 import json
 import re
@@ -14,8 +14,8 @@ DETECTION = {"image_id": 5, "category_id": 1, "bbox": [-4.5, 3, 200, 10], "score
 NAN, INFINITE = float("nan"), float("inf")
 
 
-def refusal(read, content, path) -> str:
-    """The one line that refuses a file."""
+def error_message(read, content, path) -> str:
+    """Writes a file, checks that reading it raises a UserError of one short line, and returns the message."""
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(UserError, match=re.escape(str(path))) as raised:
         read(path)
@@ -26,12 +26,12 @@ def refusal(read, content, path) -> str:
 
 
 def annotated(image=(), annotation=(), more_images=(), more_annotations=()) -> dict:
-    """A file of one image and one annotation with fields of the caller's, and further entries."""
+    """Returns a file of one image and one annotation with the given fields, and more entries."""
     images = [IMAGE | dict(image), *more_images]
     return {"images": images, "annotations": [ANNOTATION | dict(annotation), *more_annotations]}
 
 
-def test_good_files_are_read_as_they_are(tmp_path):
+def test_valid_files_are_returned_unchanged(tmp_path):
     path = tmp_path / "good.json"
     content = annotated(
         {"file_name": "folder/..five.jpg"},
@@ -61,24 +61,26 @@ def test_good_files_are_read_as_they_are(tmp_path):
         "/" * 10**6,
     ],
 )
-def test_a_file_name_stays_below_the_folder(tmp_path, name):
-    assert "image 5 has the file_name" in refusal(read_annotations, annotated({"file_name": name}), tmp_path / "a.json")
+def test_file_names_outside_the_image_folder_are_rejected(tmp_path, name):
+    assert "image 5 has the file_name" in error_message(
+        read_annotations, annotated({"file_name": name}), tmp_path / "a.json"
+    )
 
 
 @pytest.mark.parametrize("number", [NAN, INFINITE, -INFINITE, 1e39, 10**400, "1", None, [1], {}, True])
 @pytest.mark.parametrize("key", ["bbox", "keypoints"])
-def test_coordinates_are_finite_numbers(tmp_path, key, number):
+def test_coordinates_that_are_not_finite_numbers_are_rejected(tmp_path, key, number):
     values = [*ANNOTATION[key][:-1], number]
-    if number is True:  # among numbers it is 1, alone it is none
+    if number is True:  # NumPy converts a bool in a list of numbers to 1, so all values must be bool.
         values = [True] * len(values)
-    message = refusal(read_annotations, annotated(annotation={key: values}), tmp_path / "a.json")
+    message = error_message(read_annotations, annotated(annotation={key: values}), tmp_path / "a.json")
     assert f"annotation 7 has the {key} " in message
 
 
-def test_a_number_beyond_all_floats(tmp_path):
+def test_numbers_beyond_the_range_of_floats_are_rejected(tmp_path):
     content = json.dumps(annotated()).replace("100.5", "1e400")
-    assert "annotation 7 has the area inf" in refusal(read_annotations, content, tmp_path / "a.json")
-    assert "is not JSON" in refusal(read_annotations, "1" * 5000, tmp_path / "a.json")
+    assert "annotation 7 has the area inf" in error_message(read_annotations, content, tmp_path / "a.json")
+    assert "JSON" in error_message(read_annotations, "1" * 5000, tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(
@@ -101,12 +103,12 @@ def test_a_number_beyond_all_floats(tmp_path):
         ({"id": None}, "annotation number 0 lacks id"),
         ({"image_id": "5"}, "annotation 7 has the image_id '5'"),
         ({"image_id": {}}, "annotation 7 has the image_id {}"),
-        ({"image_id": 6}, "annotation 7 is of image 6"),
+        ({"image_id": 6}, "annotation 7 has the image_id 6"),
         ({"bbox": None, "keypoints": None}, "annotation 7 lacks bbox, keypoints"),
     ],
 )
-def test_an_annotation_that_cannot_be(tmp_path, fields, message):
-    assert message in refusal(read_annotations, annotated(annotation=fields), tmp_path / "a.json")
+def test_invalid_annotations_are_rejected(tmp_path, fields, message):
+    assert message in error_message(read_annotations, annotated(annotation=fields), tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(
@@ -121,15 +123,15 @@ def test_an_annotation_that_cannot_be(tmp_path, fields, message):
         ({"file_name": None}, "image 5 lacks file_name"),
     ],
 )
-def test_an_image_that_cannot_be(tmp_path, fields, message):
-    assert message in refusal(read_annotations, annotated(fields), tmp_path / "a.json")
+def test_invalid_images_are_rejected(tmp_path, fields, message):
+    assert message in error_message(read_annotations, annotated(fields), tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("more", ["more_images", "more_annotations"])
-def test_an_id_is_there_once(tmp_path, more):
-    again = IMAGE if more == "more_images" else ANNOTATION
-    kind = f"{more.removeprefix('more_').rstrip('s')} {again['id']} is there twice"
-    assert kind in refusal(read_annotations, annotated(**{more: [again]}), tmp_path / "a.json")
+def test_duplicate_ids_are_rejected(tmp_path, more):
+    duplicate = IMAGE if more == "more_images" else ANNOTATION
+    message = f"{more.removeprefix('more_').rstrip('s')} {duplicate['id']} occurs twice"
+    assert message in error_message(read_annotations, annotated(**{more: [duplicate]}), tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(
@@ -143,19 +145,19 @@ def test_an_id_is_there_once(tmp_path, more):
         ({"category_id": None}, "detection number 1 lacks category_id"),
     ],
 )
-def test_a_detection_that_cannot_be(tmp_path, fields, message):
-    assert message in refusal(read_detections, [DETECTION, DETECTION | fields], tmp_path / "a.json")
+def test_invalid_detections_are_rejected(tmp_path, fields, message):
+    assert message in error_message(read_detections, [DETECTION, DETECTION | fields], tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("read", [read_annotations, read_detections])
 @pytest.mark.parametrize("content", ["[" * 10**5, '{"images": ' * 10**5, "", "{", "\udcff", "[1]", "3"])
-def test_what_is_no_such_file(tmp_path, read, content):
+def test_files_of_another_format_are_rejected(tmp_path, read, content):
     path = tmp_path / "a.json"
     path.write_text(content, errors="surrogateescape")
     with pytest.raises(UserError, match=r"a\.json"):
         read(path)
 
 
-def test_a_folder_in_place_of_a_file(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
+def test_a_folder_instead_of_a_file_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="Is a directory"):
         read_annotations(tmp_path)

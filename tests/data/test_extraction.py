@@ -1,4 +1,4 @@
-"""Shards of frames, made of videos."""
+"""Extraction of frames from videos into shards."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from aggpose_jax.data import extraction, frames, shards, videos
 from aggpose_jax.data.images import read_image
 from aggpose_jax.errors import UserError
 
-TIMES = [0, 0.1, 0.6, 0.9, 1.0, 2.2, 2.3]  # seconds; at two a second the slots 0, 0, 1, 1, 2, 4, 4
+TIMES = [0, 0.1, 0.6, 0.9, 1.0, 2.2, 2.3]  # seconds; in intervals of 1/2 second: 0, 0, 1, 1, 2, 4, 4
 
 
 def film(path, times=TIMES, size=(48, 64), step: int = 30) -> None:
-    """A video whose frames have the brightness 20, 20 + step, …, with a white square at left."""
+    """Writes a video whose frames have the brightness 20, 20 + step, …, with a white square at the upper left."""
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    def picture(number):
+    def image_of(number):
         image = np.full((*size, 3), 20 + step * number, np.uint8)
         image[8:24, 8:24] = 255
         return image
 
-    videos.write_frames(((t, picture(number)) for number, t in enumerate(times)), path)
+    videos.write_frames(((t, image_of(number)) for number, t in enumerate(times)), path)
 
 
 @pytest.fixture
@@ -51,70 +51,72 @@ def contents(folder) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_frames_are_the_first_of_each_slot_of_time(films, tmp_path):
+def test_the_first_frame_of_each_interval_is_extracted(films, tmp_path):
     manifest = extract(films, tmp_path / "out")
     assert [(shard.video, shard.file, shard.frames) for shard in manifest.shards] == [
         ("a", "shards/a.array_record", 4), ("ward.1/b", "shards/ward.1/b.array_record", 2),
     ]  # fmt: skip
-    found = read(tmp_path / "out", manifest.shards[0])
-    assert [frame.frame for frame in found] == [0, 2, 4, 5]
-    np.testing.assert_allclose([frame.seconds for frame in found], [0, 0.6, 1.0, 2.2], atol=1e-4)
-    assert {frame.video for frame in found} == {"a"}
-    brightness = [read_image(frame.image)[40, 40, 0] for frame in found]
+    stored = read(tmp_path / "out", manifest.shards[0])
+    assert [frame.frame for frame in stored] == [0, 2, 4, 5]
+    np.testing.assert_allclose([frame.seconds for frame in stored], [0, 0.6, 1.0, 2.2], atol=1e-4)
+    assert {frame.video for frame in stored} == {"a"}
+    brightness = [read_image(frame.image)[40, 40, 0] for frame in stored]
     np.testing.assert_allclose(brightness, [20, 80, 140, 170], atol=4)
 
 
-def test_at_no_rate_all_frames_are_taken(films, tmp_path):
+def test_zero_fps_extracts_all_frames(films, tmp_path):
     assert extract(films, tmp_path / "out", fps=0).shards[0].frames == len(TIMES)
 
 
-def test_the_manifest_counts_and_hashes_what_is_there(films, tmp_path):
+def test_the_manifest_has_the_counts_sizes_and_hashes_of_the_shards(films, tmp_path):
     manifest = extract(films, tmp_path / "out")
     content = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert (content["videos"], content["frames"]) == (2, 6)
     for shard in manifest.shards:
-        printed = subprocess.run(["sha256sum", tmp_path / "out" / shard.file], capture_output=True, check=True).stdout
-        assert printed.split()[0].decode() == shard.sha256
+        output = subprocess.run(["sha256sum", tmp_path / "out" / shard.file], capture_output=True, check=True).stdout
+        assert output.split()[0].decode() == shard.sha256
         assert (tmp_path / "out" / shard.file).stat().st_size == shard.bytes
     assert content["bytes"] == sum(shard.bytes for shard in manifest.shards)
     assert frames.open_source(tmp_path / "out", stride=4).counts() == {"videos": 2, "segments": 2, "frames": 6}
 
 
-def test_large_frames_shrink_and_small_ones_stay(films, tmp_path):
+def test_large_frames_are_resized_and_small_ones_are_not(films, tmp_path):
     for side, expected in ((32, (24, 32, 3)), (320, (48, 64, 3))):
         out = tmp_path / str(side)
         assert read_image(read(out, extract(films, out, longest_side=side).shards[0])[0].image).shape == expected
 
 
-def test_a_frame_like_the_last_one_taken_is_left_out(tmp_path):
+def test_frames_that_differ_too_little_from_the_last_extracted_one_are_skipped(tmp_path):
     film(tmp_path / "films" / "a.mp4", times=[0, 1, 2, 3, 4], step=4)
-    (shard,) = extract(tmp_path / "films", tmp_path / "out", distinct=6.0).shards  # the square does not change
+    # A step of 4 grey levels outside the unchanging white square gives a mean difference of less than 6 between
+    # neighbouring frames, and of more than 6 between every second frame.
+    (shard,) = extract(tmp_path / "films", tmp_path / "out", distinct=6.0).shards
     assert [frame.frame for frame in read(tmp_path / "out", shard)] == [0, 2, 4]
 
 
-def test_frames_are_cut_to_a_box_and_heads_are_blurred(films, tmp_path):
+def test_frames_are_cropped_to_boxes_and_heads_are_pixelated(films, tmp_path):
     (tmp_path / "crop.json").write_text(json.dumps({name: [[0, 0, 0, 32, 32]] for name in ("a", "ward.1/b")}))
     (tmp_path / "head.json").write_text(json.dumps({name: [[0, 6, 6, 24, 24]] for name in ("a", "ward.1/b")}))
     options = {"crop": tmp_path / "crop.json", "mosaic": tmp_path / "head.json"}
-    plain, hidden = extract(films, tmp_path / "plain"), extract(films, tmp_path / "hidden", **options)
-    image = read_image(read(tmp_path / "hidden", hidden.shards[0])[0].image)
+    plain, pixelated = extract(films, tmp_path / "plain"), extract(films, tmp_path / "pixelated", **options)
+    image = read_image(read(tmp_path / "pixelated", pixelated.shards[0])[0].image)
     assert image.shape == (32, 32, 3)
-    whole = read_image(read(tmp_path / "plain", plain.shards[0])[0].image)[:32, :32]
-    assert abs(int(whole[6, 6, 0]) - 20) < 12
-    # The first patch, from 6 to 10, has a quarter of the square of 255.
+    original = read_image(read(tmp_path / "plain", plain.shards[0])[0].image)[:32, :32]
+    assert abs(int(original[6, 6, 0]) - 20) < 12
+    # A quarter of the first patch, from pixel 6 to 10, lies in the white square of 255.
     np.testing.assert_allclose(image[6:10, 6:10], 20 + 235 / 4, atol=12)
-    with pytest.raises(UserError, match="was begun with crop"):
-        extract(films, tmp_path / "hidden", mosaic=tmp_path / "head.json")
+    with pytest.raises(UserError, match=r"pixelated .*crop"):
+        extract(films, tmp_path / "pixelated", mosaic=tmp_path / "head.json")
 
 
-def test_a_box_outside_the_picture_leaves_the_video_out(films, tmp_path):
+def test_a_video_with_a_crop_box_outside_the_image_is_skipped(films, tmp_path):
     (tmp_path / "crop.json").write_text(json.dumps({"a": [[0, 99, 0, 9, 9]], "ward.1/b": [[0, 0, 0, 9, 9]]}))
     manifest = extract(films, tmp_path / "out", crop=tmp_path / "crop.json")
     assert [shard.video for shard in manifest.shards] == ["ward.1/b"]
-    assert "out of the picture" in manifest.skipped["a"]
+    assert "a.mp4: the crop box at frame 0" in manifest.skipped["a"]
 
 
-def test_a_finished_video_is_not_read_again(films, tmp_path, monkeypatch):
+def test_finished_videos_are_not_read_again(films, tmp_path, monkeypatch):
     extract(films, tmp_path / "out")
     before = contents(tmp_path / "out")
     monkeypatch.setattr(videos, "read_frames", lambda *_: pytest.fail("read again"))
@@ -123,50 +125,50 @@ def test_a_finished_video_is_not_read_again(films, tmp_path, monkeypatch):
     assert not [name for name in before if "partial" in name]
 
 
-def test_parts_and_processes_make_the_same_files(films, tmp_path):
-    extract(films, tmp_path / "whole")
+def test_parts_and_processes_write_the_same_files_as_one_run(films, tmp_path):
+    extract(films, tmp_path / "full")
     assert extract(films, tmp_path / "parts", part=(1, 2), processes=2) is None
     assert not (tmp_path / "parts" / "manifest.json").exists()
     assert extract(films, tmp_path / "parts", part=(0, 2)) is not None
-    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "full")
 
 
-def test_what_cannot_be_read_is_skipped_and_tried_again(films, tmp_path):
-    good = (films / "a.mp4").read_bytes()
-    (films / "a.mp4").write_bytes(good[:-300])
+def test_an_unreadable_video_is_skipped_and_tried_again(films, tmp_path):
+    intact = (films / "a.mp4").read_bytes()
+    (films / "a.mp4").write_bytes(intact[:-300])
     manifest = extract(films, tmp_path / "out")
     assert [shard.video for shard in manifest.shards] == ["ward.1/b"]
-    assert "a.mp4 cannot be read as a video" in manifest.skipped["a"]
+    assert "a.mp4" in manifest.skipped["a"]
     assert not list((tmp_path / "out" / "shards").glob("*a*record*"))
-    (films / "a.mp4").write_bytes(good)
+    (films / "a.mp4").write_bytes(intact)
     assert not extract(films, tmp_path / "out").skipped
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no file that is always full")
-def test_a_full_disk_is_named():
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="requires /dev/full")
+def test_the_error_of_a_full_disk_names_the_file():
     with pytest.raises(OSError, match="No space left on device") as raised:
         shards.write_records([shards.StoredFrame("a", 0, 0.0, bytes(10**6))], "/dev/full")
     assert raised.value.filename == "/dev/full"
 
 
-def test_a_process_that_is_ended_says_what_to_do(monkeypatch):
+def test_the_error_of_a_killed_worker_recommends_fewer_processes(monkeypatch):
     monkeypatch.setattr(extraction, "_extract", signal.raise_signal)
-    with pytest.raises(UserError, match="fewer --processes"):
+    with pytest.raises(UserError, match="--processes"):
         list(extraction._run([signal.SIGKILL, signal.SIGKILL], 2))
 
 
-def test_other_settings_are_refused(films, tmp_path):
+def test_resuming_with_other_settings_is_an_error(films, tmp_path):
     extract(films, tmp_path / "out")
-    with pytest.raises(UserError, match=r"out was begun with fps 2\.0, not 3\.0; give the same, or another folder"):
+    with pytest.raises(UserError, match=r"out .*fps 2\.0.* 3\.0"):
         extract(films, tmp_path / "out", fps=3.0)
 
 
-def test_names_are_unique_and_there_must_be_some(films, tmp_path):
+def test_duplicate_names_and_folders_without_videos_are_errors(films, tmp_path):
     (films / "a.mov").write_bytes((films / "a.mp4").read_bytes())
-    with pytest.raises(UserError, match=r"would both be video a; rename one"):
+    with pytest.raises(UserError, match=r"a\.mov.*video a"):
         extraction.find_videos([films])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no video there"):
+    with pytest.raises(UserError, match=r"empty: .*\.mp4"):
         extraction.find_videos([tmp_path / "empty"])
     assert extraction.find_videos([films / "a.mp4", films / "ward.1"]) == {
         "a": films / "a.mp4", "b": films / "ward.1" / "b.mp4",
@@ -174,28 +176,28 @@ def test_names_are_unique_and_there_must_be_some(films, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["2/2", "1", "-1/2", "a/b"])
-def test_a_part_is_one_of_several(text, capsys):
+def test_an_invalid_shard_option_is_an_error(text, capsys):
     with pytest.raises(SystemExit):
         prepare.parse(["frames", "a.mp4", "--out=x", f"--shard={text}"])
-    assert "is not I/N" in capsys.readouterr().err
+    assert "--shard" in capsys.readouterr().err
 
 
-def test_the_program_names_what_it_left_out_and_ends_with_one(films, tmp_path, monkeypatch, capsys):
+def test_the_program_lists_skipped_videos_and_exits_with_status_1(films, tmp_path, monkeypatch, capsys):
     (films / "bad.mp4").write_bytes(b"no video" * 50)
     command = ["prepare", "frames", str(films), f"--out={tmp_path / 'out'}", "--processes=1"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit) as end:
         prepare.main()
-    shown = capsys.readouterr()
+    captured = capsys.readouterr()
     assert end.value.code == 1
-    assert "frames of 2 videos" in shown.out
-    assert "error: 1 videos are left out" in shown.err
-    assert "bad.mp4 cannot be read as a video" in shown.err
+    assert "2 videos" in captured.out
+    assert "error: 1 videos" in captured.err
+    assert "bad.mp4" in captured.err
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_killed_in_the_middle_and_started_again_it_makes_the_same_files(tmp_path, processes):
+def test_a_killed_run_resumes_and_writes_the_same_files(tmp_path, processes):
     rng = np.random.default_rng(0)
     for name in "abcd":
         noise = rng.integers(0, 256, (240, 320, 3), np.uint8)
@@ -203,13 +205,13 @@ def test_killed_in_the_middle_and_started_again_it_makes_the_same_files(tmp_path
         moving = ((n / 30, np.roll(noise, 5 * n, axis=1)) for n in range(120))
         videos.write_frames(moving, tmp_path / "films" / f"{name}.mp4")
     arguments = ("frames", str(tmp_path / "films"), "--fps=0", f"--processes={processes}", "--out")
-    assert programs.run("prepare", *arguments, str(tmp_path / "whole")).returncode == 0
+    assert programs.run("prepare", *arguments, str(tmp_path / "full")).returncode == 0
 
     out = tmp_path / "killed"
     process = programs.start("prepare", *arguments, str(out))
     deadline = time.monotonic() + 60
     while not (list(out.glob("shards/*.json")) and list(out.glob("shards/.*.partial"))):
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the run finished before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
@@ -218,5 +220,5 @@ def test_killed_in_the_middle_and_started_again_it_makes_the_same_files(tmp_path
     finished = {p: p.stat().st_mtime_ns for p in out.glob("shards/*.json")}
     assert 1 <= len(finished) < 4
     assert programs.run("prepare", *arguments, str(out)).returncode == 0
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == contents(tmp_path / "full")
     assert {path: path.stat().st_mtime_ns for path in finished} == finished

@@ -1,4 +1,4 @@
-"""Crops of frames."""
+"""Crops of unlabelled frames."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ SEGMENT = {"id": 7}
 
 
 class Segments:
-    """A source whose segments have two frames, the image and its inverse."""
+    """A source whose segments have two frames: IMAGE and its negative."""
 
     def draw(self, record, rng):
         number = int(rng.integers(2))
@@ -19,7 +19,7 @@ class Segments:
 
 
 class Broken:
-    """A source whose frames with an odd id are no images, and whose shard is damaged after id 10."""
+    """A source whose frames of segments with an odd id are not images, and whose shard is damaged after id 10."""
 
     def draw(self, record, rng):
         if record["id"] > 10:
@@ -32,27 +32,29 @@ def make_batch(records, size, seed=None, source=None, **options):
     return frame_crops.make_batch(records, generators, source=source or Segments(), input_size=size, **options)
 
 
-def test_random_regions_lie_inside_with_the_area_and_aspect_asked_for():
+def test_random_regions_lie_inside_the_image_with_the_required_area_and_aspect():
     rng = np.random.default_rng(0)
     regions = np.array([frame_crops.random_region(60, 80, 4 / 3, 0.25, rng) for _ in range(500)])
     top, left, h, w = regions.T
     assert (top >= 0).all()
     assert (left >= 0).all()
-    assert (top + h).max() == 60  # they reach every side
+    assert (top + h).max() == 60  # Regions reach the bottom and the right side.
     assert (left + w).max() == 80
-    share, stretch = h * w / 4800, w / h / (4 / 3)
-    assert share.min() > 0.22
-    assert share.max() > 0.8
-    assert np.quantile(stretch, [0, 1]) == pytest.approx([3 / 4, 4 / 3], rel=0.06)  # whole pixels
+    fraction, stretch = h * w / 4800, w / h / (4 / 3)
+    assert fraction.min() > 0.22
+    assert fraction.max() > 0.8
+    assert np.quantile(stretch, [0, 1]) == pytest.approx(
+        [3 / 4, 4 / 3], rel=0.06
+    )  # Regions are rounded to integer pixels.
 
 
-def test_where_no_random_region_fits_it_is_the_middle():
+def test_the_central_region_is_used_if_no_random_region_fits():
     region = frame_crops.random_region(10, 1000, 1.0, 1.0, np.random.default_rng(0))
-    assert region == frame_crops.middle_region(10, 1000, 1.0) == (0, 495, 10, 10)
-    assert frame_crops.middle_region(100, 20, 2.0) == (45, 0, 10, 20)
+    assert region == frame_crops.center_region(10, 1000, 1.0) == (0, 495, 10, 10)
+    assert frame_crops.center_region(100, 20, 2.0) == (45, 0, 10, 20)
 
 
-def test_without_generators_it_is_the_middle_of_the_same_frame_to_the_pixel():
+def test_without_generators_crops_are_the_centre_of_the_same_frame_at_every_call():
     batch = make_batch([SEGMENT, {"id": 2}], (60, 40))
     drawn = [int(np.random.default_rng(id_).integers(2)) for id_ in (7, 2)]
     assert batch["id"].tolist() == [7 + drawn[0], 2 + drawn[1]]
@@ -64,10 +66,10 @@ def test_without_generators_it_is_the_middle_of_the_same_frame_to_the_pixel():
     ]  # fmt: skip
 
 
-def test_a_crop_is_a_function_of_the_generator_and_mirrored_as_often_as_asked():
-    first, again = (make_batch(4 * [SEGMENT], (32, 32), 3, smallest=0.5, flip=0.5) for _ in range(2))
+def test_crops_depend_only_on_the_generator_and_are_mirrored_with_the_given_probability():
+    first, second = (make_batch(4 * [SEGMENT], (32, 32), 3, smallest=0.5, flip=0.5) for _ in range(2))
     for name in first:
-        np.testing.assert_array_equal(first[name], again[name])
+        np.testing.assert_array_equal(first[name], second[name])
     assert set(first["id"]) == {7, 8}
     plain, mirrored = (make_batch(4 * [SEGMENT], (32, 32), 3, smallest=0.5, flip=flip)["image"] for flip in (0.0, 1.0))
     np.testing.assert_array_equal(plain, mirrored[:, :, ::-1])
@@ -76,7 +78,7 @@ def test_a_crop_is_a_function_of_the_generator_and_mirrored_as_often_as_asked():
 
 
 @pytest.mark.parametrize("seed", [None, 3])
-def test_a_frame_that_cannot_be_read_is_black_and_has_the_id_of_its_segment(seed):
+def test_unreadable_frames_give_black_crops_with_the_id_of_their_segment(seed):
     batch = make_batch([{"id": number} for number in (4, 5, 12)], (32, 64), seed, Broken())
     assert batch["id"].tolist() == [5, 5, 12]
     assert batch["valid"].tolist() == [1, 0, 0]

@@ -1,4 +1,4 @@
-"""Reading images, good and bad."""
+"""Reading intact, incomplete and invalid images, and encoding JPEG files."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from PIL import Image
 from aggpose_jax.data import images
 
 
-def test_read_image_gives_rgb_from_path_bytes_and_array(tmp_path):
+def test_read_image_returns_rgb_from_a_path_bytes_or_an_array(tmp_path):
     rgb = np.zeros((8, 9, 3), np.uint8)
     rgb[..., 0] = 200
     path = tmp_path / "red.png"
@@ -23,18 +23,18 @@ def test_read_image_gives_rgb_from_path_bytes_and_array(tmp_path):
         np.testing.assert_array_equal(images.read_image(image), rgb)
 
 
-def test_read_image_ignores_the_orientation():
+def test_read_image_ignores_the_exif_orientation():
     wide = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
-    # An EXIF block whose one entry is orientation 6: turn by 90°.
+    # An EXIF block with one entry, orientation 6: viewers rotate the image by 90°.
     tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
     exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
-    turned = wide[:2] + exif + wide[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
-    assert images.read_image(turned).shape == (4, 9, 3)
+    rotated = wide[:2] + exif + wide[2:]
+    assert cv2.imdecode(np.frombuffer(rotated, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
+    assert images.read_image(rotated).shape == (4, 9, 3)
 
 
 def photograph(kind: str, mode: str = "RGB", size=(24, 16), **options) -> bytes:
-    """A file of smooth colours in a mode of Pillow."""
+    """Returns an image file of smooth colours in a format and mode of Pillow."""
     x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     pixels = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
     buffer = io.BytesIO()
@@ -43,13 +43,13 @@ def photograph(kind: str, mode: str = "RGB", size=(24, 16), **options) -> bytes:
 
 
 def with_thumbnail(jpeg: bytes) -> bytes:
-    """A JPEG whose header holds another one, with an end of its own."""
-    inner = b"Exif\0\0" + photograph("JPEG", size=(8, 8))
-    return jpeg[:2] + b"\xff\xe1" + (len(inner) + 2).to_bytes(2, "big") + inner + jpeg[2:]
+    """Returns a JPEG file whose header contains a thumbnail, a JPEG file with an end marker of its own."""
+    thumbnail = b"Exif\0\0" + photograph("JPEG", size=(8, 8))
+    return jpeg[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + jpeg[2:]
 
 
 def header_of_png(width: int, height: int) -> bytes:
-    """The first bytes of a PNG that claims a size and holds one row of it."""
+    """Returns a PNG file whose header states a size but which contains only one row of pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -59,36 +59,36 @@ def header_of_png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + row + chunk(b"IEND", b"")
 
 
-def with_fill_and_rubbish(jpeg: bytes) -> bytes:
-    """A JPEG with what decoders skip between two segments: fill bytes, and bytes that belong nowhere."""
+def with_fill_and_stray_bytes(jpeg: bytes) -> bytes:
+    """Returns a JPEG file with bytes between two segments that decoders skip: fill bytes, and stray bytes."""
     length = int.from_bytes(jpeg[4:6], "big")
     return jpeg[: 4 + length] + b"\0\xff\0rubbish\xff\xff" + jpeg[4 + length :]
 
 
 def stereo() -> bytes:
-    """Two JPEGs in one file, as telephones write them."""
+    """Returns a file of two JPEG images, as phones write them."""
     left, right = (Image.open(io.BytesIO(photograph("JPEG"))) for _ in range(2))
     buffer = io.BytesIO()
     left.save(buffer, "MPO", save_all=True, append_images=[right], quality=95)
     return buffer.getvalue()
 
 
-WHOLE = {
+COMPLETE = {
     "jpeg": photograph("JPEG"),
     "progressive": photograph("JPEG", progressive=True),
     "stereo": stereo(),
-    "fill": with_fill_and_rubbish(photograph("JPEG")),
+    "fill": with_fill_and_stray_bytes(photograph("JPEG")),
     "png": photograph("PNG"),
     "thumbnail": with_thumbnail(photograph("JPEG")),
     "padded": photograph("JPEG") + bytes(100),
-    "trailer": photograph("JPEG") + b"\xff\xda" + bytes(100),  # telephones append films, in which any bytes may stand
+    "trailer": photograph("JPEG") + b"\xff\xda" + bytes(100),  # Phones append videos, which may contain any bytes.
 }
 
 
-@pytest.mark.parametrize("kind", WHOLE)
-def test_whole_files_are_read(kind):
+@pytest.mark.parametrize("kind", COMPLETE)
+def test_complete_files_are_read(kind):
     x, y = np.meshgrid(np.linspace(0, 255, 24), np.linspace(0, 255, 16))
-    pixels = images.read_image(WHOLE[kind]).astype(int)
+    pixels = images.read_image(COMPLETE[kind]).astype(int)
     assert np.abs(pixels - np.stack([x, y, 255 - x], axis=-1)).mean() < 4
 
 
@@ -96,24 +96,24 @@ def test_whole_files_are_read(kind):
     ("content", "fault"),
     [
         (None, "cannot be read"),
-        (b"", "is no JPEG or PNG image"),
-        (b"no image", "is no JPEG or PNG image"),
-        (b"SIMPLE  =                    T" + bytes(2850), "is no JPEG or PNG image"),  # FITS, an astronomer's format
-        (photograph("GIF"), "is no JPEG or PNG image"),
-        (WHOLE["jpeg"][:-100], "is cut short"),
-        (WHOLE["thumbnail"][:-100], "is cut short"),
-        (WHOLE["progressive"][:-100], "is cut short"),
-        (WHOLE["jpeg"][:300], "is cut short"),
-        (WHOLE["jpeg"][:20], "is cut short"),
-        (WHOLE["stereo"][:-900], "is cut short"),
-        (WHOLE["png"][:20], "is no JPEG or PNG image"),
-        (WHOLE["png"][:-30], "is cut short"),
+        (b"", "is not a JPEG or PNG image"),
+        (b"no image", "is not a JPEG or PNG image"),
+        (b"SIMPLE  =                    T" + bytes(2850), "is not a JPEG or PNG image"),  # FITS, a format of astronomy
+        (photograph("GIF"), "is not a JPEG or PNG image"),
+        (COMPLETE["jpeg"][:-100], "is cut short"),
+        (COMPLETE["thumbnail"][:-100], "is cut short"),
+        (COMPLETE["progressive"][:-100], "is cut short"),
+        (COMPLETE["jpeg"][:300], "is cut short"),
+        (COMPLETE["jpeg"][:20], "is cut short"),
+        (COMPLETE["stereo"][:-900], "is cut short"),
+        (COMPLETE["png"][:20], "is not a JPEG or PNG image"),
+        (COMPLETE["png"][:-30], "is cut short"),
         (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
         (header_of_png(12_000, 9_000), "is larger than 100,000,000 pixels"),
         (header_of_png(40_000, 100), "has a side of more than 32,766 pixels"),
     ],
 )
-def test_what_cannot_be_read_is_named(tmp_path, content, fault):
+def test_the_error_of_an_unreadable_image_names_it(tmp_path, content, fault):
     path = tmp_path / "broken.jpg"
     if content is not None:
         path.write_bytes(content)
@@ -123,59 +123,59 @@ def test_what_cannot_be_read_is_named(tmp_path, content, fault):
         images.read_image(path)
 
 
-def test_a_huge_image_is_refused_before_it_takes_memory():
+def test_huge_images_are_rejected_before_memory_is_allocated():
     content = header_of_png(30_000, 3_400)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(images.ImageError):
         images.read_image(content)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; decoded it has 306,000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB; decoded, the image takes 306,000
 
 
 @pytest.mark.parametrize("start", [header_of_png(30_000, 30_000), b"no image"])
-def test_no_more_is_read_of_a_huge_file_than_its_header(tmp_path, start):
+def test_only_the_header_of_a_huge_file_is_read(tmp_path, start):
     path = tmp_path / "huge.png"
     path.write_bytes(start)
-    os.truncate(path, 2**31)  # takes no room on the disk
+    os.truncate(path, 2**31)  # a sparse file, which takes no disk space
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(images.ImageError, match=r"huge\.png is"):
         images.read_image(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
-def test_a_header_may_be_long(tmp_path):
+def test_images_with_a_long_header_are_read(tmp_path):
     path = tmp_path / "long.jpg"
     comment = b"\xff\xfe\xff\xff" + bytes(65533)
-    path.write_bytes(WHOLE["jpeg"][:2] + 20 * comment + WHOLE["jpeg"][2:])
-    np.testing.assert_array_equal(images.read_image(path), images.read_image(WHOLE["jpeg"]))
+    path.write_bytes(COMPLETE["jpeg"][:2] + 20 * comment + COMPLETE["jpeg"][2:])
+    np.testing.assert_array_equal(images.read_image(path), images.read_image(COMPLETE["jpeg"]))
 
 
-def test_an_error_of_the_file_system_is_named():
-    with pytest.raises(images.ImageError, match=r"/proc/self/mem cannot be read \(Input/output error\)"):
-        images.read_image("/proc/self/mem")  # its first bytes belong to nobody
+def test_errors_of_the_file_system_are_reported():
+    with pytest.raises(images.ImageError, match=r"/proc/self/mem .*Input/output error"):
+        images.read_image("/proc/self/mem")  # Address 0 is not mapped, so reading the first bytes fails.
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("JPEG", "L"), ("PNG", "L"), ("PNG", "LA"), ("PNG", "P"), ("JPEG", "CMYK")])
-def test_other_modes_become_rgb(kind, mode):
+def test_other_modes_are_converted_to_rgb(kind, mode):
     encoded = photograph(kind, mode)
     expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
     assert np.abs(images.read_image(encoded) - expected).mean() < 3
 
 
-def test_sixteen_bits_become_eight():
+def test_sixteen_bits_per_channel_are_converted_to_eight():
     levels = np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)
     encoded = cv2.imencode(".png", levels)[1].tobytes()
     expected = np.repeat((levels // 256)[..., None], 3, axis=-1).astype(int)
     assert np.abs(images.read_image(encoded) - expected).max() <= 1
 
 
-def test_arrays_that_are_no_rgb_images():
-    with pytest.raises(images.ImageError, match=r"float64 \(8, 8, 3\)"):
+def test_arrays_of_another_type_than_rgb_images_are_rejected():
+    with pytest.raises(images.ImageError, match=r"float64.*\(8, 8, 3\)"):
         images.read_image(np.zeros((8, 8, 3)))
 
 
-def test_an_encoded_image_is_read_back_and_smaller_at_lower_quality():
+def test_encoded_images_can_be_read_and_are_smaller_at_lower_quality():
     x, y = np.meshgrid(np.linspace(0, 255, 64), np.linspace(0, 255, 48))
     image = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
-    fine, coarse = images.encode_jpeg(image, 95), images.encode_jpeg(image, 20)
-    assert np.abs(images.read_image(fine).astype(int) - image).mean() < 2
-    assert len(coarse) < len(fine)
+    high, low = images.encode_jpeg(image, 95), images.encode_jpeg(image, 20)
+    assert np.abs(images.read_image(high).astype(int) - image).mean() < 2
+    assert len(low) < len(high)

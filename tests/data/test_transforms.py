@@ -1,4 +1,4 @@
-"""Reading, augmenting and cutting out one record."""
+"""Augmentation of records and warping of their images into crops."""
 
 import dataclasses
 import pathlib
@@ -18,17 +18,17 @@ NEVER = Augmentation(half_body=0, scale=0, rotation_probability=0, flip=0)
 CORNERS = KeypointSet("corners", ("left", "right", "top"), ((0, 1),), (), (0.1,) * 3, (2,))
 
 
-class Chance:
-    """A generator whose numbers are given, in shares of their range."""
+class FixedGenerator:
+    """A generator that returns given numbers, as fractions of the requested range."""
 
-    def __init__(self, *shares):
-        self._shares = list(shares)
+    def __init__(self, *fractions):
+        self._fractions = list(fractions)
 
     def uniform(self, low, high, size):
-        return low + (high - low) * np.array([self._shares.pop(0) for _ in range(size)])
+        return low + (high - low) * np.array([self._fractions.pop(0) for _ in range(size)])
 
     def integers(self, end):
-        return np.array([int(self._shares.pop(0) * n) for n in end])
+        return np.array([int(self._fractions.pop(0) * n) for n in end])
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def record() -> dict:
-    """Three dots on black, in the colours red (left), green (right) and blue (top, unlabelled points: none)."""
+    """Returns a record of three dots on black: red (left), green (right) and blue (top), all labelled."""
     keypoints = np.array([[130, 100, 2], [70, 104, 1], [104, 60, 2]], np.float32)
     image = np.zeros((160, 200, 3), np.uint8)
     for channel, (x, y, _) in enumerate(keypoints.astype(int)):
@@ -48,7 +48,7 @@ def record() -> dict:
 
 
 def make_example(record: dict, keypoint_set: KeypointSet, input_size, *, rng=None, **options) -> dict:
-    """The one example of a batch of one record."""
+    """Returns the only example of a batch of one record, without the batch dimension."""
     generators = None if rng is None else [rng]
     batch = transforms.make_batch([record], generators, keypoint_set=keypoint_set, input_size=input_size, **options)
     assert {len(array) for array in batch.values()} == {1}
@@ -56,21 +56,21 @@ def make_example(record: dict, keypoint_set: KeypointSet, input_size, *, rng=Non
 
 
 def dots(crop: np.ndarray) -> np.ndarray:
-    """[3, 2] centre of mass of each colour."""
+    """Returns the centre of mass [3, 2] of each colour of a crop, in pixels."""
     y, x = np.mgrid[: crop.shape[0], : crop.shape[1]]
     mass = crop.astype(float)
     return np.stack([(mass * at[..., None]).sum((0, 1)) / mass.sum((0, 1)) for at in (x, y)], axis=-1)
 
 
 def full_body(keypoint_set: KeypointSet) -> np.ndarray:
-    """[K, 3] all labelled: the upper body's points near (10 … 50, 20), the lower body's near (100, 100 … 200)."""
+    """Returns keypoints [K, 3], all labelled: the upper body at (10 … 50, 20), the lower body at (100, 100 … 200)."""
     along = np.linspace(0, 1, len(keypoint_set))
     across, down = np.stack([10 + 40 * along, 0 * along + 20], -1), np.stack([0 * along + 100, 100 + 100 * along], -1)
     points = np.where(keypoint_set.is_upper[:, None], across, down)
     return np.column_stack([points, np.full(len(keypoint_set), 2)]).astype(np.float32)
 
 
-def test_example_without_augmentation(record):
+def test_an_example_without_augmentation(record):
     record["keypoints"][2, 2] = 0
     example = make_example(record, CORNERS, (64, 48))
     assert {key: (value.shape, str(value.dtype)) for key, value in example.items()} == {
@@ -84,7 +84,7 @@ def test_example_without_augmentation(record):
         "score": ((), "float32"),
         "valid": ((), "float32"),
     }
-    # The box of 80 × 60 grows to 80 × 106.7, and both by 1.25; its centre is (100, 80), the crop's (23.5, 31.5).
+    # The box of 80 × 60 is enlarged to 80 × 106.7, then both sides by 1.25. Its centre (100, 80) is at (23.5, 31.5).
     factor = 47 / 99
     np.testing.assert_allclose(example["keypoints"][0], [23.5 + 30 * factor, 31.5 + 20 * factor], rtol=1e-6)
     assert example["keypoints"][2].tolist() == [0, 0]
@@ -95,25 +95,25 @@ def test_example_without_augmentation(record):
     np.testing.assert_allclose(back, record["keypoints"][:2, :2], atol=1e-4)
 
 
-def test_example_in_the_hrnet_convention(record):
+def test_an_example_in_the_hrnet_convention(record):
     example = make_example(record, CORNERS, (64, 48), convention="hrnet")
     np.testing.assert_allclose(example["keypoints"][0], [24 + 30 * 0.48, 32 + 20 * 0.48], rtol=1e-6)
 
 
-def test_augmentation_of_nothing_changes_nothing(record, rng):
+def test_augmentation_with_zero_ranges_changes_nothing(record, rng):
     plain = make_example(record, CORNERS, (64, 48))
-    varied = make_example(record, CORNERS, (64, 48), augmentation=NEVER, rng=rng)
+    augmented = make_example(record, CORNERS, (64, 48), augmentation=NEVER, rng=rng)
     for key, value in plain.items():
-        np.testing.assert_array_equal(varied[key], value)
+        np.testing.assert_array_equal(augmented[key], value)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 @pytest.mark.parametrize("convention", geometry.CONVENTIONS)
-def test_points_follow_the_pixels(record, rng, flip, convention):
+def test_keypoints_move_with_the_pixels(record, rng, flip, convention):
     augmentation = Augmentation(half_body=0, scale=0.2, rotation_probability=1, flip=flip)
     for _ in range(5):
         example = make_example(record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, convention=convention)
-        colours = [1, 0, 2] if flip else [0, 1, 2]  # what was left is right in the mirror
+        colours = [1, 0, 2] if flip else [0, 1, 2]  # Flipping swaps left and right keypoints.
         np.testing.assert_allclose(example["keypoints"], dots(example["image"])[colours], atol=0.1)
         back = geometry.apply(example["to_image"], example["keypoints"])
         np.testing.assert_allclose(back, record["keypoints"][colours, :2], atol=1e-3)
@@ -127,52 +127,52 @@ def test_flip_mirrors_the_crop(record, rng):
     np.testing.assert_allclose(mirrored["keypoints"][:, 0], 47 - plain["keypoints"][[1, 0, 2], 0], atol=1e-4)
 
 
-def test_flipped_weights_change_places(record, rng):
+def test_flip_swaps_the_weights_of_left_and_right(record, rng):
     record["keypoints"][0, 2] = 0
     example = make_example(record, CORNERS, (64, 48), augmentation=Augmentation(0, 8, 0, 0, 0, flip=1), rng=rng)
     assert example["weight"].tolist() == [1, 0, 1]
 
 
-def test_rotation_of_a_flipped_view_is_that_of_the_mirrored_image():
+def test_the_rotation_of_a_flipped_view_applies_to_the_mirrored_image():
     view = View(np.array([30.0, 40.0]), np.array([97.0, 129.0]), rotation=90.0, flipped=True)
     transform = transforms.view_transform(view, 200, (129, 97), "unbiased")
-    # A point left of the centre is right of it in the mirror, and above it after a quarter counter-clockwise.
+    # A point left of the centre is right of it after mirroring, and above it after rotating counter-clockwise by 90°.
     np.testing.assert_allclose(geometry.apply(transform, [20.0, 40.0]), [48, 64 - 10])
 
 
-def test_outside_of_the_image_is_black():
+def test_crops_are_black_outside_the_image():
     crop = transforms.warp(np.full((10, 10, 3), 255, np.uint8), np.array([[1.0, 0, 5], [0, 1, 5]]), (20, 20))
     assert crop[:5].max() == 0
     assert crop[5:15, 5:15].min() == 255
 
 
-def test_scale_is_clipped_normal(rng):
+def test_scale_is_normal_and_clipped(rng):
     drawn = np.array([transforms.draw_scale(0.35, rng) for _ in range(4000)])
     assert (drawn.min(), drawn.max()) == pytest.approx((0.65, 1.35))
     assert (drawn == drawn.max()).mean() == pytest.approx(0.159, abs=0.025)  # P(z > 1)
     assert drawn.mean() == pytest.approx(1, abs=0.02)
 
 
-def test_rotation_is_clipped_normal_with_a_probability(rng):
+def test_rotation_is_zero_or_normal_and_clipped(rng):
     drawn = np.array([transforms.draw_rotation(45, 0.6, rng) for _ in range(4000)])
     assert (drawn == 0).mean() == pytest.approx(0.4, abs=0.03)
-    turned = drawn[drawn != 0]
-    assert (turned.min(), turned.max()) == (-90, 90)
-    assert (np.abs(turned) < 45).mean() == pytest.approx(0.683, abs=0.03)  # P(|z| < 1)
+    rotated = drawn[drawn != 0]
+    assert (rotated.min(), rotated.max()) == (-90, 90)
+    assert (np.abs(rotated) < 45).mean() == pytest.approx(0.683, abs=0.03)  # P(|z| < 1)
 
 
-def test_half_body_region_of_the_upper_body(rng):
+def test_the_half_body_view_of_the_upper_body(rng):
     keypoints = full_body(COCO_17)
     keypoints[11:, 2] = 0
     view = transforms.half_body(keypoints, COCO_17, 0.75, rng)
     points = keypoints[:11, :2]
     np.testing.assert_allclose(view.center, points.mean(0))
-    width = np.ptp(points[:, 0]) + 1  # the extent in pixels; its height is 1
+    width = np.ptp(points[:, 0]) + 1  # extent in pixels; the height is 1
     np.testing.assert_allclose(view.size, [1.5 * width, 1.5 * width / 0.75])
 
 
 @pytest.mark.parametrize("keypoint_set", [COCO_17, INFANT_21], ids=lambda s: s.name)
-def test_half_body_prefers_the_upper_body(rng, keypoint_set):
+def test_half_body_views_show_the_upper_body_with_probability_0_69(rng, keypoint_set):
     keypoints = full_body(keypoint_set)
     views = [transforms.half_body(keypoints, keypoint_set, 0.75, rng) for _ in range(2000)]
     assert np.mean([view.center[1] == 20 for view in views]) == pytest.approx(0.69, abs=0.03)
@@ -184,7 +184,7 @@ def test_half_body_prefers_the_upper_body(rng, keypoint_set):
     ("upper", "lower", "chosen"),
     [(2, 3, "lower"), (3, 2, "upper"), (2, 2, "upper"), (1, 2, None), (3, 3, "either"), (0, 0, None)],
 )
-def test_half_body_with_few_points(rng, upper, lower, chosen):
+def test_half_body_views_of_few_labelled_keypoints(rng, upper, lower, chosen):
     keypoints = full_body(COCO_17)
     keypoints[upper:11, 2] = 0
     keypoints[11 + lower :, 2] = 0
@@ -193,18 +193,18 @@ def test_half_body_with_few_points(rng, upper, lower, chosen):
     assert drawn == ({"upper", "lower"} if chosen == "either" else {chosen})
 
 
-@pytest.mark.parametrize(("labelled", "halved"), [(8, False), (9, True)])
-def test_half_body_needs_more_than_the_least_labelled_points(rng, labelled, halved):
+@pytest.mark.parametrize(("labelled", "is_half_body"), [(8, False), (9, True)])
+def test_half_body_views_need_more_than_half_body_min_labelled_keypoints(rng, labelled, is_half_body):
     keypoints = full_body(COCO_17)
     keypoints[labelled:, 2] = 0
     record = {"box": np.array([0, 0, 400, 400], np.float32), "keypoints": keypoints}
     augmentation = Augmentation(half_body=1, scale=0, rotation_probability=0, flip=0)
     view = transforms.draw_view(record, COCO_17, 0.75, augmentation, rng)
-    assert (view.center[1] == 20) == halved
-    assert (view.size[0] < 400) == halved
+    assert (view.center[1] == 20) == is_half_body
+    assert (view.size[0] < 400) == is_half_body
 
 
-def test_views_vary_as_told(rng):
+def test_views_have_the_distribution_of_the_augmentation(rng):
     record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
     views = [transforms.draw_view(record, CORNERS, 0.75, Augmentation(), rng) for _ in range(2000)]
     widths = np.array([view.size[0] for view in views])
@@ -212,12 +212,12 @@ def test_views_vary_as_told(rng):
     assert np.mean([view.flipped for view in views]) == pytest.approx(0.5, abs=0.04)
     assert np.mean([view.rotation == 0 for view in views]) == pytest.approx(0.4, abs=0.04)
     assert all(view.center.tolist() == [50, 70] for view in views)
-    halves = [transforms.draw_view({**record, "keypoints": full_body(COCO_17)}, COCO_17, 0.75, Augmentation(), rng)
+    views = [transforms.draw_view({**record, "keypoints": full_body(COCO_17)}, COCO_17, 0.75, Augmentation(), rng)
               for _ in range(2000)]  # fmt: skip
-    assert np.mean([view.center.tolist() != [50, 70] for view in halves]) == pytest.approx(0.3, abs=0.04)
+    assert np.mean([view.center.tolist() != [50, 70] for view in views]) == pytest.approx(0.3, abs=0.04)
 
 
-def test_augmentation_is_a_function_of_the_generator(record):
+def test_augmentation_depends_only_on_the_generator(record):
     examples = [
         make_example(record, CORNERS, (64, 48), augmentation=Augmentation(), rng=np.random.default_rng(seed))
         for seed in (1, 1, 2)
@@ -227,7 +227,7 @@ def test_augmentation_is_a_function_of_the_generator(record):
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
-def test_a_batch_is_its_examples_and_black_where_an_image_cannot_be_read(record, flip):
+def test_a_batch_stacks_its_examples_and_is_black_where_an_image_is_unreadable(record, flip):
     augmentation = Augmentation(half_body=0.5, half_body_min_labelled=2, cutout=0.5, flip=flip)
     options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": augmentation, "convention": "hrnet"}
     records = [record | {"id": number, "score": number / 8} for number in range(6)]
@@ -245,10 +245,10 @@ def test_a_batch_is_its_examples_and_black_where_an_image_cannot_be_read(record,
     np.testing.assert_array_equal(batch["to_image"][3], np.eye(2, 3))
 
 
-def test_without_generators_an_image_that_cannot_be_read_is_an_error(record):
+def test_without_generators_an_unreadable_image_is_an_error(record):
     options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": Augmentation()}
     records = [record, record | {"image": b"no image"}]
-    with pytest.raises(images.ImageError, match="no JPEG or PNG"):
+    with pytest.raises(images.ImageError, match="JPEG or PNG"):
         transforms.make_batch(records, **options)
 
 
@@ -268,13 +268,14 @@ def test_crops_equal_the_reference(test_data):
         assert np.abs(crop.astype(int) - expected).mean() < 1
 
 
-def test_unturned_examples_equal_the_reference(test_data):
+def test_examples_without_rotation_equal_the_reference(test_data):
     reference = np.load(REFERENCE / "pipeline_coco_mini.npz")
     crops = np.load(test_data / "coco_mini/pipeline_crops.npz")["crop"]
     source = CocoKeypoints(test_data / "coco_mini", "val2017", COCO_17)
     for i in np.flatnonzero(reference["rotation"] == 0):
         example = make_example(source[i], COCO_17, INPUT_SIZE)
-        in_heatmap = (example["keypoints"] - [95.5, 127.5]) * 47 / 191 + [23.5, 31.5]  # centre to centre
+        # Input and heatmap pixels are related by the distances between pixel centres.
+        in_heatmap = (example["keypoints"] - [95.5, 127.5]) * 47 / 191 + [23.5, 31.5]
         labelled = example["weight"] > 0
         np.testing.assert_allclose(in_heatmap[labelled], reference["joints_heatmap"][i][labelled], atol=1e-3)
         expected = geometry.invert(reference["affine_image"][i])
@@ -283,34 +284,34 @@ def test_unturned_examples_equal_the_reference(test_data):
             assert np.abs(example["image"].astype(int) - crops[i]).mean() < 1
 
 
-def test_cut_out_by_hand():
+def test_the_hole_of_a_cutout():
     image = np.full((20, 10, 3), 7, np.uint8)
-    # Half of the way from 0.2 to 0.4 of 20 rows: 6. The whole way of 10 columns: 4.
-    # The last of 15 tops: 14. The middle of 7 lefts: 3.
-    cut = transforms.cut_out(image, Chance(0.5, 1.0, 0.99, 0.5))
+    # The hole has 0.3 × 20 = 6 rows and 0.4 × 10 = 4 columns. Its top is the last of 15 possible values, 14, and its
+    # left is the middle of 7 possible values, 3.
+    cut = transforms.cut_out(image, FixedGenerator(0.5, 1.0, 0.99, 0.5))
     expected = np.full((20, 10, 3), 7)
     expected[14:20, 3:7] = 0
     np.testing.assert_array_equal(cut, expected)
     assert (image == 7).all()
 
 
-def test_holes_are_rectangles_of_all_sizes_and_reach_every_edge(rng):
+def test_cutout_holes_have_all_sizes_and_positions(rng):
     image = np.ones((50, 30, 3), np.uint8)
-    seen, heights, widths = np.zeros((50, 30), bool), set(), set()
+    is_covered, heights, widths = np.zeros((50, 30), bool), set(), set()
     for _ in range(400):
         rows, columns = np.nonzero(transforms.cut_out(image, rng)[..., 0] == 0)
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
         assert len(rows) == height * width
-        seen[rows, columns] = True
+        is_covered[rows, columns] = True
         heights.add(int(height))
         widths.add(int(width))
-    assert all(edge.any() for edge in (seen[0], seen[-1], seen[:, 0], seen[:, -1]))
-    assert seen[20:-20, 12:-12].all()
+    assert all(edge.any() for edge in (is_covered[0], is_covered[-1], is_covered[:, 0], is_covered[:, -1]))
+    assert is_covered[20:-20, 12:-12].all()
     assert heights == set(range(10, 21))
     assert widths == set(range(6, 13))
 
 
-def test_cutout_changes_a_share_of_the_crops_and_nothing_else(record):
+def test_cutout_changes_a_fraction_of_the_crops_and_no_labels(record):
     record["image"] = np.full((160, 200, 3), 255, np.uint8)
 
     def example(cutout, seed):

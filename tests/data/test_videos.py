@@ -1,4 +1,4 @@
-"""Videos written and read back, with tags that turn them."""
+"""Writing and reading videos, including display matrices, time stamps and invalid files."""
 
 import struct
 
@@ -10,7 +10,7 @@ from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 
 ONE = 1 << 16
-MATRICES = {  # a, b, c, d of the display matrix: what turns the stored picture clockwise by so many degrees
+MATRICES = {  # clockwise rotation in degrees: a, b, c, d of the display matrix
     0: (ONE, 0, 0, ONE),
     90: (0, ONE, -ONE, 0),
     180: (-ONE, 0, 0, -ONE),
@@ -20,7 +20,7 @@ MIRROR = (-ONE, 0, 0, ONE)
 
 
 def quarters() -> np.ndarray:
-    """A picture [48, 64, 3] with four colours in its corners, none like another."""
+    """Returns an image [48, 64, 3] whose four quarters have different colours."""
     image = np.full((48, 64, 3), 255, np.uint8)
     image[:24, :32], image[:24, 32:], image[24:, :32] = (230, 20, 20), (20, 200, 20), (20, 20, 220)
     return image
@@ -29,10 +29,10 @@ def quarters() -> np.ndarray:
 def set_display_matrix(path, linear) -> None:
     """Writes a display matrix into the track header of an MP4, as phones do."""
     content = bytearray(path.read_bytes())
-    place = content.find(b"tkhd") + 44  # past the tag, the version, three times, ids and the 16 bytes before it
+    offset = content.find(b"tkhd") + 44  # after the tag, version, times, ids and 16 more bytes
     a, b, c, d = linear
-    assert struct.unpack_from(">i", content, place) == (ONE,)
-    struct.pack_into(">9i", content, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    assert struct.unpack_from(">i", content, offset) == (ONE,)
+    struct.pack_into(">9i", content, offset, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
 
 
@@ -44,20 +44,20 @@ def film(tmp_path):
 
 
 @pytest.mark.parametrize("degrees", MATRICES)
-def test_frames_are_turned_as_a_player_shows_them(film, degrees):
+def test_frames_are_rotated_by_the_display_matrix(film, degrees):
     set_display_matrix(film, MATRICES[degrees])
-    shown = np.rot90(quarters(), -degrees // 90)
+    expected = np.rot90(quarters(), -degrees // 90)
     for _, _, image in videos.read_frames(film):
-        assert image.shape == shown.shape
-        assert np.abs(image.astype(int) - shown).mean() < 5
+        assert image.shape == expected.shape
+        assert np.abs(image.astype(int) - expected).mean() < 5
 
 
-def test_a_mirrored_video_is_mirrored(film):
+def test_frames_are_mirrored_by_the_display_matrix(film):
     set_display_matrix(film, MIRROR)
     assert np.abs(next(videos.read_frames(film)).image.astype(int) - quarters()[:, ::-1]).mean() < 5
 
 
-def test_times_of_a_variable_frame_rate(tmp_path):
+def test_times_are_correct_for_a_variable_frame_rate(tmp_path):
     times = [0, 0.04, 0.1, 0.11, 0.5, 2.25]
     videos.write_frames(((t, np.full((32, 48, 3), 40 * i, np.uint8)) for i, t in enumerate(times)), tmp_path / "a.mp4")
     frames = list(videos.read_frames(tmp_path / "a.mp4"))
@@ -68,7 +68,7 @@ def test_times_of_a_variable_frame_rate(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_times_begin_with_the_first_frame(tmp_path):
+def test_times_start_at_the_first_frame(tmp_path):
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -83,7 +83,7 @@ def test_times_begin_with_the_first_frame(tmp_path):
     np.testing.assert_allclose(times, np.arange(4) / 25, atol=1e-3)
 
 
-def test_pixels_that_are_not_square_become_square(tmp_path):
+def test_frames_with_non_square_pixels_are_resized(tmp_path):
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -93,7 +93,7 @@ def test_pixels_that_are_not_square_become_square(tmp_path):
     assert next(videos.read_frames(tmp_path / "a.mp4")).image.shape == (48, 128, 3)
 
 
-def test_odd_sides_lose_a_row(tmp_path):
+def test_odd_sides_lose_one_row_or_column(tmp_path):
     videos.write_frames([(0.0, np.zeros((33, 49, 3), np.uint8))], tmp_path / "a.mp4")
     assert next(videos.read_frames(tmp_path / "a.mp4")).image.shape == (32, 48, 3)
 
@@ -105,7 +105,7 @@ def without_frames(path) -> None:
         container.start_encoding()
 
 
-def sound(path) -> None:
+def audio_only(path) -> None:
     with av.open(str(path), "w", format="wav") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
@@ -118,7 +118,7 @@ def unknown_codec(path) -> None:
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
 
 
-def cut_short(path) -> None:
+def truncate(path) -> None:
     videos.write_frames([(i / 30, quarters()) for i in range(3)], path)
     path.write_bytes(path.read_bytes()[:-200])
 
@@ -128,14 +128,14 @@ def cut_short(path) -> None:
     [
         (lambda path: None, "No such file"),
         (lambda path: path.touch(), "is empty"),
-        (lambda path: path.write_bytes(b"no video" * 99), "cannot be read as a video"),
-        (cut_short, "cannot be read as a video"),
-        (without_frames, "has no (frame|pictures)"),
-        (sound, "has no pictures in it"),
+        (lambda path: path.write_bytes(b"no video" * 99), "as a video"),
+        (truncate, "as a video"),
+        (without_frames, "no (frame|video stream)"),
+        (audio_only, "video stream"),
         (unknown_codec, "codec"),
     ],
 )
-def test_what_is_no_video_is_named_in_one_line(tmp_path, make, message):
+def test_the_error_of_an_unreadable_video_is_one_line_that_names_it(tmp_path, make, message):
     path = tmp_path / "film.mp4"
     make(path)
     with pytest.raises(UserError, match=f"film.mp4 .*{message}") as raised:

@@ -1,4 +1,7 @@
-"""aggpose_jax.main with plain gradient descent: unlike Adam it makes no steps of rounding where a gradient is 0."""
+"""Runs aggpose_jax.main with plain gradient descent, which does not amplify rounding errors as Adam does.
+
+Where a gradient is 0 except for rounding errors, Adam still takes steps of full size.
+"""
 
 import runpy
 

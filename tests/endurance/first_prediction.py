@@ -1,8 +1,10 @@
-"""Where the time of a first prediction goes: python tests/endurance/first_prediction.py RUN IMAGE [REPETITIONS]
+"""Measures the parts of the time of a first prediction.
 
-Run it from the root of a working tree, whose package it measures. Each repetition is a new process with a warm
-compilation cache; the table has the median of each part in seconds. Tracing includes lowering; compiling is reading the
-cache.
+python tests/endurance/first_prediction.py RUN IMAGE [REPETITIONS]
+
+Run it from the root of the working tree whose package is to be measured. Each repetition is a new process with a warm
+compilation cache. The output is the median time of each part in seconds. "trace" includes lowering, and "compile" is
+the time to read the compiled program from the cache.
 """
 
 import json
@@ -22,13 +24,13 @@ spans = {"trace": [], "compile": []}
 KINDS = {"jaxpr_trace_duration": "trace", "jaxpr_to_mlir_module_duration": "trace",
          "backend_compile_duration": "compile"}
 
-def note(event, seconds, **_):
+def record(event, seconds, **_):
     kind = KINDS.get(event.rsplit("/", 1)[-1])
     if kind:
         end = time.perf_counter()
         spans[kind].append((end - seconds, end))
 
-def covered(spans, low, high):
+def covered(spans, low, high):  # Seconds between low and high that the spans cover; overlaps count once.
     total, reached = 0.0, low
     for first, last in sorted(spans):
         first, last = max(first, reached), min(last, high)
@@ -36,7 +38,7 @@ def covered(spans, low, high):
             total, reached = total + last - first, last
     return total
 
-jax.monitoring.register_event_duration_secs_listener(note)
+jax.monitoring.register_event_duration_secs_listener(record)
 import aggpose_jax
 import aggpose_jax.inference.predictor
 imported = time.perf_counter()
@@ -57,7 +59,13 @@ print(json.dumps({
 
 
 def measure(run: str, image: str, cache: str) -> dict[str, float]:
-    """Seconds of each part of one first prediction."""
+    """Runs one first prediction of a run on an image in a new process; returns the seconds of each part.
+
+    Args:
+      run: folder of the run.
+      image: path of the image.
+      cache: folder of the compilation cache.
+    """
     tree = pathlib.Path.cwd()
     environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache, "PYTHONPATH": str(tree)}
     command = [sys.executable, "-c", MEASURE, run, image]
@@ -66,11 +74,11 @@ def measure(run: str, image: str, cache: str) -> dict[str, float]:
 
 
 def main(run: str, image: str, repetitions: str = "5") -> None:
-    """Prints the median of each part."""
+    """Prints the median time of each part over the repetitions."""
     with tempfile.TemporaryDirectory() as cache:
-        measure(run, image, cache)  # fills the cache
+        measure(run, image, cache)  # This first prediction fills the cache and is not counted.
         measured = [measure(run, image, cache) for _ in range(int(repetitions))]
-    print("  ".join(f"{part} {statistics.median(one[part] for one in measured):.2f}" for part in PARTS))
+    print("  ".join(f"{part} {statistics.median(times[part] for times in measured):.2f}" for part in PARTS))
 
 
 if __name__ == "__main__":

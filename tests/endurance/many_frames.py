@@ -1,10 +1,11 @@
-"""How long a worker takes to open millions of frames, and how much memory they cost it. Run by hand:
+"""Measures the time and the memory that a data worker needs to open millions of frames. Run it by hand:
 
-PYTHONPATH=. python tests/endurance/many_frames.py FOLDER        needs half a GB and a minute or two
+PYTHONPATH=. python tests/endurance/many_frames.py FOLDER        needs half a GB of disk and a minute or two
 
-2.1 million small records are written as shards of 3,000. A third folder has 15 million: the same shards by further
-names (hard links), which cost a reader as much as others. Each folder is opened by a new process, which draws frames at
-random and says its memory, shared libraries included.
+The script writes 2.1 million small records in shards of 3,000, and three folders that hold half of the shards, all of
+them, and 15 million records. The third folder consists of hard links to the same shards, which cost a reader as much as
+separate files. Each folder is opened by a new process, which draws frames at random and reports its resident memory,
+including shared libraries.
 """
 
 import json
@@ -19,7 +20,7 @@ import numpy as np
 from aggpose_jax.data import frames, shards
 
 RECORDS, SHARDS = 3000, 700
-FOLDERS = {"half": SHARDS // 2, "whole": SHARDS, "linked": 5000}  # shards in each
+FOLDERS = {"half": SHARDS // 2, "full": SHARDS, "linked": 5000}  # number of shards in each folder
 DRAWS, STRIDE = 20_000, 4
 
 
@@ -27,57 +28,65 @@ def write(folder: pathlib.Path) -> None:
     """Writes the shards and the three folders."""
     stored = folder / "stored"
     stored.mkdir(parents=True)
-    picture = bytes(100)
+    image = bytes(100)
     for number in range(SHARDS):
-        content = (shards.StoredFrame(f"{number:05}", frame, frame / 4, picture) for frame in range(RECORDS))
+        content = (shards.StoredFrame(f"{number:05}", frame, frame / 4, image) for frame in range(RECORDS))
         shards.write_records(content, stored / f"{number:05}{shards.SUFFIX}")
     for name, count in FOLDERS.items():
         (folder / name / shards.FOLDER).mkdir(parents=True)
-        found = []
+        entries = []
         for number in range(count):
             file = stored / f"{number % SHARDS:05}{shards.SUFFIX}"
             link = folder / name / shards.FOLDER / f"{number:05}{shards.SUFFIX}"
             os.link(file, link)
             entry = (f"{number:05}", f"{shards.FOLDER}/{link.name}", RECORDS, file.stat().st_size, "0" * 64)
-            found.append(shards.Shard(*entry)._asdict())
-        (folder / name / shards.MANIFEST).write_text(json.dumps({"shards": found, "skipped": {}}))
+            entries.append(shards.Shard(*entry)._asdict())
+        (folder / name / shards.MANIFEST).write_text(json.dumps({"shards": entries, "skipped": {}}))
 
 
 def resident() -> float:
-    """Memory of this process in MB."""
+    """Returns the resident memory of this process in MB."""
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def measure(folder: pathlib.Path) -> dict[str, float]:
-    """Opens a folder and draws frames."""
-    empty, begun = resident(), time.perf_counter()
+    """Opens a folder and draws DRAWS frames.
+
+    Returns:
+      The number of "frames"; the memory in MB before the folder is opened ("empty"), after that ("opened") and after
+      all frames are drawn ("drawn"); the "seconds" that opening took, and the seconds for "each" drawn frame.
+    """
+    empty, start = resident(), time.perf_counter()
     source = frames.open_source(folder, stride=STRIDE)
-    opened, seconds = resident(), time.perf_counter() - begun
-    rng, begun = np.random.default_rng(0), time.perf_counter()
+    opened, seconds = resident(), time.perf_counter() - start
+    rng, start = np.random.default_rng(0), time.perf_counter()
     for index in rng.integers(len(source), size=DRAWS):
         source.draw(source[int(index)], rng)
-    each = (time.perf_counter() - begun) / DRAWS
-    counted = source.counts()["frames"]
-    return {"frames": counted, "empty": empty, "opened": opened, "drawn": resident(), "seconds": seconds, "each": each}
+    each = (time.perf_counter() - start) / DRAWS
+    count = source.counts()["frames"]
+    return {"frames": count, "empty": empty, "opened": opened, "drawn": resident(), "seconds": seconds, "each": each}
 
 
 def main(folder: pathlib.Path) -> None:
-    """Measures each folder in a process of its own and says what it found."""
+    """Measures each folder in a process of its own and prints the results."""
     if not (folder / "stored").exists():
-        begun = time.perf_counter()
+        start = time.perf_counter()
         write(folder)
-        print(f"written in {time.perf_counter() - begun:.0f} s")
-    found = {}
+        print(f"written in {time.perf_counter() - start:.0f} s")
+    results = {}
     for name in FOLDERS:
         command = [sys.executable, __file__, str(folder), name]
-        found[name] = f = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        results[name] = r = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
         print(
-            f"{f['frames']:>12,} frames: opened in {f['seconds']:.3f} s; {f['empty']:.0f} MB before, {f['opened']:.0f} "
-            f"opened, {f['drawn']:.0f} after {DRAWS:,} frames drawn at {f['each'] * 1e3:.2f} ms each"
+            f"{r['frames']:>12,} frames: opened in {r['seconds']:.3f} s; memory {r['empty']:.0f} MB before opening, "
+            f"{r['opened']:.0f} MB after it, {r['drawn']:.0f} MB after drawing {DRAWS:,} frames in "
+            f"{r['each'] * 1e3:.2f} ms each"
         )
-    slope = (found["whole"]["drawn"] - found["half"]["drawn"]) / (found["whole"]["frames"] - found["half"]["frames"])
-    added = found["whole"]["drawn"] - found["whole"]["empty"] + slope * (15e6 - found["whole"]["frames"])
-    print(f"extrapolated to 15 million: {added:.0f} MB a worker above its imports")
+    slope = (results["full"]["drawn"] - results["half"]["drawn"]) / (
+        results["full"]["frames"] - results["half"]["frames"]
+    )
+    added = results["full"]["drawn"] - results["full"]["empty"] + slope * (15e6 - results["full"]["frames"])
+    print(f"extrapolated to 15 million frames: {added:.0f} MB per worker in addition to its imports")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From estimates to metrics."""
+"""Tests of the evaluation: from estimated keypoints to metrics."""
 
 import numpy as np
 import pytest
@@ -20,14 +20,18 @@ def person(number: int, image_id: int, shift: float) -> dict:
 
 
 def ground_truth() -> dict:
-    """Two persons in image 4, one in image 9."""
+    """Returns COCO annotations of two persons in image 4 and one in image 9."""
     persons = [person(1, 4, 0), person(2, 4, 200), person(3, 9, 50)]
     images = [{"id": i, "file_name": f"{i}.jpg", "height": 300, "width": 300} for i in (4, 9)]
     return {"images": images, "annotations": persons, "categories": [{"id": 1, "name": "person"}]}
 
 
 def batch_of(*rows: tuple[int, float, float, float]) -> dict:
-    """A batch of rows (image id, shift of the estimated pose, box score, valid); its "pose" is what is estimated."""
+    """Returns a batch whose "pose" holds the estimated keypoints.
+
+    Args:
+      rows: image id, shift of the estimated pose in x, box score and validity of each crop.
+    """
     image_id, shift, score, valid = np.array(rows, np.float64).T
     pose = np.tile(POSE, (len(rows), 1, 1))
     pose[..., 0] += shift[:, None]
@@ -45,7 +49,7 @@ def evaluate(*batches, nms_threshold=None, soft_nms=False) -> evaluation.Evaluat
     return evaluation.evaluate(lambda batch: batch["pose"], batches, ground_truth(), TORSO, nms_threshold, soft_nms)
 
 
-def test_perfect_estimates():
+def test_perfect_estimates_have_perfect_metrics():
     result = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1)), batch_of((9, 50, 0.5, 1), (9, 0, 1, 0)))
     metrics = result.metrics
     assert all(metrics[name] == pytest.approx(1) for name in ("AP", "AP50", "AP75", "APM", "AR", "ARM", "OKS_p5"))
@@ -58,17 +62,17 @@ def test_perfect_estimates():
     np.testing.assert_allclose(np.reshape(result.results[2]["keypoints"], (4, 3))[:, :2], POSE[:, :2] + [50, 0])
 
 
-def test_rows_that_fill_a_batch_do_not_count():
+def test_padding_rows_of_a_batch_are_ignored():
     rows = [(4, 0, 1, 1), (4, 200, 1, 1), (9, 50, 1, 1)]
     plain = evaluate(batch_of(*rows))
-    filled = evaluate(batch_of(*rows, (9, 120, 9, 0), (9, 130, 9, 0)))
-    assert filled.metrics == plain.metrics
-    assert filled.results == plain.results
-    assert evaluate(batch_of(*rows, (9, 120, 9, 1))).metrics["AP"] < 1  # the same row, valid
+    padded = evaluate(batch_of(*rows, (9, 120, 9, 0), (9, 130, 9, 0)))
+    assert padded.metrics == plain.metrics
+    assert padded.results == plain.results
+    assert evaluate(batch_of(*rows, (9, 120, 9, 1))).metrics["AP"] < 1  # the same row, but valid
 
 
-def test_pck_and_oks_by_hand():
-    # Points of image 9 are 6 pixels off: within 0.2 × 40 of the truth, not within 0.1 × 40.
+def test_pck_and_oks_match_values_computed_by_hand():
+    # The keypoints in image 9 are 6 pixels off: within 0.2 × 40 pixels of the ground truth, but not within 0.1 × 40.
     result = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1), (9, 56, 1, 1)))
     assert result.metrics["PCK@0.1"] == pytest.approx(2 / 3)
     assert result.metrics["PCK@0.2"] == 1
@@ -76,51 +80,51 @@ def test_pck_and_oks_by_hand():
     assert result.keypoints["right_hip"]["OKS"] == pytest.approx((2 + similarity) / 3)
 
 
-def test_nms_drops_what_resembles_a_better_pose_of_the_same_image():
+def test_nms_removes_a_pose_similar_to_a_better_one_in_the_same_image():
     rows = [(9, 50.5, 0.5, 1), (4, 0, 1, 1), (4, 200, 1, 1), (9, 50, 1, 1), (4, 50, 0.1, 1)]
     every = evaluate(batch_of(*rows)).results
-    kept = evaluate(batch_of(*rows), nms_threshold=0.9).results
+    remaining = evaluate(batch_of(*rows), nms_threshold=0.9).results
     assert len(every) == 5
-    assert kept == every[1:]  # the order stays; a pose alike in another image stays too
+    assert remaining == every[1:]  # in the same order, and with a similar pose in another image
 
 
-def test_soft_nms_keeps_every_pose_and_lowers_what_resembles_a_better_one_of_the_same_image():
+def test_soft_nms_lowers_the_score_of_a_pose_similar_to_a_better_one_in_the_same_image():
     rows = [(9, 50, 0.5, 1), (4, 0, 1, 1), (4, 200, 0.9, 1), (9, 50, 1, 1), (4, 50, 0.1, 1)]
     every = evaluate(batch_of(*rows)).results
     soft = evaluate(batch_of(*rows), nms_threshold=0.9, soft_nms=True).results
     assert [r["keypoints"] for r in soft] == [r["keypoints"] for r in every]
     scores = np.array([[r["score"] for r in results] for results in (every, soft)])
-    # The first is the fourth again, OKS 1; the others of image 4 are so far off that nothing changes.
+    # The first pose equals the fourth (OKS 1). The poses in image 4 are so far apart that their scores do not change.
     np.testing.assert_allclose(scores[1], scores[0] * [np.exp(-1 / 0.9), 1, 1, 1, 1], rtol=1e-5)
 
 
-def test_nms_takes_the_area_of_the_crop():
+def test_nms_uses_the_area_of_the_crop():
     batch = batch_of((9, 50, 1, 1), (9, 80, 0.5, 1), (4, 0, 1, 1), (4, 200, 1, 1))
     assert len(evaluate(batch, nms_threshold=0.9).results) == 4
-    batch["crop_area"][:] = 1e6  # 30 pixels are little now: OKS is exp(-900 / (2 · 1e6 · 0.01)) = 0.96
+    batch["crop_area"][:] = 1e6  # 30 pixels are little in so large a crop: OKS is exp(-900 / (2 · 1e6 · 0.01)) = 0.96
     assert len(evaluate(batch, nms_threshold=0.9).results) == 3
 
 
-def test_scores_of_results_from_elsewhere():
+def test_score_accepts_results_from_other_sources():
     results = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1))).results
     scored = evaluation.score(results, ground_truth(), TORSO)
     assert scored.metrics["AR"] == pytest.approx(2 / 3)
     assert scored.results == results
 
 
-def test_no_result_scores_nothing():
+def test_empty_results_score_zero():
     scored = evaluation.score([], ground_truth(), TORSO)
     assert scored.metrics["AP"] == scored.metrics["AR"] == scored.metrics["PCK@0.2"] == 0
 
 
-def test_annotations_need_no_iscrowd():
+def test_annotations_do_not_need_iscrowd():
     truth = ground_truth()
     for annotation in truth["annotations"]:
         del annotation["iscrowd"]
     assert evaluation.score([], truth, TORSO).metrics["AP"] == 0
 
 
-def test_mean_pose_by_hand():
+def test_mean_pose_matches_values_computed_by_hand():
     keypoints = np.zeros((2, 21, 3))
     keypoints[0, 0], keypoints[1, 0] = (110, 220, 2), (10, 40, 1)  # at (0.1, 0.2) and (0.5, 1) of their boxes
     keypoints[0, 1] = 150, 250, 2  # labelled once, at (0.5, 0.5)

@@ -1,4 +1,4 @@
-"""Pictures of batches and predictions."""
+"""Tests of the image grids of batches and predictions."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 PAIR = KeypointSet("pair", ("left_hand", "right_hand", "navel"), ((0, 1),), ((0, 1),), (0.1,) * 3, (0,))
 
 
-def test_training_sheet_shows_each_crop_with_its_pose_above_its_targets():
+def test_training_grid_has_each_crop_with_its_pose_above_its_targets():
     rng = np.random.default_rng(0)
     image = np.full((3, 32, 24, 3), 90, np.uint8)
     batch = {
@@ -19,20 +19,20 @@ def test_training_sheet_shows_each_crop_with_its_pose_above_its_targets():
     }
     targets = np.zeros((3, 8, 6, 3), np.float32)
     targets[2, 4, 3, 1] = 1
-    sheet = pictures.training_grid(batch, targets, PAIR)
-    assert sheet.shape == (2 * (32 + GAP) + GAP, 3 * (24 + GAP) + GAP, 3)
+    grid = pictures.training_grid(batch, targets, PAIR)
+    assert grid.shape == (2 * (32 + GAP) + GAP, 3 * (24 + GAP) + GAP, 3)
 
     def tile(row, column):
         top, left = GAP + row * (32 + GAP), GAP + column * (24 + GAP)
-        return sheet[top : top + 32, left : left + 24]
+        return grid[top : top + 32, left : left + 24]
 
-    np.testing.assert_array_equal(tile(0, 1), image[1])  # nothing labelled, nothing drawn
+    np.testing.assert_array_equal(tile(0, 1), image[1])  # nothing is drawn where nothing is labelled
     assert (tile(0, 0) != image[0]).any()
-    assert tile(1, 2).max() > tile(1, 0).max() + 50  # the one target that glows
+    assert tile(1, 2).max() > tile(1, 0).max() + 50  # the only target that is not zero
 
 
-class Gallery:
-    """One person an image, each of its own grey."""
+class GreyImages:
+    """A source of images with one person each, every image of another grey level."""
 
     def __len__(self):
         return 12
@@ -41,7 +41,7 @@ class Gallery:
         return {"image": np.full((60, 60, 3), 20 * index, np.uint8), "image_id": index}
 
 
-def test_prediction_sheet_has_the_worst_persons_first():
+def test_prediction_grid_has_the_worst_persons_first():
     truth = np.tile(np.array([[10, 10, 2], [50, 10, 2], [30, 50, 2]], float), (12, 1, 1))
     predicted = truth.copy()
     predicted[7, :, 0] += 30  # the worst
@@ -59,8 +59,8 @@ def test_prediction_sheet_has_the_worst_persons_first():
         {"image_id": i, "category_id": 1, "keypoints": predicted[i].ravel().tolist(), "score": 1.0} for i in range(12)
     ]
     scored = evaluation.score(results, ground_truth, PAIR)
-    sheet = pictures.prediction_grid(Gallery(), scored, PAIR)
+    grid = pictures.prediction_grid(GreyImages(), scored, PAIR)
     height, width = pictures.CROP
-    assert sheet.shape[1] == pictures.COLUMNS * (width + GAP) + GAP
-    greys = [sheet[GAP + height // 2 + 20, GAP + column * (width + GAP) + width // 2, 0] for column in (0, 1, 2, 3)]
+    assert grid.shape[1] == pictures.COLUMNS * (width + GAP) + GAP
+    greys = [grid[GAP + height // 2 + 20, GAP + column * (width + GAP) + width // 2, 0] for column in (0, 1, 2, 3)]
     np.testing.assert_allclose(greys, [140, 140, 80, 80], atol=2)

@@ -1,4 +1,4 @@
-"""A network with its codec and its keypoint set, as a configuration describes them."""
+"""Tests of PoseModel: a network with its codec and its keypoint set, built from a configuration."""
 
 import jax
 import numpy as np
@@ -15,21 +15,21 @@ def config(*overrides: str):
     return change(default_config(), ["model.name=mit_pose_tiny", "input_size=(64, 32)", *overrides])
 
 
-def test_the_configuration_is_that_of_the_model():
+def test_model_follows_its_configuration():
     overrides = ("keypoint_set=infant_21", "sigma=3", "decoder=quarter", "blur_kernel=5", "blur_sigma=1")
     model = PoseModel.from_config(config(*overrides, "crop_convention=hrnet", "flip_test=False"))
     assert model.codec == Codec((64, 32), 3.0, "quarter", 5, 1.0, "hrnet")
     assert (model.keypoint_set.name, model.network.keypoints, model.flip_test) == ("infant_21", 21, False)
 
 
-def test_shapes_are_those_of_new_variables():
+def test_shapes_match_initialised_variables():
     model = PoseModel.from_config(config())
     variables, shapes = jax.jit(model.init)(jax.random.key(0)), model.shapes()
     assert jax.tree.map(lambda a: (a.shape, a.dtype), variables) == jax.tree.map(lambda a: (a.shape, a.dtype), shapes)
     assert variables["params"]["head"]["fc2"]["bias"].shape == (17,)
 
 
-def test_keypoints_come_from_the_heatmaps_of_the_crop():
+def test_keypoints_are_decoded_from_the_heatmaps_of_the_crop():
     model = PoseModel.from_config(config("flip_test=False"))
     rng = np.random.default_rng(1)
     variables = jax.tree.map(lambda a: rng.normal(0, 0.3, a.shape).astype(np.float32), model.shapes())
@@ -48,12 +48,12 @@ def test_keypoints_come_from_the_heatmaps_of_the_crop():
     ("override", "message"),
     [
         ("input_size=(64, 48)", r"input_size: \(64, 48\) .* 32"),
-        ("task=mae", "task: mae finds no keypoints"),
+        ("task=mae", "task: mae"),
         ("keypoint_set=nobody", "nobody"),
         ("model.name=nothing", "model.name: .*nothing"),
     ],
 )
-def test_what_does_not_fit_together_is_one_line(override, message):
+def test_inconsistent_configuration_raises_a_one_line_error(override, message):
     with pytest.raises(UserError, match=message) as error:
         PoseModel.from_config(config(override))
     assert "\n" not in str(error.value)

@@ -1,4 +1,4 @@
-"""What stands beside the predictions of masked units, by hand."""
+"""Tests of reconstruction errors, baselines and image grids with values computed by hand."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,47 +9,47 @@ from aggpose_jax.estimation.estimator import normalise
 from aggpose_jax.networks.mae import normalise_patches
 from aggpose_jax.networks.mask_patches import split_patches
 
-COLOURS = np.array([[0.0, 0.2, 0.4], [0.5, 0.5, 0.5], [1.0, 0.6, 0.0], [0.3, 0.3, 0.9]], np.float32)  # of four units
-UNITS = np.broadcast_to(COLOURS[:, None], (4, 1024, 3)).reshape(1, 4, -1)
-KEPT = jnp.array([[0, 2]])
+COLOURS = np.array([[0.0, 0.2, 0.4], [0.5, 0.5, 0.5], [1.0, 0.6, 0.0], [0.3, 0.3, 0.9]], np.float32)  # of four patches
+PATCHES = np.broadcast_to(COLOURS[:, None], (4, 1024, 3)).reshape(1, 4, -1)
+VISIBLE = jnp.array([[0, 2]])
 
 
-def colours(units) -> np.ndarray:
-    return np.asarray(units).reshape(4, 1024, 3)
+def colours(patches) -> np.ndarray:
+    return np.asarray(patches).reshape(4, 1024, 3)
 
 
-def test_the_visible_mean():
-    found = colours(reconstruction.visible_mean(UNITS, KEPT))
+def test_visible_mean_fills_all_patches_with_the_mean_colour():
+    found = colours(reconstruction.visible_mean(PATCHES, VISIBLE))
     np.testing.assert_allclose(found, np.broadcast_to([0.5, 0.4, 0.2], found.shape), rtol=1e-6)
 
 
-def test_the_interpolation_looks_at_visible_units_weighted_by_distance():
-    found = colours(reconstruction.interpolated(UNITS, KEPT, columns=4)).reshape(4, 32, 32, 3)
-    weight = np.array([(1.5 - 0.5) ** -3, (2.5 - 1.5) ** -3])  # of a pixel in the middle of unit 1: alike
+def test_interpolation_weights_visible_patches_by_distance_and_ignores_masked_ones():
+    found = colours(reconstruction.interpolated(PATCHES, VISIBLE, columns=4)).reshape(4, 32, 32, 3)
+    weight = np.array([(1.5 - 0.5) ** -3, (2.5 - 1.5) ** -3])  # of a pixel at the centre of patch 1: equal weights
     between = (found[1, 15, 15] + found[1, 16, 16]) / 2
     np.testing.assert_allclose(between, (weight @ COLOURS[[0, 2]]) / weight.sum(), atol=1e-3)
-    distances = np.array([3.0, 1.0])  # from the middle of unit 3
+    distances = np.array([3.0, 1.0])  # from the centre of patch 3
     expected = distances**-3.0 @ COLOURS[[0, 2]] / (distances**-3.0).sum()
     np.testing.assert_allclose(found[3, 15:17, 15:17].mean((0, 1)), expected, atol=5e-3)
-    changed = UNITS.copy()
+    changed = PATCHES.copy()
     changed[0, [1, 3]] = 9
-    np.testing.assert_array_equal(found.reshape(4, -1), reconstruction.interpolated(changed, KEPT, columns=4)[0])
+    np.testing.assert_array_equal(found.reshape(4, -1), reconstruction.interpolated(changed, VISIBLE, columns=4)[0])
 
 
-def test_the_error_is_that_of_masked_units_in_8_bit_levels():
-    predicted = UNITS + np.array([9, 0.1, 9, 0.2], np.float32)[:, None]
-    error = reconstruction.masked_error(predicted, UNITS, KEPT)
+def test_masked_error_counts_masked_patches_only_in_8_bit_levels():
+    predicted = PATCHES + np.array([9, 0.1, 9, 0.2], np.float32)[:, None]
+    error = reconstruction.masked_error(predicted, PATCHES, VISIBLE)
     np.testing.assert_allclose(error, [255**2 * (0.01 + 0.04) / 2], rtol=1e-4)
 
 
-def test_visible_units_change_places_and_masked_ones_stay():
+def test_shuffling_moves_visible_patches_and_no_masked_ones():
     images = np.repeat(np.arange(4), 32)[None, None, :, None] * np.ones((1, 32, 1, 3))
     moved = reconstruction.shuffled(jnp.asarray(images), jnp.array([[0, 2, 3]]))
     np.testing.assert_array_equal(moved[0, 0, ::32, 0], [3, 1, 0, 2])
 
 
 @pytest.mark.parametrize("normalised", [False, True])
-def test_what_a_perfect_network_predicts_are_the_pixels(normalised):
+def test_perfect_predictions_are_converted_to_the_true_pixels(normalised):
     truth = np.random.default_rng(0).random((2, 32, 64, 3)).astype(np.float32)
     images = normalise(truth)
     predicted = split_patches(images).reshape(2, 2, -1)
@@ -59,18 +59,18 @@ def test_what_a_perfect_network_predicts_are_the_pixels(normalised):
     np.testing.assert_allclose(found, split_patches(truth).reshape(2, 2, -1), atol=1e-5)
 
 
-def test_a_sheet_shows_the_original_what_is_seen_and_the_prediction():
+def test_image_grid_contains_original_masked_input_and_prediction():
     image = np.full((1, 32, 64, 3), 200, np.uint8)
     predicted = np.full((1, 2, 3072), 0.2, np.float32)
-    sheet = reconstruction.sheet(image, predicted, np.array([[1]]))
-    levels = {int(level) for level in np.unique(sheet)}
-    assert {200, 128, 51} <= levels  # the image, grey for what is masked, the prediction
-    assert (sheet == 128).all(-1).sum() == 32 * 32
-    assert (sheet == 51).all(-1).sum() == 32 * 32
+    grid = reconstruction.image_grid(image, predicted, np.array([[1]]))
+    levels = {int(level) for level in np.unique(grid)}
+    assert {200, 128, 51} <= levels  # the image, the grey of masked patches, and the prediction
+    assert (grid == 128).all(-1).sum() == 32 * 32
+    assert (grid == 51).all(-1).sum() == 32 * 32
 
 
-def test_a_sheet_without_predictions_has_no_place_for_them():
+def test_image_grid_without_predictions_has_two_columns():
     image = np.full((1, 32, 64, 3), 200, np.uint8)
-    sheet = reconstruction.sheet(image, None, np.array([[1]]))
-    assert (sheet == 200).all(-1).sum() == 3 * 32 * 32  # the image, and the unit that is seen
-    assert (sheet == 128).all(-1).sum() == 32 * 32
+    grid = reconstruction.image_grid(image, None, np.array([[1]]))
+    assert (grid == 200).all(-1).sum() == 3 * 32 * 32  # the two patches of the image, and the visible patch
+    assert (grid == 128).all(-1).sum() == 32 * 32

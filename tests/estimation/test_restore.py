@@ -1,4 +1,4 @@
-"""Runs and weight files become networks with their variables, or one line about what does not fit."""
+"""Tests of restoring networks with their variables from runs and weight files, and of the error messages."""
 
 import json
 
@@ -16,14 +16,14 @@ from aggpose_jax.weights.state_dicts import write_state_dict
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The folder of a run of a tiny network, and its variables."""
+    """Returns the folder of a run of a tiny network, and its variables."""
     folder = tmp_path_factory.mktemp("run")
     task, variables = write_run(folder)
     weight_files.write(folder / "weights.safetensors", write_state_dict(task.model, variables))
     return folder, variables
 
 
-def test_a_run_and_a_weight_file_have_the_same_variables(run):
+def test_run_and_weight_file_restore_the_same_variables(run):
     folder, variables = run
     of_run = restore(folder, overrides=["flip_test=False"])
     of_file = restore(folder / "weights.safetensors", str(write_experiment(folder)))
@@ -36,7 +36,7 @@ def test_a_run_and_a_weight_file_have_the_same_variables(run):
 
 
 def change_config(folder, copy, **changes):
-    """A run like another one, whose config.json says something else of the network."""
+    """Returns a copy of a run with changes of the network in its config.json."""
     stored = json.loads((folder / "config.json").read_text())
     stored["model"] |= changes
     copy.mkdir()
@@ -46,21 +46,21 @@ def change_config(folder, copy, **changes):
 
 
 @pytest.mark.parametrize("read", [restore, read_weights])
-def test_a_run_whose_network_no_longer_exists(run, tmp_path, read):
+def test_run_with_an_unknown_network_names_the_nearest_one(run, tmp_path, read):
     old = change_config(run[0], tmp_path / "old", name="mit_pose_tinny")
-    with pytest.raises(UserError, match=rf"^{old}.*unknown network 'mit_pose_tinny'; the nearest is mit_pose_tiny"):
+    with pytest.raises(UserError, match=rf"^{old}.*'mit_pose_tinny'.*mit_pose_tiny\b"):
         read(old)
 
 
-def test_weights_that_the_network_has_no_place_for_are_named(tmp_path):
+def test_error_names_weights_that_the_network_does_not_have(tmp_path):
     _, variables = write_run(tmp_path)
     with checkpoint.open_manager(tmp_path) as manager:
         checkpoint.save(manager, 4, {"params": variables["params"] | {"gate": {"kernel": np.zeros(2, np.float32)}}})
-    with pytest.raises(UserError, match="mit_pose_tiny as configured has no place for params/gate/kernel"):
+    with pytest.raises(UserError, match=r"mit_pose_tiny.*params/gate/kernel"):
         restore(tmp_path, which="latest")
 
 
-def test_nothing_there(tmp_path):
+def test_missing_source_is_named(tmp_path):
     for read in (restore, read_weights):
-        with pytest.raises(UserError, match="nowhere: no such run or weight file"):
+        with pytest.raises(UserError, match="nowhere: "):
             read(tmp_path / "nowhere")

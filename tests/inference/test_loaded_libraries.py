@@ -1,4 +1,4 @@
-"""What a real prediction loads, in a new process."""
+"""Tests of the libraries that a prediction loads in a new process."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ print(*sorted(name for name in sys.modules if name.startswith("aggpose_jax.train
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder of a run, which holds an image, and the weights and the experiment of the run."""
+    """Returns the folder of a run that also contains an image, a weight file and an experiment."""
     folder = tmp_path_factory.mktemp("run")
     task, variables = write_run(folder)
     weight_files.write(folder / "weights.safetensors", write_state_dict(task.model, variables))
@@ -35,21 +35,21 @@ def folder(tmp_path_factory):
 
 
 def predict(folder, *source) -> tuple[set[str], set[str]]:
-    """The libraries, and the modules of training, that are loaded after a prediction."""
+    """Returns the libraries and the modules of aggpose_jax.training that are loaded after a prediction."""
     command = [sys.executable, "-c", PREDICT, folder / "image.png", *source]
     ended = subprocess.run(list(map(str, command)), env=environment(), capture_output=True, text=True, check=True)
     libraries, training = ended.stdout.split("\n")[:2]
     return set(libraries.split()), set(training.split())
 
 
-def test_a_weight_file_needs_no_library_of_training_and_no_orbax(folder):
+def test_weight_file_loads_no_training_library_and_no_orbax(folder):
     libraries, training = predict(folder, folder / "weights.safetensors", folder / "experiment.py")
     assert {"jax", "flax", "cv2"} < libraries
     assert not libraries & (TRAINING | {"orbax"})
     assert not training
 
 
-def test_a_run_needs_orbax_and_no_other_library_of_training(folder):
+def test_run_loads_orbax_and_no_training_library(folder):
     libraries, training = predict(folder, folder)
     assert "orbax" in libraries
     assert not libraries & TRAINING

@@ -1,4 +1,4 @@
-"""What files, folders and lists of them give to predict."""
+"""Tests of finding videos and images in files, folders and lists of paths."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.inference.sources import find_sources
 
 
-def test_inputs_of_every_kind(tmp_path):
+def test_videos_and_images_are_found_in_folders_and_lists(tmp_path):
     for name in (
         "a/one.MP4",
         "a/b/two.mov",
@@ -28,14 +28,14 @@ def test_inputs_of_every_kind(tmp_path):
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (["nothing"], "nothing: no such file or folder"),
-        (["notes.doc"], "notes.doc: is neither a video nor an image nor a list"),
-        (["empty"], "empty: no video and no image there"),
-        (["a.mp4", "other/a.mov"], "a.mp4 and .*a.mov would both be written to .*out/a"),
-        (["images.mp4", "x.png"], "would both be written to .*out/images"),
+        (["nothing"], "nothing: "),
+        (["notes.doc"], r"notes\.doc: "),
+        (["empty"], "empty: "),
+        (["a.mp4", "other/a.mov"], r"a\.mp4 .*a\.mov .*out/a"),
+        (["images.mp4", "x.png"], r"images\.mp4 .*x\.png .*out/images"),
     ],
 )
-def test_inputs_that_make_no_job(tmp_path, inputs, message):
+def test_unusable_inputs_are_named(tmp_path, inputs, message):
     for name in ("notes.doc", "a.mp4", "other/a.mov", "images.mp4", "x.png", "empty/.x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -43,7 +43,7 @@ def test_inputs_that_make_no_job(tmp_path, inputs, message):
         find_sources([tmp_path / name for name in inputs], tmp_path / "out")
 
 
-def test_a_list_that_is_no_text(tmp_path):
+def test_binary_list_is_named(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00film.mp4")
-    with pytest.raises(UserError, match=r"list\.txt: cannot be read as a list of paths .*; give text"):
+    with pytest.raises(UserError, match=r"list\.txt: "):
         find_sources([tmp_path / "list.txt"], tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Multiply-adds of a function, counted in its jaxpr: nothing is compiled or run."""
+"""Counts the multiply-adds of a function in its jaxpr, without compiling or running it."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from jax.extend import core
 
 
 def count(function: Callable, *args) -> tuple[int, int]:
-    """Multiply-adds of matrix products and convolutions.
+    """Returns the multiply-adds of matrix products and convolutions in a call of a function.
 
     Returns:
-      All of them, and those of products with batch dimensions alone, which are those of attention.
+      The total, and the number in matrix products with batch dimensions, which are those of attention.
     """
     return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
 
@@ -29,22 +29,22 @@ def _of_equation(equation) -> tuple[int, int]:
         macs = size * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
         return macs, macs if batch else 0
     if name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape  # its input axis is already that of one group
+        kernel = equation.invars[1].aval.shape  # Its input axis has the channels of one group only.
         outputs = kernel[params["dimension_numbers"].rhs_spec[0]]
         return math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // outputs, 0
     inner = [_of_jaxpr(jaxpr) for value in params.values() for jaxpr in _jaxprs(value)]
-    if name == "cond":  # the forms for several platforms: the convolution counts, shifted sums do not
+    if name == "cond":  # The branches are the forms for several platforms. Convolutions count, shifted sums do not.
         return max(inner)
     times = params["length"] if name == "scan" else 1
     return times * sum(a for a, _ in inner), times * sum(b for _, b in inner)
 
 
 def _jaxprs(value) -> Iterator[core.Jaxpr]:
-    """The jaxprs in a parameter of an equation."""
+    """Yields the jaxprs in a parameter of an equation."""
     if isinstance(value, core.ClosedJaxpr):
         yield value.jaxpr
     elif isinstance(value, core.Jaxpr):
         yield value
     elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _jaxprs(part)
+        for element in value:
+            yield from _jaxprs(element)

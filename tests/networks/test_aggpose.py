@@ -1,4 +1,4 @@
-"""AggPose against reference vectors, and what its options change."""
+"""Tests of AggPose: equality with reference vectors, and the effects of its options."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def read(name: str) -> dict:
 
 
 def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, Table, dict]:
-    """The network of a reference file, its table and its weights by name."""
+    """Returns the network of a reference file, its weight table and its parameters."""
     first = [int(depth) for depth in reference["depths"]]
     depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
     model = networks.build(f"aggpose_{name}", keypoints=int(reference["num_joints"]), depths=depths, **fields)
@@ -44,7 +44,7 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def tiny() -> dict:
-    """The reference of tiny and our heatmaps, loss and gradient."""
+    """The reference of the variant tiny, and the heatmaps, loss and gradient of this implementation."""
     reference = read("tiny")
     model, table, params = reference_network("tiny", reference)
     image, target = (reference[name].transpose(0, 2, 3, 1) for name in ("image_nchw", "target"))
@@ -55,8 +55,13 @@ def tiny() -> dict:
         return 0.5 * jnp.mean((weight * (heatmaps - target)) ** 2), heatmaps
 
     (value, heatmaps), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
-    ours = {"params": params, "heatmaps": heatmaps, "loss": value, "gradient": to_tensors(table, {"params": gradient})}
-    return reference | {"loss_reference": reference["loss"]} | ours
+    actual = {
+        "params": params,
+        "heatmaps": heatmaps,
+        "loss": value,
+        "gradient": to_tensors(table, {"params": gradient}),
+    }
+    return reference | {"loss_reference": reference["loss"]} | actual
 
 
 def test_tiny_heatmaps_and_loss_equal_the_reference(tiny):
@@ -75,7 +80,7 @@ def test_every_tiny_gradient_equals_the_reference(tiny):
 
 
 @pytest.mark.parametrize("name", ["s", pytest.param("l", marks=pytest.mark.slow)])
-def test_published_sizes_equal_the_reference(name):
+def test_heatmaps_of_published_variants_equal_the_reference(name):
     reference = read(name)
     model, _, params = reference_network(name, reference)
     image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32).transpose(0, 2, 3, 1)
@@ -83,7 +88,7 @@ def test_published_sizes_equal_the_reference(name):
     assert relative_error(np.asarray(heatmaps), reference["heatmaps_nchw"].transpose(0, 2, 3, 1)) <= 1e-5
 
 
-def test_depths_of_the_published_sizes_are_those_of_their_reference():
+def test_depths_of_published_variants_equal_the_reference():
     for name in ("s", "l"):
         model = networks.build(f"aggpose_{name}", keypoints=17)
         assert [depths[0] for depths in model.depths] == read(name)["depths"].tolist()
@@ -95,7 +100,9 @@ def test_depths_of_the_published_sizes_are_those_of_their_reference():
 def test_stages_have_the_depths_of_their_variant(name):
     _, depths = VARIANTS[name]
     params = abstract_params(networks.build(f"aggpose_{name}", keypoints=17))
-    stages = {f"stage{i}_{i + later}": depth for i, own in enumerate(depths, 1) for later, depth in enumerate(own)}
+    stages = {
+        f"stage{i}_{i + later}": depth for i, stream in enumerate(depths, 1) for later, depth in enumerate(stream)
+    }
     blocks = {stage: params[stage].get("blocks") for stage in stages}
     assert {stage: b["norm1"]["scale"].shape[0] if b else 0 for stage, b in blocks.items()} == stages
 
@@ -107,10 +114,10 @@ def test_bfloat16_is_close_to_float32(tiny):
     heatmaps = jax.jit(lambda params: model.apply({"params": params}, image))(tiny["params"])
     assert heatmaps.dtype == jnp.float32
     error = relative_error(np.asarray(heatmaps), np.asarray(tiny["heatmaps"]))
-    assert 1e-4 < error < 0.05  # half the digits, so that no part can have run in float32 alone
+    assert 1e-4 < error < 0.05  # An error below 1e-4 would mean that the network ran in float32.
 
 
-def test_every_product_runs_in_the_given_type():
+def test_every_product_runs_in_the_given_dtype():
     model = AggPose(5, WIDTHS, DEPTHS, dtype=jnp.bfloat16)
     params = abstract_params(model)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
@@ -124,23 +131,23 @@ def test_every_product_runs_in_the_given_type():
 @pytest.mark.parametrize(
     ("fusion", "size"), [("released", (32, 32)), ("released", (224, 160)), ("paper", (32, 32)), ("paper", (128, 96))]
 )
-def test_heatmaps_have_a_quarter_of_every_input_size(fusion, size):
+def test_heatmaps_have_a_quarter_of_the_input_size(fusion, size):
     model = AggPose(5, WIDTHS, DEPTHS, fusion=fusion)
-    params = abstract_params(model)  # of another size: parameters do not depend on it
+    params = abstract_params(model)  # initialised with another input size, on which parameters do not depend
     image = jax.ShapeDtypeStruct((2, *size, 3), jnp.float32)
     heatmaps = jax.eval_shape(lambda params, image: model.apply({"params": params}, image), params, image)
     assert heatmaps.shape == (2, size[0] // 4, size[1] // 4, 5)
 
 
-def test_only_the_paper_form_has_ffns_before_downsampling():
+def test_only_the_paper_fusion_has_ffns_before_downsampling():
     released, paper = (abstract_params(AggPose(5, WIDTHS, DEPTHS, fusion=fusion)) for fusion in ("released", "paper"))
     assert paper.keys() - released.keys() == {f"down_ffn{i}_{c}" for c in (2, 3, 4) for i in range(2, c + 1)}
     assert released.keys() <= paper.keys()
-    assert paper["down_ffn3_4"]["fc2"]["kernel"].shape == (WIDTHS[1], WIDTHS[1])  # C_i → C_i → C_i of the finer
+    assert paper["down_ffn3_4"]["fc2"]["kernel"].shape == (WIDTHS[1], WIDTHS[1])  # C_i → C_i → C_i of the finer stream
 
 
 class Fusion(AggPose):
-    """The fusion of a column alone."""
+    """The fusion of one column without the rest of the network."""
 
     column: int = 3
 
@@ -151,7 +158,7 @@ class Fusion(AggPose):
 
 @pytest.fixture(scope="module", params=["released", "paper"])
 def fusion(request):
-    """The form, its compiled fusion of column 3, random parameters, and streams to fuse."""
+    """The kind of fusion, the compiled fusion of column 3, random parameters, and streams to fuse."""
     rng = np.random.default_rng(0)
     streams = [rng.standard_normal((1, 16 >> i, 16 >> i, WIDTHS[i])).astype(np.float32) for i in range(3)]
     module = Fusion(5, WIDTHS, DEPTHS, fusion=request.param)
@@ -160,36 +167,36 @@ def fusion(request):
     return request.param, jax.jit(lambda params, streams: module.apply({"params": params}, streams)), params, streams
 
 
-def without(params: dict, prefix: str) -> dict:
-    """Parameters with zero for the last layer of each Mix-FFN of a prefix."""
+def with_zero_ffns(params: dict, prefix: str) -> dict:
+    """Returns the parameters with zeros in the last layer of each Mix-FFN whose name begins with a prefix."""
     last = {k: jax.tree.map(np.zeros_like, v["fc2"]) for k, v in params.items() if k.startswith(prefix)}
     return params | {name: params[name] | {"fc2": zero} for name, zero in last.items()}
 
 
-def test_a_merge_of_nothing_leaves_the_own_stream_in_the_paper_form_alone(fusion):
-    form, fuse, params, streams = fusion
-    for fused, own in zip(fuse(without(params, "merge"), streams), streams, strict=True):
-        np.testing.assert_array_equal(fused, own if form == "paper" else np.zeros_like(own))
+def test_only_the_paper_fusion_has_a_residual_connection(fusion):
+    kind, fuse, params, streams = fusion
+    for fused, own in zip(fuse(with_zero_ffns(params, "merge"), streams), streams, strict=True):
+        np.testing.assert_array_equal(fused, own if kind == "paper" else np.zeros_like(own))
 
 
-def test_finer_streams_pass_their_ffn_in_the_paper_form(fusion):
-    form, fuse, params, streams = fusion
-    changed = [streams[0], -streams[1], streams[2]]  # the finer of stream 3
-    before, after = (fuse(without(params, "down_ffn"), s)[2] for s in (streams, changed))
-    assert np.allclose(before, after) == (form == "paper")
+def test_only_the_paper_fusion_passes_finer_streams_through_an_ffn(fusion):
+    kind, fuse, params, streams = fusion
+    changed = [streams[0], -streams[1], streams[2]]  # Stream 2 is the finer neighbour of stream 3.
+    before, after = (fuse(with_zero_ffns(params, "down_ffn"), s)[2] for s in (streams, changed))
+    assert np.allclose(before, after) == (kind == "paper")
 
 
-def test_each_stream_reads_itself_and_its_neighbours_as_they_were(fusion):
+def test_fusion_of_each_stream_reads_it_and_its_neighbours_before_fusion(fusion):
     _, fuse, params, streams = fusion
     before = fuse(params, streams)
     for j in range(3):
         changed = [-stream if i == j else stream for i, stream in enumerate(streams)]
         after = fuse(params, changed)
-        moved = [not np.allclose(a, b) for a, b in zip(after, before, strict=True)]
-        assert moved == [abs(i - j) <= 1 for i in range(3)]
+        affected = [not np.allclose(a, b) for a, b in zip(after, before, strict=True)]
+        assert affected == [abs(i - j) <= 1 for i in range(3)]
 
 
-def test_stages_take_the_options_of_the_network():
+def test_stages_use_remat_and_unroll_of_the_network():
     model = AggPose(5, WIDTHS, ((2, 2, 2, 2), (2, 2, 2), (2, 2), (2,)), remat=True, unroll=2)
     jaxpr = str(jax.make_jaxpr(lambda p: model.apply({"params": p}, jnp.zeros((1, 32, 32, 3))))(abstract_params(model)))
     assert jaxpr.count("unroll=2") == 10  # stages
@@ -197,18 +204,18 @@ def test_stages_take_the_options_of_the_network():
 
 
 def test_later_stages_reuse_the_first_drop_rates_of_their_stream():
-    seen = {}
+    drop_rates = {}
 
-    def note(call, args, kwargs, context):
+    def record(call, args, kwargs, context):
         if isinstance(context.module, Stage):
-            seen[context.module.name] = context.module.drop_rates
+            drop_rates[context.module.name] = context.module.drop_rates
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note):
+    with nn.intercept_methods(record):
         abstract_params(networks.build("aggpose_s", keypoints=17, drop_path=0.15))
     rates = np.linspace(0, 0.15, 3 + 4 + 6 + 3)
     first, depths = (0, 3, 7, 13), ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))
-    assert len(seen) == 10
+    assert len(drop_rates) == 10
     for i in range(4):
         for later, depth in enumerate(depths[i]):
-            np.testing.assert_allclose(seen[f"stage{i + 1}_{i + 1 + later}"], rates[first[i] : first[i] + depth])
+            np.testing.assert_allclose(drop_rates[f"stage{i + 1}_{i + 1 + later}"], rates[first[i] : first[i] + depth])

@@ -1,4 +1,4 @@
-"""The masked autoencoder: the gathered form against the dense one, and what it may not see."""
+"""Tests of the masked autoencoder: its two encodings are equal, and its predictions do not depend on masked pixels."""
 
 import functools
 
@@ -26,33 +26,39 @@ def make(dense: bool, dtype=jnp.float32) -> mae.MaskedAutoencoder:
 
 
 def inputs(dtype=np.float32):
-    """Parameters, all of them random, so that no bias hides a leak; images; kept units."""
+    """Returns parameters, images and indices of visible patches.
+
+    All parameters are random, because zero biases would hide leaks of masked patches.
+    """
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2, 32 * ROWS, 32 * COLUMNS, 3)).astype(dtype)
-    kept = jnp.array([[4, 1, 0], [5, 2, 3]])
-    shapes = jax.eval_shape(make(False, dtype).init, jax.random.key(0), images, kept)["params"]
-    return jax.tree.map(lambda leaf: (0.3 * rng.standard_normal(leaf.shape)).astype(dtype), shapes), images, kept
+    visible = jnp.array([[4, 1, 0], [5, 2, 3]])
+    shapes = jax.eval_shape(make(False, dtype).init, jax.random.key(0), images, visible)["params"]
+    return jax.tree.map(lambda leaf: (0.3 * rng.standard_normal(leaf.shape)).astype(dtype), shapes), images, visible
 
 
-def encode(params, images, kept, dense, dtype=jnp.float32):
-    """The four levels."""
+def encode(params, images, visible, dense, dtype=jnp.float32):
+    """Returns the features of the visible patches at the four levels."""
     encoder = functools.partial(
         mit.MixTransformer(SMALL["widths"], SMALL["depths"], 0.0, dtype=dtype).apply, {"params": params["encoder"]}
     )
-    return mae.encode_visible(encoder, images, kept, False, dense)
+    return mae.encode_visible(encoder, images, visible, False, dense)
 
 
 @functools.partial(jax.jit, static_argnames="dense")
-def run(params, images, kept, dense):
-    """The four levels, the loss, and the gradients of a random sum of all predictions for parameters and pixels."""
+def run(params, images, visible, dense):
+    """Returns the features at the four levels, the loss, and two gradients.
+
+    The gradients are those of a randomly weighted sum of all predictions with respect to the parameters and the pixels.
+    """
 
     def predict(params, images):
-        return make(dense).apply({"params": params}, images, kept)
+        return make(dense).apply({"params": params}, images, visible)
 
     predicted, vjp = jax.vjp(predict, params, images)
-    loss = mae.masked_loss(predicted, images, kept)
+    loss = mae.masked_loss(predicted, images, visible)
     weights = jax.random.normal(jax.random.key(1), predicted.shape)
-    return encode(params, images, kept, dense), loss, *vjp(weights)
+    return encode(params, images, visible, dense), loss, *vjp(weights)
 
 
 @pytest.fixture(scope="module")
@@ -61,93 +67,97 @@ def both():
     return {dense: run(*arguments, dense=dense) for dense in (False, True)}
 
 
-def test_the_gathered_form_is_the_dense_one(both):
-    (levels, loss, gradients, _), (levels_, loss_, gradients_, _) = both[False], both[True]
+def test_visible_patch_encoding_equals_the_masked_full_encode(both):
+    (levels, loss, gradients, _), (full_levels, full_loss, full_gradients, _) = both[False], both[True]
     assert [level.shape for level in levels] == [(2, 3, s, s, c) for s, c in ((8, 4), (4, 8), (2, 10), (1, 16))]
-    for ours, expected in zip(levels, levels_, strict=True):
-        np.testing.assert_allclose(ours, expected, atol=1e-5)
-    np.testing.assert_allclose(loss, loss_, atol=1e-5)
-    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(gradients_))
-    for (path, ours), expected in zip(
-        jax.tree_util.tree_leaves_with_path(gradients), jax.tree.leaves(gradients_), strict=True
+    for actual, expected in zip(levels, full_levels, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+    np.testing.assert_allclose(loss, full_loss, atol=1e-5)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(full_gradients))
+    for (path, actual), expected in zip(
+        jax.tree_util.tree_leaves_with_path(gradients), jax.tree.leaves(full_gradients), strict=True
     ):
-        tolerance = 1e-4 * np.abs(expected).max() + 1e-7 * largest  # biases of keys have no gradient but rounding
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=tolerance, err_msg=str(path))
+        # The gradients of the biases of keys are zero up to rounding errors.
+        tolerance = 1e-4 * np.abs(expected).max() + 1e-7 * largest
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=str(path))
 
 
-def test_in_double_precision_both_forms_are_one_function():
+def test_both_encodings_are_equal_in_double_precision():
     @functools.partial(jax.jit, static_argnames="dense")
-    def forward(params, images, kept, dense):
-        predicted = make(dense, jnp.float64).apply({"params": params}, images, kept)
-        return encode(params, images, kept, dense, jnp.float64), mae.masked_loss(predicted, images, kept)
+    def forward(params, images, visible, dense):
+        predicted = make(dense, jnp.float64).apply({"params": params}, images, visible)
+        return encode(params, images, visible, dense, jnp.float64), mae.masked_loss(predicted, images, visible)
 
     with jax.enable_x64(True):
         arguments = inputs(np.float64)
         results = [forward(*arguments, dense=dense) for dense in (False, True)]
-    for ours, expected in zip(*map(jax.tree.leaves, results), strict=True):
-        assert ours.dtype == np.float64
-        np.testing.assert_allclose(ours, expected, atol=1e-10)
+    for actual, expected in zip(*map(jax.tree.leaves, results), strict=True):
+        assert actual.dtype == np.float64
+        np.testing.assert_allclose(actual, expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("dense", [False, True])
-def test_no_prediction_knows_a_masked_pixel(both, dense):
+def test_predictions_depend_on_all_visible_patches_and_on_no_masked_pixel(both, dense):
     gradient = mask_patches.split_patches(both[dense][3])
-    kept = np.asarray(inputs()[2])
+    visible = np.asarray(inputs()[2])
     for image in range(2):
-        masked = sorted(set(range(ROWS * COLUMNS)) - set(kept[image].tolist()))
+        masked = sorted(set(range(ROWS * COLUMNS)) - set(visible[image].tolist()))
         assert np.abs(gradient[image, masked]).max() == 0
-        assert (np.abs(gradient[image, kept[image]]).reshape(VISIBLE, -1).max(1) > 0).all()
+        assert (np.abs(gradient[image, visible[image]]).reshape(VISIBLE, -1).max(1) > 0).all()
 
 
-def nearest_instead_of_none(grid, x, kernel, bias):
-    places = jnp.minimum(grid.neighbours(x.shape[2]), x.shape[1] * x.shape[2] - 1)
-    return mask_patches._strip_depthwise_gelu(x, kernel, bias, places)
+def last_token_instead_of_none(grid, x, kernel, bias):
+    indices = jnp.minimum(grid.neighbours(x.shape[2]), x.shape[1] * x.shape[2] - 1)
+    return mask_patches._stacked_depthwise_gelu(x, kernel, bias, indices)
 
 
 def ones_instead_of_zeros(grid, x):
     b, _, s, c = x.shape
     background = jnp.ones((grid.rows * grid.columns, s, s, c))
-    return mask_patches.join_patches(mask_patches.scatter(x.reshape(b, -1, s, s, c), grid.kept, background), grid.rows)
+    return mask_patches.join_patches(
+        mask_patches.scatter(x.reshape(b, -1, s, s, c), grid.visible, background), grid.rows
+    )
 
 
-REMOVED = {  # what takes one mask out of the code: form, class, method, substitute
-    "embeddings of the dense form": (True, mask_patches.MaskedFullEncode, "convolve", mit.Grid.convolve),
-    "depthwise convolutions of the dense form": (
+REMOVED = {  # substitutes that disable one mask: whether it is one of the masked full encode, class, method, substitute
+    "embeddings of the masked full encode": (True, mask_patches.MaskedFullEncode, "convolve", mit.Grid.convolve),
+    "depthwise convolutions of the masked full encode": (
         True,
         mask_patches.MaskedFullEncode,
         "depthwise_gelu",
         mit.Grid.depthwise_gelu,
     ),
-    "keys of the dense form": (True, mask_patches.MaskedFullEncode, "hide", mit.Grid.hide),
-    "embeddings of the gathered form": (False, mask_patches.VisiblePatches, "put", ones_instead_of_zeros),
-    "neighbours of the gathered form": (False, mask_patches.VisiblePatches, "depthwise_gelu", nearest_instead_of_none),
+    "keys of the masked full encode": (True, mask_patches.MaskedFullEncode, "mask_scores", mit.Grid.mask_scores),
+    "embeddings of visible patches": (False, mask_patches.VisiblePatches, "put", ones_instead_of_zeros),
+    "neighbours of visible patches": (False, mask_patches.VisiblePatches, "depthwise_gelu", last_token_instead_of_none),
 }
 
 
 @pytest.mark.parametrize("name", REMOVED)
-def test_without_one_of_the_masks_the_forms_differ(both, monkeypatch, name):
-    dense, place, attribute, substitute = REMOVED[name]
-    monkeypatch.setattr(place, attribute, substitute)
+def test_the_encodings_differ_without_any_one_of_the_masks(both, monkeypatch, name):
+    dense, grid_class, method, substitute = REMOVED[name]
+    monkeypatch.setattr(grid_class, method, substitute)
     broken = jax.jit(functools.partial(encode, dense=dense))(*inputs())
     assert max(np.abs(a - b).max() for a, b in zip(broken, both[not dense][0], strict=True)) > 1e-3
 
 
-def test_the_encoder_is_a_mix_transformer():
+def test_the_encoder_has_the_parameters_of_a_mix_transformer():
     name = "b0"
-    ours = jax.eval_shape(
+    encoder = jax.eval_shape(
         lambda: networks.build(f"mae_{name}").init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int))
     )["params"]["encoder"]
     plain = mit.MixTransformer(*mit.VARIANTS[name])
     expected = jax.eval_shape(lambda: plain.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
-    assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, expected)
+    assert jax.tree.map(jnp.shape, encoder) == jax.tree.map(jnp.shape, expected)
 
 
-def test_the_loss_by_hand():
+def test_the_loss_equals_one_computed_by_hand():
     images = np.zeros((1, 32, 96, 3), np.float32)
-    images[0, :, 32:64] = np.where(np.arange(32)[:, None, None] < 16, 7, 3)  # normalised: 1 above, -1 below
+    # Normalised, this patch is 1 in its upper half and −1 in its lower half.
+    images[0, :, 32:64] = np.where(np.arange(32)[:, None, None] < 16, 7, 3)
     images[0, :, 64:] = np.random.default_rng(0).random((32, 32, 3))
     predicted = np.zeros((1, 3, 32 * 32 * 3), np.float32)
     predicted[0, 1] = 2
-    predicted[0, 2] = np.nan  # of a kept unit; never looked at
+    predicted[0, 2] = np.nan  # The prediction of a visible patch is not part of the loss.
     loss = mae.masked_loss(jnp.nan_to_num(predicted, nan=1e6), images, jnp.array([[2]]))
     np.testing.assert_allclose(loss, (0 + (1 + 9) / 2) / 2, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""The parts of the Mix Transformer against plain numpy."""
+"""Tests of the modules of the Mix Transformer against plain NumPy."""
 
 import math
 
@@ -14,7 +14,7 @@ from aggpose_jax.networks import mit
 
 
 def random_params(module: nn.Module, *args, seed: int = 0):
-    """Standard normal values in the shapes of a module's parameters."""
+    """Returns standard normal values in the shapes of a module's parameters."""
     rng = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda: module.init({"params": jax.random.key(0)}, *args))["params"]
     return jax.tree.map(lambda a: rng.standard_normal(a.shape).astype(np.float32), shapes)
@@ -40,13 +40,13 @@ def test_drop_path_rates_rise_linearly_over_all_blocks():
     assert mit.drop_path_rates((1,), 0.3) == [(0.0,)]
 
 
-def test_features_at_strides_4_to_32():
+def test_features_have_strides_4_to_32():
     model = mit.MixTransformer(*mit.VARIANTS["tiny"])
     features = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, 96, 64, 3)))[0])
     assert [f.shape for f in features] == [(2, 24, 16, 16), (2, 12, 8, 32), (2, 6, 4, 80), (2, 3, 2, 128)]
 
 
-def test_mit_pose_heatmaps():
+def test_mit_pose_heatmaps_are_float32_at_a_quarter_of_the_input_size():
     model = networks.build("mit_pose_tiny", keypoints=7, dtype=jnp.bfloat16)
     heatmaps = jax.eval_shape(lambda: model.init_with_output(jax.random.key(0), jnp.zeros((2, 96, 64, 3)))[0])
     assert (heatmaps.shape, heatmaps.dtype) == ((2, 24, 16, 7), jnp.float32)
@@ -66,7 +66,7 @@ def test_patch_embedding_is_a_padded_convolution_and_a_norm(kernel, stride):
     np.testing.assert_allclose(module.apply({"params": p}, x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_layer_norm_survives_a_large_mean():
+def test_layer_norm_is_accurate_for_a_large_mean():
     x = 1e4 + random(2, 3, 3, 32)
     module = mit.layer_norm(1e-6, jnp.float32, "norm")
     p = random_params(module, x)
@@ -74,21 +74,21 @@ def test_layer_norm_survives_a_large_mean():
     np.testing.assert_allclose(module.apply({"params": p}, x), expected, atol=5e-3)
 
 
-def test_norms_have_their_epsilons():
-    x = 1e-3 * random(1, 2, 2, 8)  # so small that epsilon shows
+def test_norms_have_the_epsilons_of_the_published_networks():
+    x = 1e-3 * random(1, 2, 2, 8)
     block = mit.Block(2, 2, train=False)
     embed = mit.PatchEmbed(8)
-    seen = {}
+    epsilons = {}
 
-    def note(call, args, kwargs, context):
+    def record(call, args, kwargs, context):
         if isinstance(context.module, nn.LayerNorm):
-            seen["/".join(context.module.path)] = context.module.epsilon
+            epsilons["/".join(context.module.path)] = context.module.epsilon
         return call(*args, **kwargs)
 
-    with nn.intercept_methods(note):
+    with nn.intercept_methods(record):
         jax.eval_shape(lambda: block.init(jax.random.key(0), x, 0.0))
         jax.eval_shape(lambda: embed.init(jax.random.key(0), x))
-    assert seen == {"norm1": 1e-6, "norm2": 1e-6, "attention/reduce/norm": 1e-5, "norm": 1e-5}
+    assert epsilons == {"norm1": 1e-6, "norm2": 1e-6, "attention/reduce/norm": 1e-5, "norm": 1e-5}
 
 
 def test_sequence_reduction_is_a_strided_convolution_and_a_norm():
@@ -119,11 +119,11 @@ def test_attention_equals_plain_loops(reduction):
         kv = numpy_linear(source, p["kv"]).reshape(-1, 2 * c)
         out = np.zeros((h * w, c))
         for head in range(heads):
-            part = slice(head * size, (head + 1) * size)
+            channels = slice(head * size, (head + 1) * size)
             for n in range(h * w):
-                scores = np.array([q[n, part] @ k[part] for k in kv[:, :c]]) / math.sqrt(size)
+                scores = np.array([q[n, channels] @ k[channels] for k in kv[:, :c]]) / math.sqrt(size)
                 weights = np.exp(scores) / np.exp(scores).sum()
-                out[n, part] = weights @ kv[:, c:][:, part]
+                out[n, channels] = weights @ kv[:, c:][:, channels]
         expected[b] = numpy_linear(out, p["proj"]).reshape(h, w, c)
     np.testing.assert_allclose(module.apply({"params": p}, x), expected, rtol=1e-4, atol=1e-4)
 
@@ -142,7 +142,7 @@ def test_mix_ffn_equals_plain_loops():
 
 
 def constant_branches(module: nn.Module, x, first: float, second: float):
-    """Parameters with which the attention of each block adds `first` and its Mix-FFN `second`, whatever the input."""
+    """Returns parameters with which the attention of each block adds `first` and its Mix-FFN `second` to any input."""
     params = random_params(module, x, *([0.0] if isinstance(module, mit.Block) else []))
     block = params if isinstance(module, mit.Block) else params["blocks"]
     for layer, value in ((block["attention"]["proj"], first), (block["ffn"]["fc2"], second)):
@@ -151,7 +151,7 @@ def constant_branches(module: nn.Module, x, first: float, second: float):
     return params
 
 
-def test_drop_path_drops_whole_branches_and_scales_the_kept_ones():
+def test_drop_path_drops_branches_per_example_and_rescales_the_others():
     x = random(64, 2, 1, 4)
     params = constant_branches(mit.Block(1, 1, train=False), x, 3.0, 30.0)
 
@@ -162,7 +162,7 @@ def test_drop_path_drops_whole_branches_and_scales_the_kept_ones():
 
     np.testing.assert_allclose(added(train=False), 33.0, rtol=1e-5)
     trained = added(train=True).reshape(64, -1)
-    np.testing.assert_allclose(trained, trained[:, :1].repeat(8, axis=1), rtol=1e-5)  # one fate an example
+    np.testing.assert_allclose(trained, trained[:, :1].repeat(8, axis=1), rtol=1e-5)  # one decision per example
     values, counts = np.unique(trained[:, 0].round(3), return_counts=True)
     np.testing.assert_allclose(values, [0, 4, 40, 44], atol=1e-3)  # 3 / 0.75 and 30 / 0.75
     assert counts.argmax() == 3
@@ -177,14 +177,14 @@ def test_blocks_drop_independently_at_their_own_rates():
     params["norm"] = {"scale": np.ones(4, np.float32), "bias": np.zeros(4, np.float32)}
     x = np.zeros_like(x)
 
-    def fates(rates):
+    def distinct_outputs(rates):
         rng = {"drop_path": jax.random.key(3)}
         y = stages[rates].apply({"params": params}, x, train=True, rngs=rng)
         return len(np.unique(np.asarray(y).round(3)[:, 0, 0], axis=0))
 
-    assert fates((0.5, 0.5)) == 4  # each of the two blocks kept or not
-    assert fates((0.0, 0.5)) == 2
-    assert fates((0.0, 0.0)) == 1
+    assert distinct_outputs((0.5, 0.5)) == 4  # Each of the two blocks is dropped or not.
+    assert distinct_outputs((0.0, 0.5)) == 2
+    assert distinct_outputs((0.0, 0.0)) == 1
 
 
 def test_a_stage_without_blocks_is_a_norm():
@@ -209,7 +209,7 @@ def run_stage(params, rates=RATES, train=True, **options):
 
 @pytest.fixture(scope="module")
 def stage_gradient(stage_params):
-    """A function from options of a stage of three blocks to its output and gradient in training."""
+    """A function from options of a stage of three blocks to its gradient and its output in training."""
     direction = random(3, 4, 4, 8, seed=2)
 
     def run(**options):
@@ -222,19 +222,19 @@ def stage_gradient(stage_params):
     return run
 
 
-def test_remat_and_unroll_change_no_number(stage_gradient):
+def test_remat_and_unroll_do_not_change_output_and_gradient(stage_gradient):
     both, neither = stage_gradient(remat=True, unroll=2), stage_gradient(unroll=1)
-    for ours, expected in zip(jax.tree.leaves(both), jax.tree.leaves(neither), strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=2e-4, atol=2e-5)
+    for actual, expected in zip(jax.tree.leaves(both), jax.tree.leaves(neither), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
 
 
-def test_training_without_drop_path_is_evaluation(stage_params):
+def test_training_without_drop_path_equals_evaluation(stage_params):
     trained = jax.jit(lambda p: run_stage(p, (0.0,) * 3, train=True))(stage_params)
     evaluated = jax.jit(lambda p: run_stage(p, RATES, train=False))(stage_params)
     np.testing.assert_allclose(trained, evaluated, rtol=1e-5, atol=1e-6)
 
 
-def test_stage_in_bfloat16(stage_params):
+def test_stage_in_bfloat16_is_close_to_float32(stage_params):
     y, expected = (
         jax.jit(lambda p, dtype=dtype: run_stage(p, train=False, dtype=dtype))(stage_params)
         for dtype in (jnp.bfloat16, jnp.float32)
@@ -243,7 +243,7 @@ def test_stage_in_bfloat16(stage_params):
     assert np.linalg.norm(y.astype(np.float32) - expected) < 0.05 * np.linalg.norm(expected)
 
 
-def test_initialisation():
+def test_parameters_are_initialised_with_the_published_distributions():
     block, patches = mit.Block(2, 4, train=False), mit.PatchEmbed(32, 7, 4)
     params = jax.jit(block.init)(jax.random.key(0), jnp.zeros((1, 4, 4, 64)), 0.0)["params"]
     deviations = {
@@ -267,12 +267,12 @@ def test_initialisation():
     ("backend", "depth", "train", "expected"),
     [("cpu", 8, True, 8), ("cpu", 9, True, 1), ("cpu", 40, False, 40), ("gpu", 3, False, 1), ("tpu", 3, True, 1)],
 )
-def test_the_loop_of_a_stage_suits_the_platform(monkeypatch, backend, depth, train, expected):
+def test_default_unroll_depends_on_the_platform_and_the_depth(monkeypatch, backend, depth, train, expected):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert mit.blocks_at_once(depth, train) == expected
+    assert mit.default_unroll(depth, train) == expected
 
 
-def test_a_deep_stage_is_a_loop_in_training_alone():
+def test_a_deep_stage_on_cpu_is_a_loop_in_training_only():
     stage = mit.Stage(1, 1, (0.0,) * 9)
     x, rngs = jnp.zeros((1, 2, 2, 4)), {"drop_path": jax.random.key(0)}
     params = jax.eval_shape(stage.init, jax.random.key(0), x)

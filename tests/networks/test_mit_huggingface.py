@@ -1,4 +1,4 @@
-"""Hugging Face's names of the Mix Transformer, and its network against ours."""
+"""Tests of the conversion of Hugging Face's names, and of feature maps against those of Hugging Face's Segformer."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from aggpose_jax.networks.mit_huggingface import original_tensors
 from aggpose_jax.weights import weight_files
 from aggpose_jax.weights.state_dicts import read_state_dict
 
-NAMES = {  # as files have them, as modules have them since transformers 5: original
+NAMES = {  # (name in published files, name in modules since transformers 5): original name
     ("encoder.patch_embeddings.2.proj.weight", "stages.2.patch_embeddings.proj.weight"): "patch_embed3.proj.weight",
     (
         "encoder.patch_embeddings.0.layer_norm.bias",
@@ -48,7 +48,7 @@ NAMES = {  # as files have them, as modules have them since transformers 5: orig
 
 @pytest.mark.parametrize("prefix", ["", "segformer."])
 @pytest.mark.parametrize("form", [0, 1])
-def test_every_kind_of_name(form, prefix):
+def test_every_kind_of_name_is_converted(form, prefix):
     for names, original in NAMES.items():
         assert original_tensors({prefix + names[form]: np.zeros(1)}).keys() == {original}
 
@@ -63,13 +63,13 @@ def test_every_kind_of_name(form, prefix):
         ("stages.2.blocks.1.attention.k_proj.bias", "stages.2.blocks.1.attention.v_proj.bias"),
     ],
 )
-def test_keys_come_before_values(key, value):
+def test_keys_are_concatenated_before_values(key, value):
     found = original_tensors({value: np.array([3.0, 4.0]), key: np.array([1.0, 2.0])})
     assert found.keys() == {"block3.1.attn.kv.bias"}
     np.testing.assert_array_equal(found["block3.1.attn.kv.bias"], [1, 2, 3, 4])
 
 
-def test_heads_go_and_other_networks_stay_as_they_are():
+def test_heads_are_removed_and_other_networks_are_unchanged():
     name = "segformer.encoder.layer_norm.0.bias"
     assert original_tensors({name: 0, "classifier.bias": 0, "decode_head.linear_c.0.proj.bias": 0}).keys() == {
         "norm1.bias"
@@ -78,7 +78,7 @@ def test_heads_go_and_other_networks_stay_as_they_are():
     assert original_tensors(others) == others
 
 
-def test_a_published_state_dict_fills_an_encoder():
+def test_a_published_state_dict_is_read_as_an_encoder():
     tensors = {name: np.zeros(shape, np.float32) for name, shape in manifest("huggingface_mit_b0").items()}
     assert len(tensors) == 194
     expected = jax.tree.map(np.shape, blank("mit_pose_b0")["encoder"])
@@ -95,20 +95,20 @@ def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, 
         depths=list(depths), hidden_sizes=list(widths), num_attention_heads=list(HEADS), sr_ratios=list(REDUCTIONS)
     )
     torch.manual_seed(0)
-    theirs = transformers.SegformerModel(config).eval()
-    for name, parameter in theirs.named_parameters():  # biases and norms start as 0 and 1, which would hide a swap
+    reference = transformers.SegformerModel(config).eval()
+    for name, parameter in reference.named_parameters():  # Initial biases of 0 and scales of 1 would hide swaps.
         torch.nn.init.normal_(parameter, 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0, 0.1)
-    for name, module in theirs.named_modules():
+    for name, module in reference.named_modules():
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = EMBED_EPSILON if "embed" in name or "reduction" in name or "self" in name else BLOCK_EPSILON
-    theirs.save_pretrained(tmp_path)
+    reference.save_pretrained(tmp_path)
 
     image = np.random.default_rng(0).standard_normal((2, 64, 96, 3)).astype(np.float32)
     with torch.no_grad():
-        output = theirs(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()), output_hidden_states=True)
+        output = reference(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()), output_hidden_states=True)
     found = read_state_dict(weight_files.read(tmp_path / "model.safetensors")).variables["params"]
-    ours = jax.jit(MixTransformer(widths, depths).apply)({"params": found["encoder"]}, image)
-    for feature, expected, stride in zip(ours, output.hidden_states, STRIDES, strict=True):
+    features = jax.jit(MixTransformer(widths, depths).apply)({"params": found["encoder"]}, image)
+    for feature, expected, stride in zip(features, output.hidden_states, STRIDES, strict=True):
         expected = expected.numpy().transpose(0, 2, 3, 1)
         assert feature.shape == expected.shape == (2, 64 // stride, 96 // stride, expected.shape[-1])
         np.testing.assert_allclose(feature, expected, atol=1e-4, rtol=0)

@@ -1,4 +1,4 @@
-"""How far from the head parameters are, counted by hand."""
+"""Tests of layer-decay depths against numbers counted by hand."""
 
 import jax
 import numpy as np
@@ -9,16 +9,16 @@ from trees import shapes
 from aggpose_jax import networks
 
 
-def layers(name: str) -> dict:
-    """Path: number, or the numbers of stacked blocks."""
+def depths(name: str) -> dict:
+    """Returns the layer-decay depth of each path as a list: one number, or those of stacked blocks."""
     tree = networks.find(name).layer_decay_depths(shapes(name))
     assert jax.tree.structure(tree) == jax.tree.structure(shapes(name))
     return {path: array.ravel().tolist() for path, array in flatten_dict(tree, sep="/").items()}
 
 
-def test_a_plain_mix_transformer_by_hand():
-    # Blocks 3, 4, 6, 3: the last of all 16 is next to the head, the first 16 from it.
-    found = layers("mit_pose_b2")
+def test_depths_of_a_plain_mix_transformer():
+    # The stages have 3, 4, 6 and 3 blocks. The last of these 16 blocks has depth 1, the first depth 16.
+    found = depths("mit_pose_b2")
     expected = {
         "encoder/embed1/proj/kernel": [17],
         "encoder/stage1/blocks/attention/q/kernel": [16, 15, 14],
@@ -35,9 +35,9 @@ def test_a_plain_mix_transformer_by_hand():
     assert {path: found[path] for path in expected} == expected
 
 
-def test_aggpose_by_hand():
-    # Columns of 3, max(4, 3) = 4, max(6, 3, 3) = 6 and 3 blocks: 16 as in the backbone.
-    found = layers("aggpose_s")
+def test_depths_of_aggpose():
+    # The columns have 3, max(4, 3) = 4, max(6, 3, 3) = 6 and 3 layers: 16, as in the backbone.
+    found = depths("aggpose_s")
     expected = {
         "embed1/proj/kernel": [17],
         "stage1_1/blocks/norm1/scale": [16, 15, 14],
@@ -61,9 +61,9 @@ def test_aggpose_by_hand():
     assert {path: found[path] for path in expected} == expected
 
 
-def test_a_residual_network_by_hand():
-    # Bottlenecks 3, 4, 6, 3.
-    found = layers("simple_baseline_50")
+def test_depths_of_a_residual_network():
+    # The layers have 3, 4, 6 and 3 bottlenecks.
+    found = depths("simple_baseline_50")
     expected = {
         "conv1/kernel": [17],
         "bn1/scale": [17],
@@ -83,9 +83,9 @@ def test_a_residual_network_by_hand():
 @pytest.mark.parametrize(
     ("name", "blocks"), [("simple_baseline_152", 50), ("aggpose_l", 52), ("mit_pose_b0", 8), ("aggpose_demo", 3)]
 )
-def test_numbers_broadcast_along_the_stacked_blocks(name, blocks):
-    whole, tree = shapes(name), networks.find(name).layer_decay_depths(shapes(name))
-    for leaf, number in zip(jax.tree.leaves(whole), jax.tree.leaves(tree), strict=True):
-        assert np.broadcast_shapes(leaf.shape, number.shape) == leaf.shape
-        assert number.size in (1, leaf.shape[0])
-    assert max(number.max() for number in jax.tree.leaves(tree)) == blocks + 1
+def test_depths_broadcast_to_the_shapes_of_parameters(name, blocks):
+    params, tree = shapes(name), networks.find(name).layer_decay_depths(shapes(name))
+    for leaf, depth in zip(jax.tree.leaves(params), jax.tree.leaves(tree), strict=True):
+        assert np.broadcast_shapes(leaf.shape, depth.shape) == leaf.shape
+        assert depth.size in (1, leaf.shape[0])
+    assert max(depth.max() for depth in jax.tree.leaves(tree)) == blocks + 1

@@ -1,4 +1,4 @@
-"""SimpleBaseline against reference vectors, and its state dicts in the forms in which they are published."""
+"""Tests of SimpleBaseline: equality with reference vectors, and its state dicts in all published forms."""
 
 import functools
 
@@ -16,8 +16,8 @@ from aggpose_jax.networks.simple_baseline import Layer, SimpleBaseline
 from aggpose_jax.weights.state_dicts import Weights, read_state_dict, write_state_dict
 from aggpose_jax.weights.transfer import transfer
 
-SIZES = {"depths": (2, 1, 3, 1), "width": 8, "head_width": 32}  # of "tiny"
-FORMS = {  # the prefixes of the encoder and of what follows it
+SIZES = {"depths": (2, 1, 3, 1), "width": 8, "head_width": 32}  # of the variant "tiny"
+FORMS = {  # name: the prefixes of the names of the encoder and of the head
     "SimpleBaseline": ("", ""),
     "SimpleBaseline of mmpose": ("backbone.", "head."),
     "SimpleBaseline of mmpose 0": ("backbone.", "keypoint_head."),
@@ -30,43 +30,43 @@ def reference() -> dict:
 
 
 def published() -> dict[str, np.ndarray]:
-    """The state dict behind the vectors."""
+    """Returns the state dict for which the reference vectors were computed."""
     return {name: named_weight(name, shape) for name, shape in manifest("resnet152").items()}
 
 
 def in_form(tensors: dict, form: str) -> dict:
     encoder, head = FORMS[form]
-    later = ("deconv_layers.", "final_layer.")
-    return {f"{head if name.startswith(later) else encoder}{name}": tensor for name, tensor in tensors.items()}
+    head_layers = ("deconv_layers.", "final_layer.")
+    return {f"{head if name.startswith(head_layers) else encoder}{name}": tensor for name, tensor in tensors.items()}
 
 
-def drawn(model: SimpleBaseline) -> dict:
-    """Variables of small numbers; variances are positive."""
+def random_variables(model: SimpleBaseline) -> dict:
+    """Returns random variables between 0.1 and 1, so that variances are positive."""
     rng = np.random.default_rng(0)
     return jax.tree.map(lambda a: rng.uniform(0.1, 1, a.shape).astype(np.float32), variable_shapes(model))
 
 
 def tiny_tensors() -> dict[str, np.ndarray]:
     model = networks.build("simple_baseline_tiny", keypoints=17)
-    return write_state_dict(model, drawn(model))
+    return write_state_dict(model, random_variables(model))
 
 
 def new_weights(keypoints: int) -> Weights:
-    """Zeros of a network to start from others."""
+    """Returns a network with zeros as variables, to be initialised from another one."""
     name = "simple_baseline_tiny"
     model = networks.build(name, keypoints=keypoints)
     return Weights(networks.find(name), model, blank_variables(name, keypoints))
 
 
-def assert_same(ours: dict, expected: dict) -> None:
-    assert ours.keys() == expected.keys()
+def assert_same(actual: dict, expected: dict) -> None:
+    assert actual.keys() == expected.keys()
     for name, tensor in expected.items():
-        assert (ours[name].dtype, ours[name].shape) == (tensor.dtype, tensor.shape)
-        assert ours[name].tobytes() == tensor.tobytes()
+        assert (actual[name].dtype, actual[name].shape) == (tensor.dtype, tensor.shape)
+        assert actual[name].tobytes() == tensor.tobytes()
 
 
 def relative_error(maps: np.ndarray, expected: np.ndarray) -> float:
-    """Of maps [B, K, H, W], in deviations of each from its mean."""
+    """Returns the error of heatmaps [B, K, H, W], relative to the norm of their deviations from each map's mean."""
     return np.linalg.norm(maps - expected) / np.linalg.norm(expected - expected.mean((2, 3), keepdims=True))
 
 
@@ -109,15 +109,15 @@ def test_a_training_step_in_double_precision_equals_the_reference():
         (expected["bn_names"], ".running_var", "bn_var_norms"),
     ):
         np.testing.assert_allclose([norms[f"{name}{suffix}"] for name in names], expected[key], rtol=1e-6)
-    for which in ("first", "last"):
-        name = str(expected[f"bn_{which}_name"])
-        np.testing.assert_allclose(tensors[f"{name}.running_mean"], expected[f"bn_{which}_mean"], rtol=1e-6)
-        np.testing.assert_allclose(tensors[f"{name}.running_var"], expected[f"bn_{which}_var"], rtol=1e-6)
+    for position in ("first", "last"):
+        name = str(expected[f"bn_{position}_name"])
+        np.testing.assert_allclose(tensors[f"{name}.running_mean"], expected[f"bn_{position}_mean"], rtol=1e-6)
+        np.testing.assert_allclose(tensors[f"{name}.running_var"], expected[f"bn_{position}_var"], rtol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-def test_published_state_dicts_come_back_bit_for_bit(form):
+def test_published_state_dicts_are_read_and_written_bit_for_bit(form):
     tensors = in_form(published(), form)
     found = read_state_dict(tensors)
     assert found.model == networks.build("simple_baseline_152", keypoints=17)
@@ -125,21 +125,21 @@ def test_published_state_dicts_come_back_bit_for_bit(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_comes_back_bit_for_bit(form):
+def test_every_form_is_read_and_written_bit_for_bit(form):
     tensors = in_form(tiny_tensors(), form)
     found = read_state_dict(tensors)
     assert found.model == networks.build("simple_baseline_tiny", keypoints=17)
-    jax.tree.map(np.testing.assert_array_equal, found.variables, drawn(found.model))
+    jax.tree.map(np.testing.assert_array_equal, found.variables, random_variables(found.model))
     assert_same(write_state_dict(found.model, found.variables, form), tensors)
 
 
-def test_names_are_those_of_the_published_file():
+def test_names_and_shapes_equal_those_of_the_published_file():
     model = networks.build("simple_baseline_152", keypoints=17)
     tensors = write_state_dict(model, blank_variables("simple_baseline_152"))
     assert {name: tensor.shape for name, tensor in tensors.items()} == manifest("resnet152")
 
 
-def test_counters_of_batches_may_be_missing():
+def test_num_batches_tracked_may_be_missing():
     tensors = tiny_tensors()
     without = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
     assert len(without) < len(tensors)
@@ -149,33 +149,36 @@ def test_counters_of_batches_may_be_missing():
 
 def test_missing_batch_statistics_are_listed():
     tensors = tiny_tensors()
-    gone = ["bn1.running_mean", "deconv_layers.4.running_var", "layer3.2.bn1.running_mean"]
+    missing = ["bn1.running_mean", "deconv_layers.4.running_var", "layer3.2.bn1.running_mean"]
     with pytest.raises(UserError) as raised:
-        read_state_dict({name: tensor for name, tensor in tensors.items() if name not in gone})
-    assert str(raised.value).endswith(f"the weights do not fit the network; missing: {', '.join(gone)}")
+        read_state_dict({name: tensor for name, tensor in tensors.items() if name not in missing})
+    assert str(raised.value).endswith(f"missing: {', '.join(missing)}")
 
 
-def test_imagenet_weights_are_the_encoder_and_the_rest_stays_new():
+def test_imagenet_weights_initialise_the_encoder_only():
     tensors = {name: tensor for name, tensor in tiny_tensors().items() if not name.startswith(("deconv", "final"))}
     source = read_state_dict(tensors | {"fc.weight": np.zeros((1000, 256)), "fc.bias": np.zeros(1000)})
     variables, report = transfer(new_weights(21), source)
-    drawn_from = drawn(networks.build("simple_baseline_tiny", keypoints=17))
-    moved, expected = flatten_dict(variables, sep="/"), flatten_dict(drawn_from, sep="/")
-    for path, array in moved.items():
+    source_variables = random_variables(networks.build("simple_baseline_tiny", keypoints=17))
+    transferred, expected = flatten_dict(variables, sep="/"), flatten_dict(source_variables, sep="/")
+    for path, array in transferred.items():
         is_encoder = path.split("/")[1].startswith(("conv1", "bn1", "layer"))
         np.testing.assert_array_equal(array, expected[path] if is_encoder else np.zeros(array.shape))
     assert sorted(report.new) == [*(f"deconv{i}{end}" for i in (1, 2, 3) for end in ("", "_bn")), "head"]
 
 
-def test_another_number_of_keypoints_leaves_the_head_alone_new():
+def test_only_the_head_is_new_if_the_number_of_keypoints_differs():
     _, report = transfer(new_weights(21), read_state_dict(tiny_tensors()))
     assert report.new == ["head"]
     assert report.keypoints == (17, 21)
 
 
-def test_training_returns_new_statistics_and_evaluation_reads_them():
+def test_training_updates_running_statistics_and_evaluation_uses_them():
     model = SimpleBaseline(keypoints=3, **SIZES)
-    variables, images = drawn(model), np.random.default_rng(1).standard_normal((2, 32, 64, 3)).astype(np.float32)
+    variables, images = (
+        random_variables(model),
+        np.random.default_rng(1).standard_normal((2, 32, 64, 3)).astype(np.float32),
+    )
     train = jax.jit(functools.partial(model.apply, train=True, mutable=["batch_stats"]))
     heatmaps, updated = train(variables, images)
     assert heatmaps.shape == (2, 8, 16, 3)
@@ -185,10 +188,11 @@ def test_training_returns_new_statistics_and_evaluation_reads_them():
     before, after = evaluate(variables, images), evaluate(variables | updated, images)
     assert not np.allclose(before, after)
     other = np.concatenate([images[:1], -images[1:]])
-    np.testing.assert_allclose(evaluate(variables, other)[0], before[0], rtol=1e-4)  # whatever is beside an image
+    # In evaluation, an image does not depend on the rest of the batch.
+    np.testing.assert_allclose(evaluate(variables, other)[0], before[0], rtol=1e-4)
 
 
-def test_recomputed_blocks_give_the_same_gradient_and_statistics():
+def test_remat_and_unroll_do_not_change_gradient_and_statistics():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((4, 8, 8, 8))
 
@@ -212,7 +216,7 @@ def test_recomputed_blocks_give_the_same_gradient_and_statistics():
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
-def test_products_run_in_the_given_type(dtype):
+def test_every_product_runs_in_the_given_dtype(dtype):
     with jax.enable_x64(dtype == jnp.float64):
         model = SimpleBaseline(keypoints=3, **SIZES, dtype=dtype)
         shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
@@ -224,7 +228,7 @@ def test_products_run_in_the_given_type(dtype):
     assert jaxpr.out_avals[0].dtype == jnp.promote_types(jnp.float32, dtype)
 
 
-def test_initialisation():
+def test_parameters_are_initialised_with_the_published_distributions():
     model = SimpleBaseline(17, (1, 1, 1, 2), width=16, head_width=64)
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
     for name in ("deconv1", "deconv3", "head"):
@@ -241,4 +245,4 @@ def test_only_gradients_on_cpu_run_without_a_loop(monkeypatch, backend, train, e
     model = SimpleBaseline(keypoints=3, **SIZES)
     shapes = variable_shapes(model)
     jaxpr = jax.make_jaxpr(lambda v: model.apply(v, jnp.zeros((1, 32, 32, 3)), train, mutable=["batch_stats"]))(shapes)
-    assert str(jaxpr).count("unroll=2\n") == expected  # of the layer of three
+    assert str(jaxpr).count("unroll=2\n") == expected  # in the layer of three bottlenecks

@@ -1,4 +1,4 @@
-"""The size of every network: parameters, and multiply-adds at 256 × 192."""
+"""Tests of the size of every network: parameters, and multiply-adds for one image of 256 × 192 pixels."""
 
 import functools
 
@@ -12,7 +12,7 @@ from aggpose_jax import networks
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks import mae, mit
 
-SIZES = {  # name: parameters, multiply-adds, those of attention's products; all with 17 keypoints
+SIZES = {  # name: parameters, multiply-adds, multiply-adds of the products in attention; all with 17 keypoints
     "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
     "aggpose_s": (39_505_105, 7_286_814_720, 381_026_304),
     "aggpose_demo": (1_281_697, 348_419_328, 12_976_128),
@@ -28,7 +28,8 @@ SIZES = {  # name: parameters, multiply-adds, those of attention's products; all
     "simple_baseline_101": (52_991_825, 9_062_842_368, 0),
     "simple_baseline_152": (68_635_473, 12_699_303_936, 0),
     "simple_baseline_tiny": (329_753, 68_812_800, 0),
-    # 12 of 48 units kept. Shifted sums over them are no convolutions, so the depthwise ones of encoders do not count.
+    # 12 of 48 mask patches are visible. The depthwise convolutions of the encoders are computed as shifted sums, which
+    # are not counted.
     "mae_b0": (19_623_008, 817_102_848, 11_722_752),
     "mae_b1": (31_486_656, 1_130_496_000, 14_008_320),
     "mae_b2": (42_531_520, 1_503_019_008, 17_989_632),
@@ -53,11 +54,11 @@ def test_every_variant_is_listed():
 
 
 @pytest.mark.parametrize("name", networks.NAMES)
-def test_size(name):
+def test_parameters_and_multiply_adds(name):
     assert measure(name) == SIZES[name]
 
 
-def test_more_keypoints_cost_only_their_rows_of_the_last_layer():
+def test_more_keypoints_enlarge_the_last_layer_only():
     parameters, total, attention = measure("aggpose_l", keypoints=21)
     assert parameters == 96_752_085 == SIZES["aggpose_l"][0] + 4 * (64 + 1)
     assert total == SIZES["aggpose_l"][1] + 4 * 64 * 64 * 48
@@ -65,25 +66,25 @@ def test_more_keypoints_cost_only_their_rows_of_the_last_layer():
     assert measure("simple_baseline_152", keypoints=21)[0] == 68_636_501 == SIZES["simple_baseline_152"][0] + 4 * 257
 
 
-def test_published_costs():
+def test_multiply_adds_of_published_networks():
     for name, total, without_attention in (("aggpose_l", 15.56, 14.96), ("aggpose_s", 7.29, 6.91)):
-        _, macs_, attention = SIZES[name]
-        assert round(macs_ / 1e9, 2) == total
-        assert round((macs_ - attention) / 1e9, 2) == without_attention
+        _, count, attention = SIZES[name]
+        assert round(count / 1e9, 2) == total
+        assert round((count - attention) / 1e9, 2) == without_attention
 
 
-def test_unknown_network():
+def test_an_unknown_network_is_an_error():
     with pytest.raises(UserError, match=r"model\.name.*aggpose_xl.*aggpose_l"):
         networks.build("aggpose_xl", keypoints=17)
 
 
-def test_fields_replace_those_of_the_variant():
+def test_fields_override_those_of_the_variant():
     model = networks.build("aggpose_s", keypoints=3, widths=(4, 8, 10, 16), drop_path=0.5)
     assert (model.keypoints, model.widths, model.drop_path) == (3, (4, 8, 10, 16), 0.5)
     assert model.depths == networks.build("aggpose_s", keypoints=3).depths
 
 
-def test_counter_by_hand():
+def test_counted_multiply_adds_equal_numbers_computed_by_hand():
     x, image = jnp.zeros((4, 3, 5)), jnp.zeros((2, 6, 6, 8))
     kernel, grouped = jnp.zeros((3, 3, 8, 10)), jnp.zeros((3, 3, 2, 8))
 
@@ -102,25 +103,25 @@ def test_counter_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("name", "visible", "share", "with_decoder"),
+    ("name", "visible_count", "encoder_ratio", "with_decoder_ratio"),
     [("b2", 12, 0.242, 0.474), ("b2", 19, 0.386, 0.626), ("b5", 12, 0.244, 0.309), ("b5", 19, 0.388, 0.456)],
 )
-def test_a_masked_encoder_costs_its_share_of_a_full_one(name, visible, share, with_decoder):
-    images, kept = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible), int)
+def test_ratio_of_multiply_adds_to_a_full_encoder(name, visible_count, encoder_ratio, with_decoder_ratio):
+    images, visible = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible_count), int)
     encoder = mit.MixTransformer(*mit.VARIANTS[name])
     params = jax.eval_shape(lambda: encoder.init(jax.random.key(0), images))
     full, _ = macs.count(lambda params: encoder.apply(params, images), params)
 
     def encode(params):
-        return mae.encode_visible(functools.partial(encoder.apply, params), images, kept, train=False, dense=False)
+        return mae.encode_visible(functools.partial(encoder.apply, params), images, visible, train=False, dense=False)
 
     masked, _ = macs.count(encode, params)
     levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)
-    masked += sum(9 * mit.EXPANSION * c * depth * visible * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
-    assert masked / full == pytest.approx(share, abs=5e-4)
+    masked += sum(9 * mit.EXPANSION * c * depth * visible_count * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
+    assert masked / full == pytest.approx(encoder_ratio, abs=5e-4)
 
     model = networks.build(f"mae_{name}")
-    params = jax.eval_shape(lambda: model.init(jax.random.key(0), images, kept))["params"]
-    whole, _ = macs.count(lambda params: model.apply({"params": params}, images, kept), params)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), images, visible))["params"]
+    autoencoder, _ = macs.count(lambda params: model.apply({"params": params}, images, visible), params)
     without_depthwise, _ = macs.count(encode, {"params": params["encoder"]})
-    assert (masked + whole - without_depthwise) / full == pytest.approx(with_decoder, abs=5e-4)
+    assert (masked + autoencoder - without_depthwise) / full == pytest.approx(with_decoder_ratio, abs=5e-4)

@@ -1,4 +1,4 @@
-"""Heatmaps of keypoints, and keypoints of heatmaps."""
+"""Tests of encoding keypoints as heatmaps and decoding heatmaps."""
 
 import functools
 import pathlib
@@ -41,7 +41,7 @@ def heatmaps(reference) -> np.ndarray:
 def test_targets_equal_the_reference(reference):
     codec_ = Codec((256, 192))
     labelled = (reference["joints_heatmap"] != 0).any(-1).astype(np.float32)
-    # The factor of the heatmap transform is 47 / 191 of the crop's, about the centres.
+    # The scale of the heatmap transform is 47 / 191 of the crop transform's, about the centres.
     points = (reference["joints_heatmap"] - [23.5, 31.5]) * (191 / 47) + [95.5, 127.5]
     targets, weight = encode(codec_, points.astype(np.float32), labelled)
     np.testing.assert_array_equal(weight, reference["target_weight"])
@@ -61,16 +61,16 @@ def test_dark_keypoints_equal_the_reference(reference, heatmaps):
     for i, expected in enumerate(reference["decode_keypoints"]):
         size = reference["decode_scale"][i] * 200
         to_crop = geometry.crop_transform(reference["decode_center"][i], size, (256, 192))
-        ours = geometry.apply(geometry.invert(to_crop), np.asarray(points[i], np.float64))
-        np.testing.assert_allclose(ours, expected, atol=0.01)
+        decoded = geometry.apply(geometry.invert(to_crop), np.asarray(points[i], np.float64))
+        np.testing.assert_allclose(decoded, expected, atol=0.01)
 
 
 def test_flip_back_equals_the_reference(reference, heatmaps):
-    ours = codec.flip_back(heatmaps[:1], COCO_17.flip_permutation)
-    np.testing.assert_array_equal(ours.transpose(0, 3, 1, 2), reference["flip_back"].astype(np.float32))
+    flipped = codec.flip_back(heatmaps[:1], COCO_17.flip_permutation)
+    np.testing.assert_array_equal(flipped.transpose(0, 3, 1, 2), reference["flip_back"].astype(np.float32))
 
 
-def test_flip_back_mirrors_and_exchanges():
+def test_flip_back_mirrors_and_exchanges_left_and_right():
     heatmaps = np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2)
     flipped = codec.flip_back(heatmaps, np.array([1, 0]))
     np.testing.assert_array_equal(flipped[0, :, :, 0], [[5, 3, 1], [11, 9, 7]])
@@ -79,7 +79,7 @@ def test_flip_back_mirrors_and_exchanges():
 
 @pytest.mark.parametrize("convention", geometry.CONVENTIONS)
 @pytest.mark.parametrize("size", SIZES)
-def test_encoded_points_are_decoded(size, convention):
+def test_decoding_inverts_encoding(size, convention):
     codec_ = Codec(size, sigma=2.0 if size == (256, 192) else 3.0, convention=convention)
     rng = np.random.default_rng(0)
     points = rng.uniform(24, np.array(size[::-1]) - 25, (4, 17, 2)).astype(np.float32)
@@ -92,24 +92,24 @@ def test_encoded_points_are_decoded(size, convention):
 
 @pytest.mark.parametrize("convention", geometry.CONVENTIONS)
 @pytest.mark.parametrize("size", SIZES)
-def test_heatmap_points_are_those_of_the_heatmap_transform(size, convention):
+def test_to_heatmap_equals_the_heatmap_transform(size, convention):
     codec_ = Codec(size, convention=convention)
     region = [210.0, 130.0], [150.0, 200.0]
     crop, heatmap = (geometry.crop_transform(*region, s, convention=convention) for s in (size, codec_.heatmap_size))
     image_points = np.array([[210.0, 130.0], [150.0, 60.0], [300.0, 199.5]])
-    ours = codec_.to_heatmap(geometry.apply(crop, image_points))
-    np.testing.assert_allclose(ours, geometry.apply(heatmap, image_points), atol=1e-4)
-    np.testing.assert_allclose(codec_.to_input(ours), geometry.apply(crop, image_points), atol=1e-3)
+    heatmap_points = codec_.to_heatmap(geometry.apply(crop, image_points))
+    np.testing.assert_allclose(heatmap_points, geometry.apply(heatmap, image_points), atol=1e-4)
+    np.testing.assert_allclose(codec_.to_input(heatmap_points), geometry.apply(crop, image_points), atol=1e-3)
 
 
-def at_heatmap(codec_: Codec, *points) -> np.ndarray:
-    """[1, K, 2] input pixels of heatmap points."""
+def from_heatmap_pixels(codec_: Codec, *points) -> np.ndarray:
+    """Returns heatmap points converted to input pixels [1, K, 2]."""
     return np.asarray(codec_.to_input(np.array([points], np.float32)))
 
 
-def test_target_by_hand():
+def test_target_equals_a_gaussian():
     codec_ = Codec((64, 64), sigma=1.5)
-    targets, weight = encode(codec_, at_heatmap(codec_, (4.5, 7)), np.float32([[1]]))
+    targets, weight = encode(codec_, from_heatmap_pixels(codec_, (4.5, 7)), np.float32([[1]]))
     assert targets.shape == (1, 16, 16, 1)
     for x, y in ((4, 7), (5, 7), (6, 9), (15, 0)):
         expected = np.exp(-((x - 4.5) ** 2 + (y - 7) ** 2) / (2 * 1.5**2))
@@ -117,24 +117,24 @@ def test_target_by_hand():
     assert weight.tolist() == [[1]]
 
 
-def test_weights_at_the_borders():
-    codec_ = Codec((64, 128), sigma=2.0)  # heatmaps of 16 × 32: seen are -8 < x < 38 and -8 < y < 22
+def test_unlabelled_and_far_outside_points_have_weight_0():
+    codec_ = Codec((64, 128), sigma=2.0)  # heatmaps of 16 × 32: points in -8 < x < 38 and -8 < y < 22 have a weight
     points = [(-7.9, 5), (-8.1, 5), (37.9, 5), (38.1, 5), (5, -7.9), (5, -8.1), (5, 21.9), (5, 22.1), (5, 5)]
     labelled = np.float32([[1] * 8 + [0]])
-    targets, weight = encode(codec_, at_heatmap(codec_, *points), labelled)
+    targets, weight = encode(codec_, from_heatmap_pixels(codec_, *points), labelled)
     assert weight.tolist() == [[1, 0, 1, 0, 1, 0, 1, 0, 0]]
     assert [bool(targets[..., k].any()) for k in range(9)] == [bool(w) for w in weight[0]]
 
 
 def test_a_weight_does_not_scale_its_target():
     codec_ = Codec((64, 64))
-    targets, weight = encode(codec_, at_heatmap(codec_, (8, 8), (8, 8)), np.float32([[0.5, 1]]))
+    targets, weight = encode(codec_, from_heatmap_pixels(codec_, (8, 8), (8, 8)), np.float32([[0.5, 1]]))
     assert weight.tolist() == [[0.5, 1]]
     np.testing.assert_array_equal(targets[..., 0], targets[..., 1])
 
 
-def peak_map(x: int, y: int, neighbours: dict | None = None, size=(16, 16)) -> np.ndarray:
-    """[1, h, w, 1] with a peak of 1 and values at neighbours (dx, dy)."""
+def peak_heatmap(x: int, y: int, neighbours: dict | None = None, size=(16, 16)) -> np.ndarray:
+    """Returns a heatmap [1, h, w, 1] with a peak of 1, given values at neighbours (dx, dy), and 0.1 elsewhere."""
     heatmap = np.full(size, 0.1, np.float32)
     heatmap[y, x] = 1
     for (dx, dy), value in (neighbours or {}).items():
@@ -149,52 +149,52 @@ def peak_map(x: int, y: int, neighbours: dict | None = None, size=(16, 16)) -> n
         ((6, 7), {(-1, 0): 0.5}, (-0.25, 0)),
         ((6, 7), {}, (0, 0)),
         ((2, 13), {(1, 0): 0.5, (0, 1): 0.5}, (0.25, 0.25)),
-        ((1, 7), {(1, 0): 0.5}, (0, 0)),  # too near to the border
+        ((1, 7), {(1, 0): 0.5}, (0, 0)),  # too close to the border
         ((6, 14), {(1, 0): 0.5}, (0, 0)),
         ((15, 15), {(-1, 0): 0.5}, (0, 0)),
     ],
 )
-def test_quarter_offset_by_hand(peak, neighbours, offset):
+def test_quarter_decoder_moves_towards_the_higher_neighbour(peak, neighbours, offset):
     codec_ = Codec((64, 64), decoder="quarter")
-    points, scores = decode(codec_, peak_map(*peak, neighbours))
-    np.testing.assert_allclose(points, at_heatmap(codec_, np.add(peak, offset)), atol=1e-4)
+    points, scores = decode(codec_, peak_heatmap(*peak, neighbours))
+    np.testing.assert_allclose(points, from_heatmap_pixels(codec_, np.add(peak, offset)), atol=1e-4)
     assert scores.tolist() == [[1]]
 
 
-def test_argmax_decoder_by_hand():
+def test_argmax_decoder_returns_the_peak_pixel():
     codec_ = Codec((64, 64), decoder="argmax")
-    points, _ = decode(codec_, peak_map(6, 7, {(1, 0): 0.9}))
+    points, _ = decode(codec_, peak_heatmap(6, 7, {(1, 0): 0.9}))
     np.testing.assert_allclose(points, [[[(6 - 7.5) * 63 / 15 + 31.5, (7 - 7.5) * 63 / 15 + 31.5]]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("decoder", ["dark", "quarter", "argmax"])
 @pytest.mark.parametrize("value", [0.0, -1.0])
-def test_nothing_positive_is_at_the_origin(decoder, value):
+def test_heatmaps_without_positive_values_decode_to_the_origin(decoder, value):
     codec_ = Codec((64, 64), decoder=decoder)
     heatmaps = np.full((1, 16, 16, 1), value - 1, np.float32)
     heatmaps[0, 9, 5] = value
     points, scores = decode(codec_, heatmaps)
-    np.testing.assert_allclose(points, at_heatmap(codec_, (0, 0)), atol=1e-5)
+    np.testing.assert_allclose(points, from_heatmap_pixels(codec_, (0, 0)), atol=1e-5)
     assert scores.tolist() == [[value]]
 
 
 @pytest.mark.parametrize("peak", [(0, 0), (1, 8), (8, 1), (15, 8), (14, 8), (8, 14), (15, 15)])
-def test_dark_leaves_peaks_at_the_border(peak):
+def test_dark_does_not_move_peaks_at_the_border(peak):
     codec_ = Codec((64, 64))
-    points, _ = decode(codec_, peak_map(*peak, {}))
-    np.testing.assert_allclose(points, at_heatmap(codec_, peak), atol=1e-4)
+    points, _ = decode(codec_, peak_heatmap(*peak, {}))
+    np.testing.assert_allclose(points, from_heatmap_pixels(codec_, peak), atol=1e-4)
 
 
 @pytest.mark.parametrize("peak", [(2, 8), (13, 8), (8, 2), (8, 13)])
 def test_dark_moves_peaks_two_pixels_from_the_border(peak):
     codec_ = Codec((64, 64))
     neighbour = (1, 1)
-    points, _ = decode(codec_, peak_map(*peak, {neighbour: 0.9}))
-    assert np.abs(points - at_heatmap(codec_, peak)).max() > 0.1
+    points, _ = decode(codec_, peak_heatmap(*peak, {neighbour: 0.9}))
+    assert np.abs(points - from_heatmap_pixels(codec_, peak)).max() > 0.1
 
 
 def numpy_dark(heatmap: np.ndarray, kernel: int, sigma: float) -> np.ndarray:
-    """DARK of one heatmap [h, w] in float64, its blur by OpenCV on a map with a border of zeros."""
+    """Decodes one heatmap [h, w] by DARK in float64, with OpenCV's blur on a map padded with zeros."""
     border = kernel // 2
     padded = cv2.copyMakeBorder(heatmap.astype(np.float64), *[border] * 4, cv2.BORDER_CONSTANT, value=0)
     blurred = cv2.GaussianBlur(padded, (kernel, kernel), sigma)[border:-border, border:-border]
@@ -207,7 +207,8 @@ def numpy_dark(heatmap: np.ndarray, kernel: int, sigma: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("kernel", "sigma", "height"), [(11, 2.0, 0.7), (17, 2.9, 0.7), (11, 2.0, 1.7e-10)])
-def test_dark_equals_plain_numpy(kernel, sigma, height):  # the last so low that the floor of the logarithm shows
+def test_dark_equals_numpy_implementation(kernel, sigma, height):
+    # The last height is so low that the floor of the logarithm affects the result.
     rng = np.random.default_rng(1)
     codec_ = Codec((96, 64), blur_kernel=kernel, blur_sigma=sigma)
     points = rng.uniform((3, 3), (12, 20), (6, 2)).astype(np.float32)
@@ -219,7 +220,7 @@ def test_dark_equals_plain_numpy(kernel, sigma, height):  # the last so low that
 
 
 @pytest.mark.parametrize(("size", "kernel", "sigma"), [(24, 11, 2.0), (8, 17, 2.9), (16, 3, 0.8)])
-def test_blur_matrix_is_a_blur_with_zeros_outside(size, kernel, sigma):
+def test_blur_matrix_is_a_gaussian_blur_with_zero_padding(size, kernel, sigma):
     signal = np.random.default_rng(0).random((size, 1)).astype(np.float32)
     border = kernel // 2
     padded = cv2.copyMakeBorder(signal, border, border, 0, 0, cv2.BORDER_CONSTANT, value=0)
@@ -228,7 +229,7 @@ def test_blur_matrix_is_a_blur_with_zeros_outside(size, kernel, sigma):
 
 
 @pytest.mark.parametrize("decoder", ["dark", "quarter"])
-def test_a_batch_is_decoded_as_its_examples(decoder, heatmaps):
+def test_decoding_a_batch_equals_decoding_its_examples(decoder, heatmaps):
     codec_ = Codec((256, 192), decoder=decoder)
     points, scores = decode(codec_, heatmaps[:3])
     for i in range(3):
@@ -237,6 +238,6 @@ def test_a_batch_is_decoded_as_its_examples(decoder, heatmaps):
         np.testing.assert_array_equal(scores[i], score[0])
 
 
-def test_a_flat_heatmap_gives_finite_points():
+def test_constant_heatmaps_decode_to_finite_points():
     points, _ = decode(Codec((64, 64)), jnp.ones((1, 16, 16, 2)))
     assert np.isfinite(points).all()

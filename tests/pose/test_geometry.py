@@ -1,4 +1,4 @@
-"""Boxes, crop regions and transforms."""
+"""Tests of boxes, crop regions and transforms."""
 
 import json
 import pathlib
@@ -22,7 +22,7 @@ def reference() -> dict:
     ("box", "expected"),
     [
         ([10, 20, 30, 40], [10, 20, 29, 29]),
-        ([-5, -7, 30, 40], [0, 0, 29, 39]),  # the start moves, the side stays
+        ([-5, -7, 30, 40], [0, 0, 29, 39]),  # the start is clipped, the sides are unchanged
         ([80, 30, 50, 50], [80, 30, 19, 19]),
         ([99, 49, 1, 1], [99, 49, 0, 0]),
         ([10, 10, 0.5, 0], [10, 10, 0, 0]),
@@ -35,7 +35,7 @@ def test_clip_box(box, expected):
     assert clipped is None if expected is None else clipped.tolist() == expected
 
 
-def test_estimate_area_takes_the_box_of_the_labelled_points():
+def test_estimated_area_is_0_53_of_the_box_of_the_labelled_points():
     keypoints = [[10, 20, 1], [30, 25, 2], [15, 70, 2], [900, 900, 0]]
     assert geometry.estimate_area(keypoints) == pytest.approx(0.53 * 20 * 50)
     assert geometry.estimate_area([[1, 2, 0]]) == 0
@@ -51,19 +51,19 @@ def test_crop_region_grows_the_shorter_side(box, size):
     np.testing.assert_allclose(region, size)
 
 
-def test_crop_region_of_many_boxes_and_of_no_padding():
+def test_crop_region_of_several_boxes_without_padding():
     center, region = geometry.crop_region([[0, 0, 2, 10], [0, 0, 10, 2]], aspect=1.0, padding=1.0)
     np.testing.assert_allclose(center, [[1, 5], [5, 1]])
     np.testing.assert_allclose(region, 10.0)
 
 
-def test_crop_region_of_an_empty_box_can_be_transformed():
+def test_crop_region_of_an_empty_box_gives_a_valid_transform():
     center, size = geometry.crop_region([5, 5, 0, 0], 0.75)
     assert geometry.crop_transform(center, 0.65 * size, INPUT_SIZE)[0, 0] > 0
 
 
 def test_unbiased_transform_maps_pixel_centres_to_pixel_centres():
-    # 193 pixels have 192 gaps between centres, 97 have 96: half the size exactly.
+    # The centres of 193 pixels span a distance of 192, those of 97 pixels 96: the scale is exactly one half.
     transform = geometry.crop_transform([200, 100], [193, 257], (129, 97))
     corners = geometry.apply(transform, [[200, 100], [200 - 96, 100 - 128], [200 + 96, 100 + 128]])
     np.testing.assert_allclose(corners, [[48, 64], [0, 0], [96, 128]])
@@ -74,13 +74,13 @@ def test_hrnet_transform_maps_numbers_of_pixels():
     np.testing.assert_allclose(transform, [[0.5, 0, 96 - 100], [0, 0.5, 128 - 50]])
 
 
-def test_unknown_convention():
+def test_unknown_convention_raises():
     with pytest.raises(ValueError, match="udp"):
         geometry.crop_transform([0, 0], [10, 10], (8, 8), convention="udp")
 
 
 @pytest.mark.parametrize("convention", geometry.CONVENTIONS)
-def test_positive_rotation_turns_the_content_counter_clockwise(convention):
+def test_positive_rotation_rotates_the_content_counter_clockwise(convention):
     transform = geometry.crop_transform([50, 50], [100, 100], (100, 100), rotation=90, convention=convention)
     middle, right = geometry.apply(transform, [[50, 50], [60, 50]])
     offset = right - middle
@@ -91,13 +91,13 @@ def test_positive_rotation_turns_the_content_counter_clockwise(convention):
 def test_invert_and_compose():
     transform = geometry.crop_transform([30, 70], [120, 160], INPUT_SIZE, rotation=33)
     points = np.array([[[1.0, 2.0]], [[-7.5, 300.0]]])
-    there = geometry.apply(transform, points)
-    np.testing.assert_allclose(geometry.apply(geometry.invert(transform), there), points)
+    transformed = geometry.apply(transform, points)
+    np.testing.assert_allclose(geometry.apply(geometry.invert(transform), transformed), points)
     shift = np.array([[1.0, 0.0, 10.0], [0.0, 1.0, 20.0]])
     double = np.array([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]])
-    both = geometry.compose(geometry.mirror(192), transform)
+    mirrored_first = geometry.compose(geometry.mirror(192), transform)
     np.testing.assert_allclose(
-        geometry.apply(both, points), geometry.apply(transform, geometry.apply(geometry.mirror(192), points))
+        geometry.apply(mirrored_first, points), geometry.apply(transform, geometry.apply(geometry.mirror(192), points))
     )
     np.testing.assert_allclose(geometry.compose(shift, double), [[2, 0, 20], [0, 2, 40]])
     np.testing.assert_allclose(geometry.compose(double, shift), [[2, 0, 10], [0, 2, 20]])

@@ -1,4 +1,4 @@
-"""A folder of three files, every one of them damaged in every way."""
+"""The checksum manifest of a folder with three files, each of which is damaged in several ways."""
 
 import hashlib
 import shutil
@@ -21,7 +21,7 @@ def folder(tmp_path):
     return tmp_path / "step"
 
 
-def test_the_manifest_lists_every_file_as_sha256sum_does(folder):
+def test_the_manifest_has_the_format_of_sha256sum(folder):
     lines = (folder / checksums.MANIFEST).read_text().splitlines()
     assert lines == [f"{hashlib.sha256(content).hexdigest()}  {name}" for name, content in FILES.items()]
     assert checksums.find_damage(folder) is None
@@ -30,13 +30,13 @@ def test_the_manifest_lists_every_file_as_sha256sum_does(folder):
 
 
 @pytest.mark.parametrize("name", ["a", "below/b", checksums.MANIFEST])
-def test_every_flipped_bit_and_every_truncation_is_found_and_named(folder, name):
+def test_flipped_bits_and_truncations_are_found_and_named(folder, name):
     content = (folder / name).read_bytes()
-    for place in range(0, 8 * len(content), 7):
+    for bit in range(0, 8 * len(content), 7):
         flipped = bytearray(content)
-        flipped[place // 8] ^= 1 << place % 8
+        flipped[bit // 8] ^= 1 << bit % 8
         (folder / name).write_bytes(flipped)
-        assert name in checksums.find_damage(folder) or name == checksums.MANIFEST, place
+        assert name in checksums.find_damage(folder) or name == checksums.MANIFEST, bit
     for length in range(len(content)):
         (folder / name).write_bytes(content[:length])
         assert checksums.find_damage(folder), length
@@ -58,7 +58,7 @@ def test_a_folder_without_a_manifest_is_not_verified(folder):
     assert "SHA256SUMS" in checksums.find_damage(folder)
 
 
-def test_an_interrupted_manifest_does_not_count(folder):
+def test_a_partially_written_manifest_is_ignored(folder):
     (folder / checksums.MANIFEST).rename(folder / f".{checksums.MANIFEST}.partial")
     assert not checksums.has_manifest(folder)
     checksums.write_manifest(folder)

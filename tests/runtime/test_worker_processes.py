@@ -1,4 +1,4 @@
-"""Workers that lose the process that started them; real processes and signals."""
+"""Worker processes whose parent process is killed, with real processes and signals."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import multiprocessing, os, sys, time
 from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 def work():
-    exit_with_parent("what initializers get")
+    exit_with_parent("an argument of initializers")
     time.sleep(0.1)
     print(os.getpid(), flush=True)
     time.sleep(60)
@@ -27,7 +27,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-def test_a_worker_exits_with_the_process_that_started_it(tmp_path, method):
+def test_a_worker_exits_with_its_parent_process(tmp_path, method):
     file = tmp_path / "program.py"
     file.write_text(PROGRAM)
     process = subprocess.Popen([sys.executable, str(file), method], env=environment(), stdout=subprocess.PIPE)
@@ -35,8 +35,8 @@ def test_a_worker_exits_with_the_process_that_started_it(tmp_path, method):
     assert is_alive(worker)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    until = time.monotonic() + 10
-    while is_alive(worker) and time.monotonic() < until:
+    deadline = time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.02)
     still_alive = is_alive(worker)
     if still_alive:

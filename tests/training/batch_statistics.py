@@ -1,9 +1,9 @@
-"""Trains a narrow SimpleBaseline on the devices there are, and writes what came out.
+"""Trains a narrow SimpleBaseline on all devices and writes the results to a file.
 
 batch_statistics.py FSDP FILE
 
-FILE gets the loss, gradient norms and batch statistics of one step in float32, and the parameters after five steps in
-float64.
+FILE (.npz) contains the loss, gradient norms and batch statistics after one step in float32, and the parameters after
+five steps in float64.
 """
 
 import sys
@@ -23,7 +23,7 @@ BATCH, SIDE, KEYPOINTS = 16, 64, 5
 
 
 class Task:
-    """Given heatmaps, to be learned from given images."""
+    """A task that fits given heatmaps from given images."""
 
     steps_per_epoch = 1.0
 
@@ -32,7 +32,7 @@ class Task:
         self.model = SimpleBaseline(KEYPOINTS, (2, 1, 3, 1), width=8, head_width=16, dtype=dtype)
 
     def init(self, rng):
-        # Of one precision, so that both start from the same numbers.
+        # Initialised in float32 for both dtypes, so that both start from the same numbers.
         variables = self.model.init(rng, jnp.zeros((1, SIDE, SIDE, 3)))
         return jax.tree.map(lambda a: a.astype(self.dtype), variables)
 
@@ -43,7 +43,7 @@ class Task:
 
 
 def train(dtype, steps: int, mesh):
-    """The state and the metrics after so many steps on one batch."""
+    """Returns the state and the metrics after a number of steps on one batch."""
     config = default_config()
     config.steps = 10
     trainer, rng = Trainer(Task(dtype), config, mesh), np.random.default_rng(0)
@@ -55,7 +55,7 @@ def train(dtype, steps: int, mesh):
     return state, metrics
 
 
-def named(kind: str, tree) -> dict[str, np.ndarray]:
+def arrays_by_path(kind: str, tree) -> dict[str, np.ndarray]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
         f"{kind}/{jax.tree_util.keystr(path, simple=True, separator='/')}": np.asarray(leaf) for path, leaf in leaves
@@ -63,20 +63,20 @@ def named(kind: str, tree) -> dict[str, np.ndarray]:
 
 
 def main(fsdp: str, file: str) -> None:
-    """Writes the arrays by kind and path."""
+    """Writes the arrays to `file`, named by their kind and path."""
     mesh = sharding.make_mesh(int(fsdp))
     state, metrics = train(jnp.float32, 1, mesh)
     mean_gradient = next(part.mu for part in jax.tree.leaves(state.opt_state, is_leaf=has_mean) if has_mean(part))
-    found = {"loss": np.asarray(metrics["loss"])}
-    found |= named("gradient norm", jax.tree.map(jnp.linalg.norm, jax.tree.map(jnp.ravel, mean_gradient)))
-    found |= named("statistics", state.variables["batch_stats"])
+    results = {"loss": np.asarray(metrics["loss"])}
+    results |= arrays_by_path("gradient norm", jax.tree.map(jnp.linalg.norm, jax.tree.map(jnp.ravel, mean_gradient)))
+    results |= arrays_by_path("statistics", state.variables["batch_stats"])
     jax.config.update("jax_enable_x64", True)
     state, _ = train(jnp.float64, 5, mesh)
-    np.savez(file, **found, **named("parameters", state.params))
+    np.savez(file, **results, **arrays_by_path("parameters", state.params))
 
 
 def has_mean(part) -> bool:
-    """True for the state of Adam, whose mean after a step is the gradient times a constant."""
+    """Returns whether a state is that of Adam, whose mean after one step is the gradient times a constant."""
     return hasattr(part, "mu")
 
 

@@ -1,4 +1,4 @@
-"""Prints the collectives of an experiment's training step on the devices there are, and the shapes of its parameters.
+"""Prints the collectives in the training step of an experiment on all devices, and the shapes of its parameters.
 
 collectives.py FSDP EXPERIMENT
 """

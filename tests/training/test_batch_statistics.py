@@ -1,4 +1,4 @@
-"""Training with batch statistics on one device, on eight, and with split parameters; and after a kill."""
+"""Training with batch statistics on one device, on eight devices, with sharded parameters, and after a kill."""
 
 import pathlib
 import time
@@ -11,28 +11,28 @@ SCRIPT = str(pathlib.Path(__file__).parent / "batch_statistics.py")
 
 
 @pytest.mark.slow
-def test_statistics_are_those_of_the_whole_batch_on_any_mesh(tmp_path):
+def test_statistics_are_those_of_the_global_batch_on_any_mesh(tmp_path):
     results = {}
     for data, fsdp in ((1, 1), (8, 1), (4, 2)):
         file = tmp_path / f"{data}_{fsdp}.npz"
         ended = run(SCRIPT, str(fsdp), str(file), devices=data * fsdp)
         assert ended.returncode == 0, ended.stderr
         results[data, fsdp] = dict(np.load(file))
-    whole = results.pop((1, 1))
-    assert {name.split("/")[0] for name in whole} == {"loss", "gradient norm", "statistics", "parameters"}
-    for mesh, found in results.items():
-        assert found.keys() == whole.keys()
-        for name, array in whole.items():
+    single = results.pop((1, 1))
+    assert {name.split("/")[0] for name in single} == {"loss", "gradient norm", "statistics", "parameters"}
+    for mesh, arrays in results.items():
+        assert arrays.keys() == single.keys()
+        for name, array in single.items():
             tolerance = {"rtol": 0, "atol": 1e-5} if name.startswith("parameters/") else {"rtol": 1e-5, "atol": 1e-6}
-            np.testing.assert_allclose(found[name], array, **tolerance, err_msg=f"{name} on {mesh}")
+            np.testing.assert_allclose(arrays[name], array, **tolerance, err_msg=f"{name} on {mesh}")
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
+def test_a_killed_and_resumed_run_ends_with_the_same_bytes(tmp_path):
     options = (*QUICK, "--config.model.name=simple_baseline_tiny", "--config.steps=12", "--config.checkpoint_steps=4")
     options += ("--config.average_decay=0.9",)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    ended = run("main", *options, f"--workdir={whole}")
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
+    ended = run("main", *options, f"--workdir={uninterrupted}")
     assert ended.returncode == 0, ended.stderr
     process = start("main", *options, f"--workdir={killed}")
     while logged(killed) < 6 and process.poll() is None:
@@ -42,6 +42,6 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     ended = run("main", *options, f"--workdir={killed}")
     assert ended.returncode == 0, ended.stderr
     assert "step 4" in ended.stdout or "step 8" in ended.stdout
-    ours, expected = checkpoint_bytes(killed, 12), checkpoint_bytes(whole, 12)
-    assert ours == expected
-    assert {name.split("/")[0] for name in ours} >= {"params", "batch_stats", "ema_params", "ema_batch_stats"}
+    resumed, expected = checkpoint_bytes(killed, 12), checkpoint_bytes(uninterrupted, 12)
+    assert resumed == expected
+    assert {name.split("/")[0] for name in resumed} >= {"params", "batch_stats", "ema_params", "ema_batch_stats"}

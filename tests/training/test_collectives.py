@@ -1,4 +1,4 @@
-"""What a training step sends between devices when only the batch is split."""
+"""The arrays that a training step communicates between devices."""
 
 import json
 import math
@@ -27,16 +27,16 @@ def test_list_collectives_reads_operations_and_shapes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "fsdp"), [("synthetic", 1), ("mae_synthetic", 1), ("mae_synthetic", 8)])
-def test_no_collective_of_a_step_carries_an_activation(experiment, fsdp):
+def test_a_step_communicates_no_activations(experiment, fsdp):
     script = pathlib.Path(__file__).parent / "collectives.py"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script), str(fsdp), experiment],
         **{"env": environment(8), "text": True, "capture_output": True, "check": True},
     )
-    step = json.loads(done.stdout.splitlines()[-1])
+    step = json.loads(process.stdout.splitlines()[-1])
     sizes = {math.prod(shape) for shape in step["params"]}
-    # A scanned stage of one block may drop its stacked axis; a gradient may be reduced in another order of axes.
-    strangers = [(op, shape) for op, shape in step["collectives"] if math.prod(shape) not in sizes | {1}]
+    # Sizes are compared, since a scanned stage of one block may lose its stacked axis and gradients may be transposed.
+    others = [(op, shape) for op, shape in step["collectives"] if math.prod(shape) not in sizes | {1}]
     assert {op for op, _ in step["collectives"]} == ({"all-reduce"} if fsdp == 1 else {"all-reduce", "all-gather"})
-    assert not strangers
+    assert not others
     assert sum(math.prod(shape) for _, shape in step["collectives"]) >= sum(math.prod(s) for s in step["params"])

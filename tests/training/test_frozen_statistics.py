@@ -1,4 +1,4 @@
-"""Frozen and trained batch normalisation side by side: plain, scanned and rematerialised."""
+"""Frozen and trained BatchNorm layers in one network: plain, scanned and rematerialised."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """A norm, and two scanned blocks that are computed again in the backward pass."""
+    """A BatchNorm, and two scanned blocks that are rematerialised in the backward pass."""
 
     @nn.compact
     def __call__(self, x, train):
@@ -34,8 +34,8 @@ class Network(nn.Module):
         return blocks(name="blocks")(x, train)[0]
 
 
-def applied(patterns: tuple[str, ...]):
-    """Output and statistics of a training pass, and the gradient of the scales, starting with statistics 0 and 1."""
+def train_pass(patterns: tuple[str, ...]):
+    """Returns output, statistics and parameter gradients of one training pass; the initial statistics are 0 and 1."""
     network = Network()
     variables = network.init(jax.random.key(0), X, False)
 
@@ -49,33 +49,33 @@ def applied(patterns: tuple[str, ...]):
     return output, statistics, gradient
 
 
-def test_without_a_match_all_use_the_batch_and_update():
-    output, statistics, _ = applied(("stem/bias", "scale", "blocks/norm"))
+def test_layers_without_a_match_use_and_update_batch_statistics():
+    output, statistics, _ = train_pass(("stem/bias", "scale", "blocks/norm"))
     np.testing.assert_allclose(statistics["stem"]["mean"], 0.1 * X.mean((0, 1, 2)), rtol=1e-5)
-    second = statistics["blocks"]["norm"]["var"][1]  # of twice what the first block normalised: 4, and 16 values
+    second = statistics["blocks"]["norm"]["var"][1]  # the input has variance 4, over 16 values
     np.testing.assert_allclose(second, 0.9 + 0.1 * 4 * 16 / 15, rtol=1e-4)
     assert float(jnp.abs(output.mean((0, 1, 2))).max()) < 1e-5
 
 
 @pytest.mark.parametrize("pattern", ["stem/.*", "stem/scale"])
-def test_a_frozen_norm_passes_on_its_input_while_the_blocks_train(pattern):
-    _, statistics, _ = applied((pattern,))
+def test_a_frozen_layer_uses_its_running_statistics_while_blocks_train(pattern):
+    _, statistics, _ = train_pass((pattern,))
     assert statistics["stem"]["mean"].tolist() == [0, 0, 0]
     assert statistics["stem"]["var"].tolist() == [1, 1, 1]
     first, second = statistics["blocks"]["norm"]["mean"]
     np.testing.assert_allclose(
         first, 0.1 * X.mean((0, 1, 2)), rtol=1e-5
-    )  # running statistics 0, 1: the stem changes nothing
+    )  # with running statistics 0 and 1 the stem is the identity
     np.testing.assert_allclose(second, 0, atol=1e-6)
 
 
-def test_scanned_and_rematerialised_blocks_are_frozen_too():
-    output, statistics, gradient = applied(("blocks/.*",))
+def test_scanned_and_rematerialised_blocks_are_frozen():
+    output, statistics, gradient = train_pass(("blocks/.*",))
     assert not statistics["blocks"]["norm"]["mean"].any()
     assert (statistics["blocks"]["norm"]["var"] == 1).all()
     assert statistics["stem"]["mean"].all()
     normal = (X - X.mean((0, 1, 2))) / np.sqrt(X.var((0, 1, 2)) + 1e-5)
     np.testing.assert_allclose(output, 4 * normal, rtol=1e-3, atol=1e-4)
-    # loss = Σ (4 · scale² · normal)³ for the scales of the two blocks, each of exponent 1
+    # loss = Σ (4 · scale₁ · scale₂ · normal)³, with the scales of the two blocks
     expected = np.tile(3 * ((4 * normal) ** 3).sum((0, 1, 2)), (2, 1))
     np.testing.assert_allclose(gradient["blocks"]["norm"]["scale"], expected, rtol=1e-2, atol=1e-2)

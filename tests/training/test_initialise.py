@@ -1,4 +1,4 @@
-"""What a network starts from: files and runs by the same code."""
+"""Initial variables of a network from weight files and from runs."""
 
 import pathlib
 
@@ -33,77 +33,75 @@ def write_run(workdir: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def no_new_parameters():
-    raise AssertionError("none were needed")
+    raise AssertionError("no new parameters are needed")
 
 
-def test_a_file_and_a_run_are_the_same_start(tmp_path):
+def test_a_file_and_a_run_give_the_same_variables(tmp_path):
     for source in (
         write_file(tmp_path / "tiny.safetensors", "aggpose_tiny"),
         write_run(tmp_path / "run", "aggpose_tiny"),
     ):
-        variables, account = initial_variables(
+        variables, report = initial_variables(
             source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters
         )
         jax.tree.map(np.testing.assert_array_equal, variables["params"], numbered("aggpose_tiny"))
-        assert not account.new
+        assert not report.new
 
 
-def test_what_a_source_lacks_is_made_new(tmp_path):
+def test_variables_missing_in_the_source_are_new(tmp_path):
     source = write_run(tmp_path / "run", "mit_pose_tiny")
     new = numbered("aggpose_tiny", 21, start=10**6)
     target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
-    variables, account = initial_variables(source, target, lambda: {"params": new})
+    variables, report = initial_variables(source, target, lambda: {"params": new})
     params = variables["params"]
     backbone = numbered("mit_pose_tiny")["encoder"]
     np.testing.assert_array_equal(params["stage2_4"]["norm"]["scale"], backbone["stage2"]["norm"]["scale"])
     np.testing.assert_array_equal(params["head"]["fc1"]["kernel"], new["head"]["fc1"]["kernel"])
-    assert "head" in account.new
-    assert "stage2_4" not in account.new
+    assert "head" in report.new
+    assert "stage2_4" not in report.new
 
 
-def test_a_head_of_other_keypoints_is_made_new_and_said(tmp_path):
+def test_a_head_for_other_keypoints_is_new_and_reported(tmp_path):
     source = write_file(tmp_path / "coco.safetensors", "aggpose_tiny", 17)
     new = numbered("aggpose_tiny", 21)
     target = weights("aggpose_tiny", shapes("aggpose_tiny", 21), 21)
-    variables, account = initial_variables(source, target, lambda: {"params": new})
+    variables, report = initial_variables(source, target, lambda: {"params": new})
     params = variables["params"]
-    assert account.new == ["head"]
-    assert account.keypoints == (17, 21)
+    assert report.new == ["head"]
+    assert report.keypoints == (17, 21)
     assert params["head"]["fc2"]["bias"].shape == (21,)
 
 
-def lacking(tensors: dict) -> dict:
+def without_norm2_1(tensors: dict) -> dict:
     return {name: tensor for name, tensor in tensors.items() if "norm2_1" not in name} | {"more": np.zeros(1, "f4")}
 
 
-def infinite(tensors: dict) -> dict:
+def with_infinity(tensors: dict) -> dict:
     return tensors | {"final.fc1.bias": np.full(16, np.inf, np.float32)}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lacking, r"missing: norm2_1\.bias, norm2_1\.weight; surplus: more$"),
-        (infinite, r"NaN or infinite: final\.fc1\.bias$"),
+        (without_norm2_1, r"norm2_1\.bias, norm2_1\.weight.* more\b"),
+        (with_infinity, r"final\.fc1\.bias"),
     ],
 )
-def test_a_file_that_does_not_fit_is_named_with_all_that_does_not(change, message, tmp_path):
+def test_all_wrong_tensors_of_a_file_are_named(change, message, tmp_path):
     source = write_file(tmp_path / "bad.safetensors", "aggpose_tiny", 17, change)
-    with pytest.raises(UserError, match=rf"^{source}: taken for AggPose .*{message}"):
+    with pytest.raises(UserError, match=rf"^{source}: .*AggPose.* {message}"):
         initial_variables(source, weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters)
 
 
-def test_another_variant_says_which_fits(tmp_path):
+def test_the_variants_that_fit_a_file_are_named(tmp_path):
     source = tmp_path / "s.safetensors"
     weight_files.write(
         source, write_state_dict(networks.build("aggpose_s", keypoints=17), {"params": blank("aggpose_s")})
     )
-    with pytest.raises(
-        UserError, match=rf"^{source}: its weights fit aggpose_s and mit_pose_b2 and mae_b2, not this network: "
-    ):
+    with pytest.raises(UserError, match=rf"^{source}: .*aggpose_s.*mit_pose_b2.*mae_b2"):
         initial_variables(source, weights("aggpose_l", shapes("aggpose_l")), no_new_parameters)
 
 
-def test_a_source_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="gone: no such run or weight file"):
+def test_a_missing_source_is_named(tmp_path):
+    with pytest.raises(UserError, match="gone: "):
         initial_variables(tmp_path / "gone", weights("aggpose_tiny", shapes("aggpose_tiny")), no_new_parameters)

@@ -1,4 +1,4 @@
-"""Schedules, masks and averages."""
+"""Learning-rate schedules, AdamW with masks by parameter path, layer decay and the moving average."""
 
 import math
 
@@ -44,7 +44,7 @@ def rates(count: int, steps_per_epoch: float, **changes) -> list[float]:
 
 
 def update(steps: int = 1, gradient=GRADIENT, **changes):
-    """Parameters after steps of one gradient, and the state of the optimizer."""
+    """Returns the parameters and the optimizer state after a number of steps with one gradient."""
     transformation = optimizer.make_optimizer(config(**changes), PARAMS, lambda step: 0.1)
     params, state = PARAMS, transformation.init(PARAMS)
     for _ in range(steps):
@@ -53,7 +53,7 @@ def update(steps: int = 1, gradient=GRADIENT, **changes):
     return params, state
 
 
-def test_paths_matching():
+def test_paths_are_matched_in_full():
     matched = optimizer.paths_matching(PARAMS, [r"head/.*", r".*/norm1/scale", "kernel", "stage1_1"])
     assert matched == {
         "stage1_1": {"blocks": {"norm1": {"scale": True}, "kernel": False}},
@@ -61,17 +61,19 @@ def test_paths_matching():
     }
 
 
-def test_step_schedule_by_hand():
-    expected = [0.5] * 6 + [0.05] * 4 + [0.005] * 2  # epochs of 3 steps: 2 epochs, 3.5 epochs (10.5 steps, even: 10)
+def test_step_schedule_equals_hand_computed_rates():
+    expected = (
+        [0.5] * 6 + [0.05] * 4 + [0.005] * 2
+    )  # 3 steps per epoch: decay after 6 steps and after 10.5, which rounds to 10
     np.testing.assert_allclose(rates(12, 3), expected, rtol=1e-6)
 
 
-def test_cosine_schedule_by_hand():
+def test_cosine_schedule_equals_hand_computed_rates():
     expected = [0.5 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
     np.testing.assert_allclose(rates(8, 4, schedule="cosine"), expected, rtol=1e-5)
 
 
-def test_warm_up_by_hand():
+def test_warm_up_equals_hand_computed_rates():
     ramp = [0.5 * step / 6 for step in (1, 2, 3, 4, 5, 6)]
     steps = rates(12, 3, warmup_epochs=2.0, decay_epochs=(3.0,))
     np.testing.assert_allclose(steps, ramp + [0.5] * 3 + [0.05] * 3, rtol=1e-6)
@@ -80,18 +82,20 @@ def test_warm_up_by_hand():
     np.testing.assert_allclose(cosine, expected, rtol=1e-5)
 
 
-def test_warm_up_of_one_step():
+def test_a_warm_up_of_one_step_has_the_full_rate():
     np.testing.assert_allclose(rates(3, 1, warmup_epochs=1.0, decay_epochs=()), 0.5, rtol=1e-6)
 
 
-def test_first_step_of_adamw_by_hand():
+def test_first_step_of_adamw_equals_a_hand_computed_value():
     params, _ = update(weight_decay=0.2)
-    expected = 2.0 - 0.1 * (1 + 0.2 * 2.0)  # the first step of Adam is the sign, decay is decoupled
+    expected = 2.0 - 0.1 * (
+        1 + 0.2 * 2.0
+    )  # the first step of Adam is the sign of the gradient; weight decay is decoupled
     for leaf in jax.tree.leaves(params):
         np.testing.assert_allclose(leaf, expected, rtol=1e-5)
 
 
-def test_betas_and_epsilon_by_hand():
+def test_two_steps_with_betas_and_epsilon_equal_hand_computed_values():
     gradients, first, second, value = [1.0, -3.0], 0.0, 0.0, 2.0
     transformation = optimizer.make_optimizer(config(betas=(0.5, 0.8), adam_epsilon=0.7), {"a": 0.0}, lambda _: 0.1)
     params = {"a": jnp.float32(2.0)}
@@ -104,31 +108,31 @@ def test_betas_and_epsilon_by_hand():
         assert float(params["a"]) == pytest.approx(value, rel=1e-5)
 
 
-def test_only_what_decay_matches_decays():
-    still = jax.tree.map(jnp.zeros_like, GRADIENT)
-    params, _ = update(gradient=still, weight_decay=0.2, decay=(".*kernel",))
+def test_only_parameters_that_decay_matches_are_decayed():
+    zero = jax.tree.map(jnp.zeros_like, GRADIENT)
+    params, _ = update(gradient=zero, weight_decay=0.2, decay=(".*kernel",))
     decayed = optimizer.paths_matching(params, [".*kernel"])
     for leaf, decays in zip(jax.tree.leaves(params), jax.tree.leaves(decayed), strict=True):
         np.testing.assert_allclose(leaf, 2.0 * (1 - 0.1 * 0.2) if decays else 2.0, rtol=1e-6)
 
 
-def test_frozen_parameters_keep_every_byte_and_have_no_state():
+def test_frozen_parameters_are_unchanged_and_have_no_state():
     params, state = update(steps=3, weight_decay=0.2, freeze=("stage1_.*",))
-    for ours, before in zip(*(jax.tree.leaves(tree["stage1_1"]) for tree in (params, PARAMS)), strict=True):
-        assert np.asarray(ours).tobytes() == np.asarray(before).tobytes()
+    for after, before in zip(*(jax.tree.leaves(tree["stage1_1"]) for tree in (params, PARAMS)), strict=True):
+        assert np.asarray(after).tobytes() == np.asarray(before).tobytes()
     trained, _ = update(steps=3, weight_decay=0.2)
-    for ours, expected in zip(*(jax.tree.leaves(tree["head"]) for tree in (params, trained)), strict=True):
-        np.testing.assert_array_equal(ours, expected)
+    for actual, expected in zip(*(jax.tree.leaves(tree["head"]) for tree in (params, trained)), strict=True):
+        np.testing.assert_array_equal(actual, expected)
     sizes = [leaf.size for leaf in jax.tree.leaves(state)]
-    assert sum(size for size in sizes if size > 1) == 2 * (3 * 4 + 4)  # two moments of the head alone
+    assert sum(size for size in sizes if size > 1) == 2 * (3 * 4 + 4)  # the two moments of the head only
 
 
-def test_the_whole_gradient_is_clipped():
+def test_the_gradient_is_clipped_by_its_global_norm():
     norm = math.sqrt(sum(float((g**2).sum()) for g in jax.tree.leaves(GRADIENT)))
-    clip = {"clip_norm": norm / 4, "adam_epsilon": 1.0}  # so large that the size of a gradient shows
+    clip = {"clip_norm": norm / 4, "adam_epsilon": 1.0}  # so large that the step depends on the size of the gradient
     quarter = jax.tree.map(lambda g: g / 4, GRADIENT)
-    ours, expected = update(**clip)[0], update(gradient=quarter, adam_epsilon=1.0)[0]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), ours, expected)
+    clipped, expected = update(**clip)[0], update(gradient=quarter, adam_epsilon=1.0)[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), clipped, expected)
     unclipped = update(clip_norm=2 * norm, adam_epsilon=1.0)[0]
     jax.tree.map(np.testing.assert_array_equal, unclipped, update(adam_epsilon=1.0)[0])
 
@@ -141,13 +145,13 @@ LAYERED = {
 
 
 @pytest.mark.parametrize("freeze", [(), ("head/.*",)])
-def test_layer_wise_decay_by_hand(freeze):
+def test_layer_decay_equals_hand_computed_updates(freeze):
     options = config(layer_decay=0.5, weight_decay=0.2, freeze=freeze)
     transformation = optimizer.make_optimizer(options, LAYERED, lambda step: 0.1)
     gradient = jax.tree.map(lambda a: jnp.full_like(a, 3.0), LAYERED)
     updates, _ = transformation.update(gradient, transformation.init(LAYERED), LAYERED)
-    # Two blocks: the head learns at the full rate, the last block and its norm at a half of it, and so on. The first
-    # step of Adam is the sign; weight decay goes with the rate.
+    # There are two blocks: the head has the full learning rate, the last block and its norm half of it, and so on. The
+    # first step of Adam is the sign of the gradient; weight decay is multiplied by the learning rate.
     step = -0.1 * (1 + 0.2 * 2.0)
     np.testing.assert_allclose(updates["head"]["bias"], 0 if freeze else step, rtol=1e-5)
     np.testing.assert_allclose(updates["stage1_1"]["norm"]["scale"], step / 2, rtol=1e-5)
@@ -156,8 +160,8 @@ def test_layer_wise_decay_by_hand(freeze):
     np.testing.assert_allclose(updates["embed1"]["kernel"], step / 8, rtol=1e-5)
 
 
-def test_average_by_hand():
-    average, params = {"a": jnp.float32(1.0)}, {"a": jnp.float32(2.0)}
-    assert float(optimizer.update_average(average, params, 0.9, jnp.int32(0))["a"]) == pytest.approx(1.9)  # decay 1/10
-    assert float(optimizer.update_average(average, params, 0.9, jnp.int32(8))["a"]) == pytest.approx(1.5)  # 9/18
-    assert float(optimizer.update_average(average, params, 0.9, jnp.int32(10**6))["a"]) == pytest.approx(1.1)
+def test_update_ema_equals_hand_computed_values():
+    ema, params = {"a": jnp.float32(1.0)}, {"a": jnp.float32(2.0)}
+    assert float(optimizer.update_ema(ema, params, 0.9, jnp.int32(0))["a"]) == pytest.approx(1.9)  # decay 1/10
+    assert float(optimizer.update_ema(ema, params, 0.9, jnp.int32(8))["a"]) == pytest.approx(1.5)  # 9/18
+    assert float(optimizer.update_ema(ema, params, 0.9, jnp.int32(10**6))["a"]) == pytest.approx(1.1)

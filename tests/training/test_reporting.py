@@ -1,4 +1,4 @@
-"""What a run says and writes."""
+"""Log lines, metrics, pictures and tables of a run."""
 
 import json
 
@@ -22,7 +22,7 @@ def lines(workdir) -> list[dict]:
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
+def test_metrics_text_and_pictures_are_read_back_from_files_and_tensorboard(tmp_path):
     reporter = Reporter(tmp_path, "AP")
     reporter.text("config", "seed: 3")
     reporter.log_metrics(7, {"train/loss": jnp.float32(0.25), "eval/AP": 0.5})
@@ -39,7 +39,7 @@ def test_figures_text_and_pictures_are_read_back_from_every_place(tmp_path):
     np.testing.assert_array_equal(written[..., ::-1], PICTURE)
 
 
-def test_curves_go_on_from_a_former_start(tmp_path):
+def test_curves_contain_the_steps_before_a_restart(tmp_path):
     for step in (1, 2):
         reporter = Reporter(tmp_path, "AP")
         reporter.log_metrics(step, {"train/loss": 1 / step})
@@ -51,7 +51,7 @@ def test_curves_go_on_from_a_former_start(tmp_path):
 
 @pytest.fixture
 def progress(tmp_path):
-    """A function from a number of steps to the metrics and the lines of a run of 8 steps from step 2 on."""
+    """Returns a function that runs steps 3 to 8 of a run and returns its metrics and its output."""
 
     def run(capsys) -> tuple[list[dict], str]:
         reporter = Reporter(tmp_path, "AP")
@@ -67,23 +67,23 @@ def progress(tmp_path):
 
 
 def test_progress_reports_means_since_the_last_line(progress, capsys):
-    metrics, said = progress(capsys)
-    assert [f["step"] for f in metrics] == [3, 6]
-    assert [f["train/loss"] for f in metrics] == [3.0, (4 + 5 + 6) / 3]
-    assert [f["train/learning_rate"] for f in metrics] == [0.02, 0.05]
-    assert all(0 <= f["train/waiting_for_data"] <= 1 and f["train/images_per_second"] > 0 for f in metrics)
-    assert "step 6/8: " in said
-    for part in ("loss 5", "PCK 0.5", "images/s", "waiting for data", "to go"):
-        assert part in said
+    metrics, output = progress(capsys)
+    assert [line["step"] for line in metrics] == [3, 6]
+    assert [line["train/loss"] for line in metrics] == [3.0, (4 + 5 + 6) / 3]
+    assert [line["train/learning_rate"] for line in metrics] == [0.02, 0.05]
+    assert all(0 <= line["train/waiting_for_data"] <= 1 and line["train/images_per_second"] > 0 for line in metrics)
+    assert "step 6/8: " in output
+    for part in ("loss 5", "PCK 0.5", "images/s", "data wait", "0:00:0"):
+        assert part in output
 
 
-def test_a_log_file_gets_lines_without_carriage_returns(progress, capsys):
-    _, said = progress(capsys)
-    assert "\r" not in said
-    assert len(said.splitlines()) == 2
+def test_output_to_a_file_has_lines_without_carriage_returns(progress, capsys):
+    _, output = progress(capsys)
+    assert "\r" not in output
+    assert len(output.splitlines()) == 2
 
 
-def test_table_aligns_figures_and_leaves_out_what_is_missing():
+def test_table_aligns_metrics_and_leaves_missing_ones_blank():
     text = table({"network": {"AP": 0.5, "AR": 1.0}, "mean": {"AR": 0.25}}, ["AP", "AR"])
     assert text.splitlines() == [
         "              AP       AR",
@@ -92,7 +92,7 @@ def test_table_aligns_figures_and_leaves_out_what_is_missing():
     ]
 
 
-def test_parameter_table_counts_what_decays_and_what_is_frozen():
+def test_parameter_table_counts_decayed_and_frozen_parameters():
     params = {"a": {"w": jnp.zeros((3, 4))}, "b": {"w": jnp.zeros(5)}}
     text = parameter_table(params, {"a": {"w": True}, "b": {"w": True}}, {"a": {"w": True}, "b": {"w": False}})
     rows = {line.split()[0]: line.split()[1:] for line in text.splitlines()[1:]}

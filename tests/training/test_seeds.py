@@ -1,4 +1,4 @@
-"""The spread of several runs, by hand."""
+"""Training with several seeds: folders, mean and standard deviation, parsing of --seeds."""
 
 from types import SimpleNamespace
 
@@ -9,13 +9,13 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.training import loop, seeds
 
 
-def test_spread_by_hand():
-    found = seeds.spread([{"AP": 0.5, "AR": 1.0}, {"AP": 0.6, "AR": 1.0}, {"AP": 0.7, "AR": 1.0}])
-    assert found["mean"] == pytest.approx({"AP": 0.6, "AR": 1.0})
-    assert found["deviation"] == pytest.approx({"AP": 0.1, "AR": 0.0})  # (0.01 + 0 + 0.01) / 2 is 0.1²
+def test_mean_and_deviation_equal_hand_computed_values():
+    result = seeds.mean_and_deviation([{"AP": 0.5, "AR": 1.0}, {"AP": 0.6, "AR": 1.0}, {"AP": 0.7, "AR": 1.0}])
+    assert result["mean"] == pytest.approx({"AP": 0.6, "AR": 1.0})
+    assert result["deviation"] == pytest.approx({"AP": 0.1, "AR": 0.0})  # (0.01 + 0 + 0.01) / 2 is 0.1²
 
 
-def test_each_seed_is_a_run_of_its_own(tmp_path, monkeypatch):
+def test_each_seed_is_trained_in_its_own_folder(tmp_path, monkeypatch):
     runs = []
 
     def train(config, workdir):
@@ -34,11 +34,11 @@ def test_each_seed_is_a_run_of_its_own(tmp_path, monkeypatch):
     assert config.seed == 0
 
 
-def test_seeds_of_a_command_line():
+def test_seeds_are_parsed_from_a_command_line():
     assert seeds.parse_seeds(["0", " 12", "3"]) == [0, 12, 3]
 
 
 @pytest.mark.parametrize("texts", [["1", "x"], ["1", ""], ["1", "-2"], ["1", "1"], ["1", "01"], ["1"], []])
-def test_what_are_no_seeds(texts):
-    with pytest.raises(UserError, match=r"--seeds=.*give two or more different whole numbers"):
+def test_invalid_seeds_are_an_error(texts):
+    with pytest.raises(UserError, match=r"^--seeds="):
         seeds.parse_seeds(texts)

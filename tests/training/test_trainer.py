@@ -1,4 +1,4 @@
-"""Steps of a linear regression, by hand."""
+"""Training steps of a linear regression, compared with values computed by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ Y = np.array([1, 2, 3, 4, 5, 6, 7, 8], np.float32)
 
 
 class Regression:
-    """y = x · w; the loss is half the mean squared error, `chance` is the random number that a loss is given."""
+    """y = x · w; the loss is half the mean squared error; the metric `chance` is drawn from the key of the loss."""
 
     steps_per_epoch = 1.0
 
@@ -29,7 +29,7 @@ class Regression:
 
 
 class Normalised(Regression):
-    """Centres x by the mean of its batch, and keeps a running mean of it."""
+    """Subtracts the batch mean from x, and has its running mean as batch statistics."""
 
     def init(self, rng):
         return {**super().init(rng), "batch_stats": {"norm": {"mean": jnp.zeros(2)}}}
@@ -44,7 +44,7 @@ class Normalised(Regression):
 def make_trainer(task=None, **changes) -> Trainer:
     config = default_config()
     config.steps, config.learning_rate, config.decay_epochs = 10, 0.5, (1.0,)
-    config.weight_decay, config.adam_epsilon = 0.0, 2.0  # so large that the size of a gradient shows
+    config.weight_decay, config.adam_epsilon = 0.0, 2.0  # so large that the step depends on the size of the gradient
     config.update(changes)
     return Trainer(task or Regression(), config, sharding.make_mesh())
 
@@ -62,7 +62,7 @@ def error_and_gradient(w):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2, 4, 8])
-def test_the_first_step_by_hand_in_any_number_of_parts(accumulate):
+def test_the_first_step_equals_hand_computed_values_with_any_accumulation(accumulate):
     state, metrics = steps(make_trainer(accumulate=accumulate), 1)
     loss, gradient = error_and_gradient(np.array([1.0, -1.0]))
     assert float(metrics["loss"]) == pytest.approx(loss, rel=1e-6)
@@ -70,20 +70,20 @@ def test_the_first_step_by_hand_in_any_number_of_parts(accumulate):
     np.testing.assert_allclose(state.variables["params"]["w"], expected, rtol=1e-5)
 
 
-def test_parts_are_one_step_of_the_schedule_the_optimizer_and_the_average():
+def test_accumulated_parts_are_one_step_of_schedule_optimizer_and_average():
     options = {"average_decay": 0.5}
-    whole, _ = steps(make_trainer(**options), 3)  # the rate falls after the first step
+    single, _ = steps(make_trainer(**options), 3)  # the learning rate decreases after the first step
     parts, _ = steps(make_trainer(**options, accumulate=4), 3)
-    assert jax.tree.structure(parts) == jax.tree.structure(whole)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts, whole)
+    assert jax.tree.structure(parts) == jax.tree.structure(single)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), parts, single)
     assert int(parts.step) == 3
 
 
-def test_every_part_has_its_own_chance():
+def test_every_part_has_its_own_random_key():
     def chance(count):
         return float(steps(make_trainer(accumulate=count), 1)[1]["chance"])
 
-    # Were the parts given one key, the mean over one, two and four of them would be the same number.
+    # If all parts had the same key, the mean over two, four and eight of them would be the same number.
     assert len({chance(count) for count in (2, 4, 8)}) == 3
 
 
@@ -91,7 +91,7 @@ def running_mean(state) -> np.ndarray:
     return np.asarray(state.variables["batch_stats"]["norm"]["mean"])
 
 
-def test_batch_statistics_are_kept_beside_the_parameters():
+def test_batch_statistics_are_updated_but_not_optimised():
     trainer = make_trainer(Normalised())
     state, _ = steps(trainer, 2)
     np.testing.assert_allclose(running_mean(state), (0.09 + 0.1) * X.mean(0), rtol=1e-5)
@@ -100,7 +100,7 @@ def test_batch_statistics_are_kept_beside_the_parameters():
     assert len(optimized) == len(jax.tree.leaves(make_trainer().shapes.opt_state))
 
 
-def test_parts_update_the_statistics_one_after_another():
+def test_parts_update_the_batch_statistics_one_after_another():
     state, metrics = steps(make_trainer(Normalised(), accumulate=2), 1)
     first, second = X[::2], X[1::2]
     np.testing.assert_allclose(running_mean(state), 0.09 * first.mean(0) + 0.1 * second.mean(0), rtol=1e-5)
@@ -108,37 +108,37 @@ def test_parts_update_the_statistics_one_after_another():
     assert float(metrics["loss"]) == pytest.approx(0.5 * (errors**2).mean(), rel=1e-5)
 
 
-def test_the_average_is_of_the_statistics_too():
+def test_the_moving_average_includes_batch_statistics():
     state, _ = steps(make_trainer(Normalised(), average_decay=0.5), 1)
-    ours = np.asarray(state.ema["batch_stats"]["norm"]["mean"])
-    np.testing.assert_allclose(ours, 0.9 * 0.1 * X.mean(0), rtol=1e-5)  # the decay of the first step is 1/10
-    assert state.evaluated is state.ema
+    mean = np.asarray(state.ema["batch_stats"]["norm"]["mean"])
+    np.testing.assert_allclose(mean, 0.9 * 0.1 * X.mean(0), rtol=1e-5)  # the decay of the first step is 1/10
+    assert state.eval_variables is state.ema
 
 
-def test_a_skipped_step_changes_no_statistics():
+def test_a_skipped_step_does_not_change_batch_statistics():
     trainer = make_trainer(Normalised(), nonfinite="skip", average_decay=0.5)
     before = jax.tree.map(np.asarray, trainer.new_state())
     bad = X.copy()
     bad[0, 1] = np.inf
     state, _ = steps(trainer, 1, bad)
     assert int(state.step) == 1
-    for ours, expected in ((state.variables, before.variables), (state.ema, before.ema)):
-        jax.tree.map(np.testing.assert_array_equal, ours, expected)
+    for after, expected in ((state.variables, before.variables), (state.ema, before.ema)):
+        jax.tree.map(np.testing.assert_array_equal, after, expected)
 
 
-def test_statistics_that_are_not_finite_are_named_after_the_loss():
+def test_non_finite_batch_statistics_are_named_after_the_loss():
     trainer = make_trainer(Normalised())
-    assert trainer.watched[:2] == ["the loss", "the batch statistics norm/mean"]
+    assert trainer.guarded_names[:2] == ["the loss", "the batch statistics norm/mean"]
     state = trainer.new_state()
     broken = {**state.variables, "batch_stats": {"norm": {"mean": jnp.array([0.0, np.nan])}}}
     _, _, finite = trainer.step(trainer.new_state(broken), {"x": jnp.array(X), "y": jnp.array(Y)})
-    assert [name for name, is_finite in zip(trainer.watched, finite, strict=True) if not is_finite] == [
+    assert [name for name, is_finite in zip(trainer.guarded_names, finite, strict=True) if not is_finite] == [
         "the batch statistics norm/mean"
     ]
 
 
 class NormalisedByModule(Regression):
-    """The regression with a BatchNorm on x."""
+    """The regression with a `BatchNorm` on x."""
 
     def init(self, rng):
         variables = BatchNorm().init(rng, jnp.zeros((1, 1, 1, 2)), True)
@@ -160,7 +160,7 @@ class NormalisedByModule(Regression):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_frozen_norm_keeps_its_statistics_and_parameters_and_the_rest_learns(accumulate):
+def test_a_frozen_norm_is_unchanged_while_other_parameters_are_trained(accumulate):
     def change(freeze):
         trainer = make_trainer(NormalisedByModule(), freeze=freeze, accumulate=accumulate)
         before = jax.tree.map(np.asarray, trainer.new_state().variables)
@@ -173,6 +173,6 @@ def test_a_frozen_norm_keeps_its_statistics_and_parameters_and_the_rest_learns(a
     assert frozen["params"]["w"] > 0
     assert loss == pytest.approx(
         error_and_gradient(np.array([1.0, -1.0]))[0], rel=1e-4
-    )  # statistics 0 and 1 change nothing
+    )  # with statistics 0 and 1 the norm is the identity
     trained, _ = change(())
     assert min(jax.tree.leaves(trained)) > 0

@@ -1,4 +1,4 @@
-"""Workdirs stay with their experiment."""
+"""Workdirs and the experiments to which they belong."""
 
 import json
 
@@ -9,17 +9,17 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.training.workdir import open_workdir
 
 
-def test_a_workdir_stays_with_its_experiment(tmp_path):
+def test_a_workdir_refuses_another_experiment(tmp_path):
     open_workdir(tmp_path / "runs/one", change(default_config(), ["seed=1", "model.drop_path=0.2"]))
     before = (tmp_path / "runs/one/config.json").read_bytes()
     with pytest.raises(UserError) as raised:
         open_workdir(tmp_path / "runs/one", change(default_config(), ["seed=2", "steps=7", "model.drop_path=0.3"]))
-    differences = "model.drop_path 0.2 there, 0.3 here; seed 1 there, 2 here"
-    assert f"one: holds another experiment ({differences}); give another --workdir" in str(raised.value)
+    differences = "model.drop_path 0.2 in config.json, 0.3 in this command; seed 1 in config.json, 2 in this command"
+    assert f"({differences})" in str(raised.value)
     assert (tmp_path / "runs/one/config.json").read_bytes() == before
 
 
-def test_what_may_change_is_stored_as_it_is_now(tmp_path):
+def test_changed_values_of_changeable_keys_are_stored(tmp_path):
     open_workdir(tmp_path, default_config())
     changes = ["steps=9", "eval_split=test", "log_steps=1", "data_dir=elsewhere", "threads=9", "mesh.fsdp=2"]
     changes += ["nms_threshold=0", "baselines=True", "detections=found.json", "epochs=3"]
@@ -29,13 +29,13 @@ def test_what_may_change_is_stored_as_it_is_now(tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["file/run", "file"])
-def test_a_workdir_that_cannot_be_written(tmp_path, folder):
+def test_a_workdir_that_cannot_be_created_is_an_error(tmp_path, folder):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UserError, match=r"cannot be written \(.*\); give another --workdir"):
+    with pytest.raises(UserError, match=r"file.*: cannot write \(.*\).* --workdir"):
         open_workdir(tmp_path / folder, default_config())
 
 
-def test_a_key_changes_when_a_run_is_resumed_or_makes_another_experiment(tmp_path):
+def test_a_key_either_may_change_on_resume_or_defines_the_experiment(tmp_path):
     keys = flat_keys()
     open_workdir(tmp_path, default_config())
     assert {name for name in keys if keys[name].may_change} > {
@@ -48,11 +48,11 @@ def test_a_key_changes_when_a_run_is_resumed_or_makes_another_experiment(tmp_pat
     for name in ("steps", "model.unroll", "mesh.fsdp", "synthetic_eval"):
         open_workdir(tmp_path, change(default_config(), [f"{name}=5"]))
     for name in ("accumulate", "model.decoder_depth", "augmentation.scale", "synthetic_train"):
-        with pytest.raises(UserError, match=rf"holds another experiment \({name} .* there, .*5.* here\)"):
+        with pytest.raises(UserError, match=rf"\({name} .*5.*\)"):
             open_workdir(tmp_path, change(default_config(), [f"{name}=5"]))
 
 
-def test_a_run_with_keys_that_no_longer_exist_is_resumed(tmp_path):
+def test_a_run_with_unknown_keys_in_its_config_json_is_resumed(tmp_path):
     content = default_config().to_dict()
     content["mesh"]["data"], content["gears"], content["model"]["decoder_width"] = -1, 5, 64
     (tmp_path / "config.json").write_text(json.dumps(content))

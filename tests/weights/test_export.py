@@ -1,4 +1,4 @@
-"""Exported programs give the heatmaps of the network, for any number of images."""
+"""Tests that exported programs return the heatmaps of the network for any number of images."""
 
 import sys
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.extras
 
 @pytest.fixture(scope="module")
 def network():
-    """A network with two blocks in a stage, whose parameters all matter; and its heatmaps by number of images."""
-    pytest.importorskip("flatbuffers")  # comes with the extras; without them nothing is worth computing
+    """A network with two blocks in a stage, its random variables, and pairs of images and heatmaps by batch size."""
+    pytest.importorskip("flatbuffers")  # Without the extras, no test needs the heatmaps.
     depths = ((2, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
     model = networks.build("aggpose_tiny", keypoints=3, depths=depths)
     rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def assert_near(actual, expected) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-4, rtol=0)
 
 
-def test_stablehlo(network):
+def test_stablehlo_returns_the_heatmaps(network):
     model, variables, cases = network
     program = jax.export.deserialize(export.to_stablehlo(model, variables, SIZE))
     assert program.platforms == ("cpu", "cuda", "tpu")
@@ -45,7 +45,7 @@ def test_stablehlo(network):
         assert_near(program.call(images), expected)
 
 
-def test_onnx(network):
+def test_onnx_returns_the_heatmaps(network):
     pytest.importorskip("jax2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
     before = lax.platform_dependent, jnp.shape
@@ -53,15 +53,15 @@ def test_onnx(network):
     program = export.to_onnx(model, variables, SIZE)
     assert (lax.platform_dependent, jnp.shape) == before
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3  # Only errors are logged.
     session = onnxruntime.InferenceSession(program, options)
-    assert [put.name for put in (*session.get_inputs(), *session.get_outputs())] == ["images", "heatmaps"]
+    assert [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())] == ["images", "heatmaps"]
     for images, expected in cases.values():
         assert_near(session.run(["heatmaps"], {"images": images})[0], expected)
 
 
 @pytest.mark.parametrize(("exporter", "module"), [(export.to_stablehlo, "flatbuffers"), (export.to_onnx, "jax2onnx")])
-def test_what_is_not_installed_is_named(exporter, module, monkeypatch):
+def test_the_error_names_the_package_that_is_not_installed(exporter, module, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(UserError, match=f"need {module}: pip install {module}"):
+    with pytest.raises(UserError, match=f"{module}.*pip install {module}"):
         exporter(networks.build("aggpose_tiny", keypoints=3), {"params": shapes("aggpose_tiny", 3)}, SIZE)

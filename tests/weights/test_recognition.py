@@ -1,4 +1,4 @@
-"""State dicts from elsewhere: what they are taken for, and what is said of those that fit nothing."""
+"""Tests of the recognition of published state dicts, and of the errors for state dicts that fit no network."""
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ def tensors_of(name: str, keypoints: int = 17, variables=blank_variables) -> dic
 
 
 def encoder_tensors(variant: str) -> dict[str, np.ndarray]:
-    """A Mix Transformer alone, as classifiers are published."""
+    """Returns the state dict of a Mix Transformer with the head of a classifier, as published."""
     table = mit_tables.encoder("encoder", mit.VARIANTS[variant][1])
     tensors = to_tensors(table, {"params": {"encoder": blank(f"mit_pose_{variant}")["encoder"]}})
     return tensors | {"head.weight": np.zeros((1000, 256), np.float32), "head.bias": np.zeros(1000, np.float32)}
@@ -33,18 +33,18 @@ def shape_tree(parameters: dict) -> dict:
 
 
 @pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith("mae_")])
-def test_every_network_is_recognised_with_its_keypoints(name):
+def test_every_network_is_recognised_with_its_number_of_keypoints(name):
     found = read_state_dict(tensors_of(name, 14)).variables
     assert shape_tree(found) == shape_tree(blank_variables(name, 14))
 
 
 @pytest.mark.parametrize("variant", ["b0", "b1", "b2", "b5"])
-def test_a_mix_transformer_alone_is_an_encoder(variant):
+def test_a_published_classifier_is_read_as_an_encoder(variant):
     found = params_in(encoder_tensors(variant))
     assert shape_tree(found) == {"encoder": shape_tree(blank(f"mit_pose_{variant}")["encoder"])}
 
 
-def test_parameters_keep_their_values():
+def test_a_written_state_dict_is_read_with_the_same_values():
     found = params_in(tensors_of("aggpose_tiny", 17, lambda *network: {"params": numbered(*network)}))
     jax.tree.map(np.testing.assert_array_equal, found, numbered("aggpose_tiny"))
 
@@ -67,39 +67,36 @@ def test_published_state_dicts_are_read_and_written_with_every_key(published, ne
     assert {name: tensor.shape for name, tensor in written.items()} == used
 
 
-def test_what_it_lacks_and_has_too_much_is_said_at_once():
+def test_missing_and_unexpected_tensors_are_listed_in_one_error():
     tensors = tensors_of("aggpose_s")
     del tensors["block3.2.attn.q.bias"], tensors["final_layer.fc2.bias"], tensors["patch_embed2.proj.bias"]
     tensors["extra.weight"] = np.zeros(3, np.float32)
     with pytest.raises(UserError) as raised:
         read_state_dict(tensors)
-    assert str(raised.value) == (
-        "taken for AggPose of keypoints 17, widths (64, 128, 320, 512), "
-        "depths ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,)): "
-        "the weights do not fit the network; missing: block3.2.attn.q.bias, final_layer.fc2.bias, "
-        "patch_embed2.proj.bias; surplus: extra.weight"
+    sizes = "AggPose with keypoints 17, widths (64, 128, 320, 512), depths ((3, 3, 3, 3), (4, 3, 3), (6, 3), (3,))"
+    assert sizes in str(raised.value)
+    assert str(raised.value).endswith(
+        "missing: block3.2.attn.q.bias, final_layer.fc2.bias, patch_embed2.proj.bias; unexpected: extra.weight"
     )
 
 
-def test_sizes_that_no_network_has():
+def test_impossible_sizes_are_an_error_that_names_them():
     tensors = {
         "patch_embed1.proj.bias": np.zeros(7),
         "block1.9999.norm1.bias": np.zeros(7),
         "merge_12_1.x": np.zeros(1),
     }
-    with pytest.raises(
-        UserError, match=r"taken for AggPose of keypoints 0, widths \(7, 0, 0, 0\), .*: there is no such network"
-    ):
+    with pytest.raises(UserError, match=r"AggPose .*keypoints 0, widths \(7, 0, 0, 0\), "):
         read_state_dict(tensors)
 
 
-def test_tensors_of_something_else():
-    with pytest.raises(UserError, match=r"none of its 2 tensors \(conv1\.weight, fc\.bias, …\) is of a network of"):
+def test_tensors_of_an_unsupported_network_are_an_error_with_their_number_and_names():
+    with pytest.raises(UserError, match=r" 2 tensors \(conv1\.weight, fc\.bias, …\)"):
         read_state_dict({"fc.bias": np.zeros(3), "conv1.weight": np.zeros((3, 3))})
-    with pytest.raises(UserError, match="none of its 0 tensors"):
+    with pytest.raises(UserError, match=" 0 tensors"):
         read_state_dict({})
 
 
-def test_a_network_without_counterpart():
-    with pytest.raises(UserError, match="MixTransformer has no counterpart in PyTorch"):
+def test_a_network_without_a_counterpart_in_pytorch_cannot_be_written():
+    with pytest.raises(UserError, match=r"MixTransformer .*PyTorch"):
         write_state_dict(MixTransformer((8,), (1,)), {})

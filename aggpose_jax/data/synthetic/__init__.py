@@ -1,58 +1,62 @@
-"""Synthetic supine infants: any number, from nothing but their index.
+"""Data sources of synthetic supine infants. Any number of them is generated, each from its index alone.
 
-Train and test draw sheets, clothes, skins and proportions from ranges without a common value (`ranges.py`).
+The train and test splits sample bed sheets, clothes, skin tones and body proportions from disjoint ranges
+(`ranges.py`).
 """
 
 import numpy as np
 
-from aggpose_jax.data.synthetic.appearance import draw_appearance
+from aggpose_jax.data.synthetic.appearance import sample_appearance
 from aggpose_jax.data.synthetic.ranges import TEST, TRAIN
 from aggpose_jax.data.synthetic.render import render
-from aggpose_jax.data.synthetic.scene import HEIGHT, WIDTH, Scene, draw_scene
+from aggpose_jax.data.synthetic.scene import HEIGHT, WIDTH, Scene, sample_scene
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import INFANT_21
 
 SPLITS = {"train": (0, TRAIN), "test": (1, TEST)}
-AREA_OF_BOX = 0.53  # share of its box that a person covers, the custom where no mask is known
+PERSON_AREA_RATIO = 0.53  # person area / box area, the convention of pose benchmarks without masks
 _STILL, _MOVING = 0, 1
-_SCENE, _LOOK, _NOISE = 0, 1, 2
+_SCENE, _APPEARANCE, _NOISE = 0, 1, 2
 
 
 class _Infants:
-    """What stills and films share: an infant (`film`) at a frame, from a key of whole numbers."""
+    """The base class of still images and videos: it generates an infant, by its number, at a frame.
+
+    Every random generator is seeded with the integers (seed, split, kind, infant, purpose).
+    """
 
     def __init__(self, kind: int, split: str, seed: int, fps: float):
         if split not in SPLITS:
-            raise UserError(f'synthetic infants have no split "{split}": choose one of {", ".join(SPLITS)}')
+            raise UserError(f'synthetic infants: unknown split "{split}". Choose one of {", ".join(SPLITS)}.')
         code, self._ranges = SPLITS[split]
         self._key = (seed, code, kind)
         self._fps = fps
 
-    def _rng(self, film: int, purpose: int) -> np.random.Generator:
-        return np.random.default_rng((*self._key, film, purpose))
+    def _rng(self, infant: int, purpose: int) -> np.random.Generator:
+        return np.random.default_rng((*self._key, infant, purpose))
 
-    def _scene(self, film: int) -> Scene:
-        return draw_scene(self._rng(film, _SCENE), self._ranges)
+    def _scene(self, infant: int) -> Scene:
+        return sample_scene(self._rng(infant, _SCENE), self._ranges)
 
-    def _image(self, film: int, frame: int, scene: Scene) -> np.ndarray:
-        look = draw_appearance(self._rng(film, _LOOK), self._ranges)
-        noise_at = self._rng(film, _NOISE + frame).integers(0, 32, 2)
-        return render(scene, look, frame / self._fps, tuple(noise_at.tolist()))
+    def _image(self, infant: int, frame: int, scene: Scene) -> np.ndarray:
+        appearance = sample_appearance(self._rng(infant, _APPEARANCE), self._ranges)
+        noise_offset = self._rng(infant, _NOISE + frame).integers(0, 32, 2)
+        return render(scene, appearance, frame / self._fps, tuple(noise_offset.tolist()))
 
 
 class SyntheticInfants(_Infants):
-    """Still images of one infant each. A record is a pure function of (split, seed, index).
+    """A data source of still images of one infant each. A record is a pure function of (split, seed, index).
 
-    Records hold `image` uint8 [240, 320, 3] RGB, `box` float32 [4] (x, y, width, height: tight around the labelled
-    points), `keypoints` float32 [21, 3] (x, y, visibility 2 seen, 1 covered, 0 outside the frame), `area`, `image_id`
-    and `id` (both index + 1).
+    A record has `image` uint8 [240, 320, 3] RGB, `box` float32 [4] (x, y, width, height in pixels: tight around the
+    labelled keypoints), `keypoints` float32 [21, 3] (x, y in pixels, visibility 2 visible, 1 occluded, 0 outside the
+    frame), `area` in square pixels, `image_id` and `id` (both are index + 1).
     """
 
     def __init__(self, count: int, *, split: str = "train", seed: int = 0):
-        """The first `count` infants of a split ("train" or "test") and a seed.
+        """Creates a source of the first `count` infants of a split ("train" or "test") and a seed.
 
         Raises:
-          UserError: there is no such split.
+          UserError: the split is unknown.
         """
         super().__init__(_STILL, split, seed, fps=1.0)
         self._count = count
@@ -61,31 +65,32 @@ class SyntheticInfants(_Infants):
         return self._count
 
     def __getitem__(self, index: int) -> dict:
-        index = _checked(index, self._count)
+        index = _normalise_index(index, self._count)
         scene = self._scene(index)
         return {"image": self._image(index, 0, scene), **_labels(scene.keypoints(), index + 1)}
 
     def counts(self) -> dict[str, int]:
-        """Numbers of images, of persons and of their labelled keypoints."""
+        """Returns the numbers of images, of persons and of labelled keypoints."""
         labelled = sum(np.count_nonzero(self._scene(i).keypoints()[:, 2]) for i in range(self._count))
         return {"images": self._count, "persons": self._count, "labelled keypoints": labelled}
 
     def ground_truth(self) -> dict:
-        """Images, annotations and categories in the COCO format; nothing is drawn for it."""
+        """Returns images, annotations and categories in the COCO format, without rendering any image."""
         return _coco([_labels(self._scene(i).keypoints(), i + 1) for i in range(self._count)])
 
 
 class SyntheticMovement(_Infants):
-    """Films of moving infants: record video · frames + frame, a pure function of (split, seed, index).
+    """A data source of video frames of moving infants. A record is a pure function of (split, seed, index).
 
-    Records are those of `SyntheticInfants` with `video_id` (video + 1) and `frame` (from 0).
+    Record video · frames + frame has the items of a `SyntheticInfants` record, and `video_id` (video + 1) and `frame`
+    (counted from 0).
     """
 
     def __init__(self, videos: int, frames: int, *, split: str = "train", seed: int = 0, fps: float = 30.0):
-        """The first `videos` infants, each for `frames` frames at `fps` frames a second.
+        """Creates a source of the first `videos` infants, each with `frames` frames at `fps` frames per second.
 
         Raises:
-          UserError: there is no such split.
+          UserError: the split is unknown.
         """
         super().__init__(_MOVING, split, seed, fps)
         self._videos, self._frames = videos, frames
@@ -94,13 +99,13 @@ class SyntheticMovement(_Infants):
         return self._videos * self._frames
 
     def __getitem__(self, index: int) -> dict:
-        index = _checked(index, len(self))
+        index = _normalise_index(index, len(self))
         video, frame = divmod(index, self._frames)
         scene = self._scene(video)
         return {"image": self._image(video, frame, scene), **self._frame_labels(scene, index)}
 
     def ground_truth(self) -> dict:
-        """Images, annotations and categories in the COCO format; nothing is drawn for it."""
+        """Returns images, annotations and categories in the COCO format, without rendering any image."""
         records = []
         for video in range(self._videos):
             scene = self._scene(video)
@@ -112,31 +117,32 @@ class SyntheticMovement(_Infants):
         return {**_labels(scene.keypoints(frame / self._fps), index + 1), "video_id": video + 1, "frame": frame}
 
 
-def _checked(index: int, count: int) -> int:
+def _normalise_index(index: int, count: int) -> int:
     if not -count <= index < count:
-        raise IndexError(f"record {index} of {count}")
+        raise IndexError(f"index {index} is out of range for {count} records")
     return int(index) % count
 
 
-def _labels(keypoints: np.ndarray, number: int) -> dict:
-    """The record without its image."""
+def _labels(keypoints: np.ndarray, record_id: int) -> dict:
+    """Returns the items of a record other than its image, with `record_id` as both image_id and id."""
     labelled = keypoints[keypoints[:, 2] > 0, :2]
     low, high = labelled.min(axis=0), labelled.max(axis=0)
     box = np.concatenate([low, high - low]).astype(np.float32)
-    area = AREA_OF_BOX * float(box[2]) * float(box[3])
-    return {"box": box, "keypoints": keypoints, "area": area, "image_id": number, "id": number}
+    area = PERSON_AREA_RATIO * float(box[2]) * float(box[3])
+    return {"box": box, "keypoints": keypoints, "area": area, "image_id": record_id, "id": record_id}
 
 
 def _coco(records: list[dict]) -> dict:
+    """Returns the COCO ground truth of records; their images are not needed."""
     images, annotations = [], []
-    for r in records:
-        place = {key: r[key] for key in ("video_id", "frame") if key in r}
-        name = f"synthetic_{r['image_id']:06d}.png"
-        images.append({"id": r["image_id"], "width": WIDTH, "height": HEIGHT, "file_name": name, **place})
+    for record in records:
+        video_fields = {key: record[key] for key in ("video_id", "frame") if key in record}
+        name = f"synthetic_{record['image_id']:06d}.png"
+        images.append({"id": record["image_id"], "width": WIDTH, "height": HEIGHT, "file_name": name, **video_fields})
         annotations.append({
-            "id": r["id"], "image_id": r["image_id"], "category_id": 1, "iscrowd": 0, "area": r["area"],
-            "bbox": r["box"].tolist(), "keypoints": r["keypoints"].ravel().tolist(),
-            "num_keypoints": int((r["keypoints"][:, 2] > 0).sum()),
+            "id": record["id"], "image_id": record["image_id"], "category_id": 1, "iscrowd": 0,
+            "area": record["area"], "bbox": record["box"].tolist(), "keypoints": record["keypoints"].ravel().tolist(),
+            "num_keypoints": int((record["keypoints"][:, 2] > 0).sum()),
         })  # fmt: skip
     category = {"id": 1, "name": "infant", "keypoints": list(INFANT_21.names),
                 "skeleton": [[a + 1, b + 1] for a, b in INFANT_21.skeleton]}  # fmt: skip

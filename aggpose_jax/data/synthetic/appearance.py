@@ -1,26 +1,27 @@
-"""How a scene looks: sheet, skin, hair, clothes, light and the camera's faults, drawn from a split's ranges."""
+"""The appearance of a scene (bed sheet, skin, hair, clothes, light, blur and noise), sampled from a split's ranges."""
 
 import dataclasses
 
 import numpy as np
 
 from aggpose_jax.data.synthetic import textures
-from aggpose_jax.data.synthetic.ranges import Ranges, pick
+from aggpose_jax.data.synthetic.ranges import Ranges, sample_uniform
 
-# Outfit: how much of trunk, arms and legs is clothed. 1 on an arm or leg is the elbow or knee, 2 the wrist or ankle.
+# For each outfit: its probability, whether the trunk is clothed, the intervals of how far arms and legs are clothed (0
+# is the shoulder or hip, 1 the elbow or knee, 2 the wrist or ankle), and whether a nappy is visible.
 OUTFITS = {
-    "nappy": {"share": 0.30, "trunk": False, "arm": (0, 0), "leg": (0, 0), "nappy": True},
-    "bodysuit": {"share": 0.25, "trunk": True, "arm": (0, 0.7), "leg": (0.15, 0.3), "nappy": False},
-    "sleepsuit": {"share": 0.20, "trunk": True, "arm": (1.8, 1.95), "leg": (1.85, 1.97), "nappy": False},
-    "shirt": {"share": 0.15, "trunk": True, "arm": (0.4, 1.9), "leg": (0, 0), "nappy": True},
-    "leggings": {"share": 0.10, "trunk": True, "arm": (0.4, 1.9), "leg": (1.4, 1.95), "nappy": False},
+    "nappy": {"probability": 0.30, "trunk": False, "arm": (0, 0), "leg": (0, 0), "nappy": True},
+    "bodysuit": {"probability": 0.25, "trunk": True, "arm": (0, 0.7), "leg": (0.15, 0.3), "nappy": False},
+    "sleepsuit": {"probability": 0.20, "trunk": True, "arm": (1.8, 1.95), "leg": (1.85, 1.97), "nappy": False},
+    "shirt": {"probability": 0.15, "trunk": True, "arm": (0.4, 1.9), "leg": (0, 0), "nappy": True},
+    "leggings": {"probability": 0.10, "trunk": True, "arm": (0.4, 1.9), "leg": (1.4, 1.95), "nappy": False},
 }
 LIGHTEST, DARKEST = np.array([250.0, 214, 190]), np.array([104.0, 66, 46])
 
 
 @dataclasses.dataclass(frozen=True)
 class Cloth:
-    """A repeating tile [T, T, 3], and the side of one period in statures."""
+    """A fabric: a tile uint8 [T, T, 3] RGB that repeats, and the length of one period in statures."""
 
     tile: np.ndarray
     period: float
@@ -28,23 +29,34 @@ class Cloth:
 
 @dataclasses.dataclass(frozen=True)
 class Appearance:
-    """Everything about a picture but where things are. Colours are [3] RGB of 0..255; lit and dark sides where paired.
+    """Everything that determines an image except the positions of things.
+
+    Colours are RGB of 0..255: [3], or [2, 3] for the colours of the sides away from the light (dark) and towards it
+    (lit).
 
     Attributes:
-      sheet, sheet_period: tile and the side of one period in pixels.
-      sheet_place, sheet_folds: angle and a corner of a tile in the frame; seed and depth of the creases.
-      skin, hair, nappy: [2, 3] dark and lit colours; hair None for a bald infant.
-      outfit: key of `OUTFITS`; sleeve, trouser: how far arms and legs are clothed.
-      top, bottom, socks: cloths, None for bare skin; without trousers the bottom is the top.
-      cover: the blanket's cloth; carer: the caregiver's skin; toy: [2, 3] colours.
-      light: [3] direction to the light; gain: [3] colour of the light; slope: [2] change of brightness over the frame.
-      eyes_open, iris: eyes. mosaic: side of the blocks over the face in pixels, 0 for none.
-      blur: standard deviation in pixels; noise: standard deviation in levels.
+      sheet, sheet_period: tile [T, T, 3] of the bed sheet, and the length of one period in pixels.
+      sheet_placement: angle in radians, and x and y in pixels of the centre of the repeated tile in the frame.
+      sheet_folds: random seed and depth of the creases.
+      skin, hair, nappy: [2, 3] dark and lit colours; hair is None for a bald infant.
+      outfit: key of `OUTFITS`.
+      sleeve, trouser: how far arms and legs are clothed, as in `OUTFITS`.
+      top, bottom, socks: fabrics, None for bare skin. Without trousers, bottom is the same object as top.
+      blanket: fabric of the blanket.
+      caregiver, toy: [2, 3] dark and lit colours of the caregiver's skin and of the toy.
+      light: [3] unit direction to the light.
+      gain: [3] colour of the light, a factor of each channel.
+      slope: [2] relative change of brightness from the centre of the frame to its right and bottom edges.
+      eyes_open: whether the eyes are open.
+      iris: [3] colour of the eyes.
+      mosaic: side in pixels of the square blocks that hide the face, 0 for none.
+      blur: standard deviation of the blur in pixels.
+      noise: standard deviation of the sensor noise in grey levels.
     """
 
     sheet: np.ndarray
     sheet_period: float
-    sheet_place: tuple[float, float, float]
+    sheet_placement: tuple[float, float, float]
     sheet_folds: tuple[int, float]
     skin: np.ndarray
     hair: np.ndarray | None
@@ -55,8 +67,8 @@ class Appearance:
     top: Cloth | None
     bottom: Cloth | None
     socks: Cloth | None
-    cover: Cloth
-    carer: np.ndarray
+    blanket: Cloth
+    caregiver: np.ndarray
     toy: np.ndarray
     light: np.ndarray
     gain: np.ndarray
@@ -68,33 +80,33 @@ class Appearance:
     noise: float
 
 
-def draw_appearance(rng: np.random.Generator, ranges: Ranges) -> Appearance:
-    """A random appearance of a split."""
-    return Appearance(**_draw_sheet(rng, ranges), **_draw_infant(rng, ranges), **_draw_clothes(rng, ranges),
-                      **_draw_light(rng))  # fmt: skip
+def sample_appearance(rng: np.random.Generator, ranges: Ranges) -> Appearance:
+    """Returns a random appearance within the ranges of a split."""
+    return Appearance(**_sample_sheet(rng, ranges), **_sample_infant(rng, ranges), **_sample_clothes(rng, ranges),
+                      **_sample_light(rng))  # fmt: skip
 
 
-def _draw_sheet(rng: np.random.Generator, ranges: Ranges) -> dict:
+def _sample_sheet(rng: np.random.Generator, ranges: Ranges) -> dict:
     pattern = str(rng.choice(ranges.sheet_patterns))
-    hue = pick(rng, ranges.sheet_hue)
-    ground = textures.colour(hue, rng.uniform(0.05, 0.55), rng.uniform(0.55, 0.98))
-    metric = textures.colour(pick(rng, ranges.sheet_hue), rng.uniform(0.05, 0.7), rng.uniform(0.35, 1.0))
+    hue = sample_uniform(rng, ranges.sheet_hue)
+    background = textures.colour(hue, rng.uniform(0.05, 0.55), rng.uniform(0.55, 0.98))
+    foreground = textures.colour(sample_uniform(rng, ranges.sheet_hue), rng.uniform(0.05, 0.7), rng.uniform(0.35, 1.0))
     return {
-        "sheet": textures.tile(pattern, ground, metric, rng),
+        "sheet": textures.tile(pattern, background, foreground, rng),
         "sheet_period": rng.uniform(16, 72),
-        "sheet_place": (rng.uniform(0, 2 * np.pi), *rng.uniform(130, 190, 2)),
+        "sheet_placement": (rng.uniform(0, 2 * np.pi), *rng.uniform(130, 190, 2)),
         "sheet_folds": (int(rng.integers(1 << 31)), rng.uniform(0.04, 0.2)),
     }
 
 
 def skin_colours(melanin: float, rng: np.random.Generator) -> np.ndarray:
-    """[2, 3] dark and lit side of a skin; a little ruddy or sallow by chance."""
+    """Returns the [2, 3] dark and lit colours of a skin tone (melanin 0..1), with a small random change of hue."""
     lit = LIGHTEST + melanin * (DARKEST - LIGHTEST) + rng.normal(0, 5, 3)
     return np.stack([lit * (0.52, 0.42, 0.40), lit * 1.06])
 
 
-def _draw_infant(rng: np.random.Generator, ranges: Ranges) -> dict:
-    melanin = pick(rng, ranges.melanin)
+def _sample_infant(rng: np.random.Generator, ranges: Ranges) -> dict:
+    melanin = sample_uniform(rng, ranges.melanin)
     hair = textures.colour(rng.uniform(15, 40), rng.uniform(0.3, 0.7), rng.uniform(0.1, 0.3 + 0.5 * (1 - melanin)))
     return {
         "skin": skin_colours(melanin, rng),
@@ -105,20 +117,20 @@ def _draw_infant(rng: np.random.Generator, ranges: Ranges) -> dict:
     }
 
 
-def _draw_cloth(rng: np.random.Generator, ranges: Ranges) -> Cloth:
+def _sample_cloth(rng: np.random.Generator, ranges: Ranges) -> Cloth:
     pattern = str(rng.choice(ranges.cloth_patterns))
-    ground = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.5, 1.0))
-    metric = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.4, 1.0))
-    return Cloth(textures.tile(pattern, ground, metric, rng), rng.uniform(0.04, 0.13))
+    background = textures.colour(sample_uniform(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.5, 1.0))
+    foreground = textures.colour(sample_uniform(rng, ranges.cloth_hue), rng.uniform(0.1, 0.7), rng.uniform(0.4, 1.0))
+    return Cloth(textures.tile(pattern, background, foreground, rng), rng.uniform(0.04, 0.13))
 
 
-def _draw_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:
-    outfit = str(rng.choice(list(OUTFITS), p=[o["share"] for o in OUTFITS.values()]))
-    top = _draw_cloth(rng, ranges) if OUTFITS[outfit]["trunk"] else None
-    bottom = _draw_cloth(rng, ranges) if outfit == "leggings" else top
-    socks = _draw_cloth(rng, ranges) if rng.random() < 0.3 else None
+def _sample_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:
+    outfit = str(rng.choice(list(OUTFITS), p=[outfit_options["probability"] for outfit_options in OUTFITS.values()]))
+    top = _sample_cloth(rng, ranges) if OUTFITS[outfit]["trunk"] else None
+    bottom = _sample_cloth(rng, ranges) if outfit == "leggings" else top
+    socks = _sample_cloth(rng, ranges) if rng.random() < 0.3 else None
     white = textures.colour(rng.uniform(0, 360), rng.uniform(0, 0.12), rng.uniform(0.85, 0.97))
-    toy = textures.colour(pick(rng, ranges.cloth_hue), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
+    toy = textures.colour(sample_uniform(rng, ranges.cloth_hue), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
     return {
         "outfit": outfit,
         "sleeve": rng.uniform(*OUTFITS[outfit]["arm"]),
@@ -126,14 +138,14 @@ def _draw_clothes(rng: np.random.Generator, ranges: Ranges) -> dict:
         "top": top,
         "bottom": bottom,
         "socks": socks,
-        "cover": _draw_cloth(rng, ranges),
+        "blanket": _sample_cloth(rng, ranges),
         "nappy": np.stack([0.6 * white, white]),
-        "carer": skin_colours(pick(rng, ranges.melanin), rng),
+        "caregiver": skin_colours(sample_uniform(rng, ranges.melanin), rng),
         "toy": np.stack([0.45 * toy, toy * 1.1]),
     }
 
 
-def _draw_light(rng: np.random.Generator) -> dict:
+def _sample_light(rng: np.random.Generator) -> dict:
     angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.0)
     direction = np.array([np.cos(angle) * np.sin(height), np.sin(angle) * np.sin(height), np.cos(height)])
     warmth, exposure = rng.uniform(-0.12, 0.12), rng.uniform(0.72, 1.12)

@@ -1,22 +1,22 @@
-"""The infant's body: proportions, joint angles over time, and the joints that follow from them.
+"""The infant's body: proportions, joint angles over time, and the positions of the joints computed from them.
 
-Lengths are in statures (crown to heel with straight legs). The axes are those of an image of an upright supine infant
-seen from above: x towards the infant's left, y towards the feet, z towards the camera; the origin is the navel's place
-on the spine. Angles are in radians. Pairs of points are [right, left].
+Lengths are in statures (the length from crown to heel with straight legs). The axes are those of an image, taken from
+above, of a supine infant with its head at the top: x towards the infant's left, y towards the feet, z towards the
+camera; the origin is the point of the spine behind the navel. Angles are in radians. Pairs of points are [right, left].
 """
 
 import dataclasses
 
 import numpy as np
 
-from aggpose_jax.data.synthetic.ranges import Ranges, pick
+from aggpose_jax.data.synthetic.ranges import Ranges, sample_uniform
 
 TRUNK = ("bend", "twist", "hip_twist", "tilt", "yaw", "pitch")
 ARM = ("abduct", "raise", "elbow", "fore_raise", "wrist")
 LEG = ("spread", "lift", "knee", "shank_lift", "ankle", "foot_lift")
 ANGLES = len(TRUNK) + 2 * len(ARM) + 2 * len(LEG)
 
-# Each posture: how often, and the interval in degrees of every angle of the limb.
+# For each posture: its probability, and the interval in degrees of each angle of the limb, in the order of ARM or LEG.
 ARM_POSTURES = {
     "up": (0.24, ((105, 160), (0, 25), (0, 45), (0, 30), (-25, 25))),
     "cactus": (0.24, ((55, 110), (0, 25), (45, 115), (0, 40), (-30, 30))),
@@ -37,17 +37,18 @@ THIGH, SHANK, FOOT = 0.175, 0.165, 0.105
 SHOULDER, HIP = 0.112, 0.068
 CHEST_UP, SHOULDER_UP, PELVIS_DOWN = 0.165, 0.185, 0.12
 HEAD_HEIGHT, HEAD_WIDTH = 0.122, 0.086
-EYE_AT, CHIN_AT = (0.44, 0.16), (0.0, 1.08)
+EYE_POSITION, CHIN_POSITION = (0.44, 0.16), (0.0, 1.08)  # longitude and latitude in radians, see `on_head`
 
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """One infant: its proportions and how it moves.
+    """The proportions of one infant and the parameters of its movement.
 
     Attributes:
-      arm, leg, head, girth: sizes over the standard infant's.
-      base: [A] mean angles.
-      amplitude, frequency, phase: [3, A] of the sinusoids added to the mean; hertz.
+      arm, leg: lengths of arms and legs, relative to the standard infant.
+      head, girth: size of the head and thickness of the limbs, relative to the standard infant.
+      base: [A] mean of the A joint angles.
+      amplitude, frequency, phase: [3, A] of the three sinusoids that are added to each mean; frequency in hertz.
     """
 
     arm: float
@@ -60,51 +61,57 @@ class Body:
     phase: np.ndarray
 
     def angles(self, time: float) -> np.ndarray:
-        """[A] joint angles at a time in seconds: trunk, right arm, left arm, right leg, left leg."""
+        """Returns the [A] joint angles at a time in seconds: trunk, right arm, left arm, right leg, left leg."""
         waves = self.amplitude * np.sin(2 * np.pi * self.frequency * time + self.phase)
         return self.base + waves.sum(axis=0)
 
 
-def draw_body(rng: np.random.Generator, ranges: Ranges) -> Body:
-    """A random infant: proportions within the ranges, a posture for every limb, and slow writhing with fidgets."""
-    sizes = [pick(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth)]
-    vigour = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.22)])
-    spread = rng.uniform(0.3, 1.0, (3, ANGLES)) * np.array([[1.0], [0.6], [0.12]])
+def sample_body(rng: np.random.Generator, ranges: Ranges) -> Body:
+    """Returns a random infant: proportions within the ranges, a posture of each limb, writhing and fidgety movement."""
+    sizes = [sample_uniform(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth)]
+    scale = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.22)])
+    relative = rng.uniform(0.3, 1.0, (3, ANGLES)) * np.array([[1.0], [0.6], [0.12]])
     frequency = rng.uniform([[0.08], [0.25], [0.9]], [[0.25], [0.7], [1.8]], (3, ANGLES))
     phase = rng.uniform(0, 2 * np.pi, (3, ANGLES))
-    return Body(*sizes, _draw_posture(rng), spread * vigour, frequency, phase)
+    return Body(*sizes, _sample_posture(rng), relative * scale, frequency, phase)
 
 
-def _draw_posture(rng: np.random.Generator) -> np.ndarray:
+def _sample_posture(rng: np.random.Generator) -> np.ndarray:
     low, high = np.radians(np.array(TRUNK_DEGREES, float).T)
-    return np.concatenate([rng.uniform(low, high), _draw_pair(rng, ARM_POSTURES), _draw_pair(rng, LEG_POSTURES)])
+    return np.concatenate([rng.uniform(low, high), _sample_pair(rng, ARM_POSTURES), _sample_pair(rng, LEG_POSTURES)])
 
 
-def _draw_pair(rng: np.random.Generator, postures: dict) -> np.ndarray:
-    """Angles of the right and the left limb, which take the same posture more often than chance."""
-    shares, intervals = zip(*postures.values(), strict=True)
-    right, left = rng.choice(len(shares), 2, p=shares)
+def _sample_pair(rng: np.random.Generator, postures: dict) -> np.ndarray:
+    """Returns the angles of the right and then the left limb, which have the same posture more often than by chance."""
+    probabilities, intervals = zip(*postures.values(), strict=True)
+    right, left = rng.choice(len(probabilities), 2, p=probabilities)
     if rng.random() < 0.35:
         left = right
     low, high = np.radians(np.array([intervals[right], intervals[left]], float)).transpose(2, 0, 1)
     return rng.uniform(low, high).ravel()
 
 
-def _turn(angle: float) -> np.ndarray:
-    """[3, 3] rotation in the image plane; a positive angle turns x towards y."""
+def _rotation(angle: float) -> np.ndarray:
+    """Returns the [3, 3] rotation in the image plane; a positive angle rotates x towards y."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-def _directions(inplane: np.ndarray, raised: np.ndarray) -> np.ndarray:
-    """[2, 3] unit vectors of the right and left limb: 0 points to the feet, π/2 outwards; raised towards the camera."""
+def _directions(in_plane: np.ndarray, raised: np.ndarray) -> np.ndarray:
+    """Returns the [2, 3] unit vectors of the right and left limb from angles [2].
+
+    An in-plane angle of 0 points to the feet and π/2 outwards; a positive `raised` angle points towards the camera.
+    """
     side = np.array([-1.0, 1.0])
     flat = np.cos(raised)
-    return np.stack([side * np.sin(inplane) * flat, np.cos(inplane) * flat, np.sin(raised)], axis=1)
+    return np.stack([side * np.sin(in_plane) * flat, np.cos(in_plane) * flat, np.sin(raised)], axis=1)
 
 
 def on_head(angles: np.ndarray, longitude, latitude) -> np.ndarray:
-    """Places on the unit head, before tilt: longitude 0 is the face's middle, positive latitude is towards the chin."""
+    """Returns points [..., 3] on the surface of the unit-sphere head, rotated by yaw and pitch but not by tilt.
+
+    Longitude 0 is the middle of the face; positive latitude is towards the chin. Both are in radians and broadcast.
+    """
     yaw, pitch = angles[TRUNK.index("yaw")], angles[TRUNK.index("pitch")]
     longitude, latitude = np.broadcast_arrays(np.asarray(longitude) + yaw, np.asarray(latitude) + pitch)
     flat = np.cos(latitude)
@@ -112,17 +119,17 @@ def on_head(angles: np.ndarray, longitude, latitude) -> np.ndarray:
 
 
 def joints(body: Body, time: float) -> dict[str, np.ndarray]:
-    """The body's points at a time: [2, 3] for pairs, [3] for single points, [3, 3] for the frame of the head.
+    """Returns the points of the body by name at a time in seconds: [2, 3] for pairs, [3] for single points.
 
-    `head_frame` takes `on_head` places to offsets from `head`.
+    `head_frame` is the [3, 3] matrix that maps points of `on_head` to offsets from `head`.
     """
     angles = body.angles(time)
     bend, twist, hip_twist, tilt, _, _ = angles[: len(TRUNK)]
-    upper, lower = _turn(bend / 2), _turn(-bend / 2)
+    upper, lower = _rotation(bend / 2), _rotation(-bend / 2)
     arms = angles[len(TRUNK) : len(TRUNK) + 2 * len(ARM)].reshape(2, -1).T
     legs = angles[len(TRUNK) + 2 * len(ARM) :].reshape(2, -1).T
     points = _trunk_joints(upper, lower, twist, hip_twist)
-    points |= _head_joints(body, angles, points["neck"], upper @ _turn(tilt))
+    points |= _head_joints(body, angles, points["neck"], upper @ _rotation(tilt))
     points |= _arm_joints(body, arms, points["shoulder"], upper)
     points |= _leg_joints(body, legs, points["hip"], lower)
     return points
@@ -150,8 +157,8 @@ def _head_joints(body: Body, angles: np.ndarray, neck: np.ndarray, frame: np.nda
     size = body.head * np.array([HEAD_WIDTH, HEAD_HEIGHT, HEAD_WIDTH])
     head = neck + frame @ np.array([0, -0.93 * size[1], 0.03])
     head_frame = frame * size
-    eyes = on_head(angles, [-EYE_AT[0], EYE_AT[0]], EYE_AT[1])
-    chin = on_head(angles, *CHIN_AT)
+    eyes = on_head(angles, [-EYE_POSITION[0], EYE_POSITION[0]], EYE_POSITION[1])
+    chin = on_head(angles, *CHIN_POSITION)
     return {"head": head, "head_frame": head_frame, "eye": head + eyes @ head_frame.T, "chin": head + head_frame @ chin}
 
 
@@ -174,7 +181,7 @@ def _leg_joints(body: Body, legs: np.ndarray, hip: np.ndarray, frame: np.ndarray
 
 
 def keypoints(points: dict[str, np.ndarray]) -> np.ndarray:
-    """[21, 3] the points of `INFANT_21` in the body's axes."""
+    """Returns the [21, 3] keypoints of `INFANT_21` in the axes of the body, from the points of `joints`."""
     pairs = np.stack(
         [points[n] for n in ("eye", "shoulder", "elbow", "wrist", "finger", "hip", "knee", "ankle", "toe")]
     )

@@ -1,4 +1,4 @@
-"""Shaded tapered capsules in a depth buffer: everything that has a body is painted from these."""
+"""A renderer of shaded tapered capsules with a depth buffer. All solid objects are painted from such capsules."""
 
 import dataclasses
 
@@ -7,9 +7,9 @@ import numpy as np
 
 from aggpose_jax.data.synthetic import textures
 
-FLATTEN = 0.5  # heights count half against each other: things sink into one another where they touch
-SHEET_DEPTH = -60.0
-EDGE = 100.0  # how much lower, in pixels, a pixel counts that a capsule does not cover at all
+FLATTEN = 0.5  # factor of a capsule's bulge over its axis in the depth test: touching body parts sink into one another
+SHEET_DEPTH = -60.0  # height of the bed sheet, pixels
+EDGE = 100.0  # pixels by which the height is reduced where a capsule has no coverage; in proportion where it is partial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,58 +17,60 @@ class Group:
     """Capsules of one material that are painted together.
 
     Attributes:
-      shapes: [N, 8]: x, y, z, radius at one end, the same at the other; pixels.
-      colours: [2, 3] of the side away from and towards the light.
-      cloth, place: a cloth that was `textures.spread`, its angle and centre (x, y), instead of the colours.
-      lift: pixels by which the group counts as higher than it is.
-      marks: spots (start [4], end [4], radius, colour [3]) painted on the surface that lies highest there.
+      shapes: [N, 8] x, y, z, radius at one end, then the same at the other end, in pixels.
+      colours: [2, 3] RGB of the sides away from the light and towards it; None if there is a cloth.
+      cloth: uint8 [S, S, 3] fabric made by `textures.repeat`; None if there are colours.
+      placement: angle in radians, and x and y in pixels of the centre of the cloth; None without a cloth.
+      lift: pixels that are added to the height of the group in the depth test.
+      marks: spots and strokes (start [4], end [4], radius in statures, colour [3]), with points of
+        `parts.project_points`. Each is painted on the uppermost surface at its position.
     """
 
     shapes: np.ndarray
     colours: np.ndarray | None = None
     cloth: np.ndarray | None = None
-    place: tuple[float, float, float] | None = None
+    placement: tuple[float, float, float] | None = None
     lift: float = 0.0
     marks: tuple = ()
 
 
 class Canvas:
-    """Coverage, depth, shade and material [H, W] of what was painted."""
+    """The coverage, depth, shade and material [H, W] of the groups that were painted."""
 
     def __init__(self, height: int, width: int, light: np.ndarray):
-        """An empty canvas of a height and width in pixels; light [3] is the unit direction to the light."""
+        """Creates an empty canvas of a height and width in pixels; light [3] is the unit direction to the light."""
         self.cover = np.zeros((height, width), np.float32)
         self.depth = np.full((height, width), SHEET_DEPTH - EDGE, np.float32)
         self._shade = np.zeros((height, width), np.float32)
         self._material = np.zeros((height, width), np.uint8)
         self._light = light.tolist()
-        self._colours = np.zeros((2, 3, 256), np.float32)  # of each material; 0 is none
+        self._colours = np.zeros((2, 3, 256), np.float32)  # dark and lit RGB of each material; 0 means no material
         self._materials = 0
         self._clothes = []
         self._extent = slice(0, 0), slice(0, 0)
 
     def paint(self, group: Group) -> None:
-        """Paint a group where it lies higher than what is there, then its marks."""
+        """Paints a group where it is higher than the groups painted before, and then its marks."""
         window = self._window(group.shapes)
         if window is None:
             return
-        self._extent = tuple(_hull(a, b) for a, b in zip(self._extent, window, strict=True))
-        material = self._add(group.colours)
+        self._extent = tuple(_union(a, b) for a, b in zip(self._extent, window, strict=True))
+        material = self._add_material(group.colours)
         if group.cloth is not None:
             self._clothes.append((material, window, group))
         cover, height, shade = _capsules(group.shapes, window, self._light)
         height += group.lift
         depth = self.depth[window]
-        higher = height > depth
-        np.copyto(depth, height, where=higher)
-        np.copyto(self._shade[window], shade, where=higher)
-        np.copyto(self._material[window], material, where=higher)
+        is_higher = height > depth
+        np.copyto(depth, height, where=is_higher)
+        np.copyto(self._shade[window], shade, where=is_higher)
+        np.copyto(self._material[window], material, where=is_higher)
         np.maximum(self.cover[window], cover, out=self.cover[window])
         for mark in group.marks:
             self._mark(*mark)
 
-    def add_to(self, picture: np.ndarray) -> None:
-        """Add the colours, times coverage, to a picture [3, H, W] float32 of 0..255."""
+    def add_to(self, image: np.ndarray) -> None:
+        """Adds the colours, multiplied by the coverage, to an image float32 [3, H, W] of 0..255, in place."""
         if not self._materials:
             return
         rows, columns = self._extent
@@ -79,26 +81,27 @@ class Canvas:
         shade *= 0.57
         shade += 0.45
         for number, window, group in self._clothes:
-            within = _inside(window, self._extent)
-            (angle, x, y), size = group.place, (window[1].stop - window[1].start, window[0].stop - window[0].start)
-            cloth = textures.lay(group.cloth, angle, x - window[1].start, y - window[0].start, size)
-            here, lit = material[within] == number, shade[within]
+            within = _relative(window, self._extent)
+            (angle, x, y), size = group.placement, (window[1].stop - window[1].start, window[0].stop - window[0].start)
+            cloth = textures.warp(group.cloth, angle, x - window[1].start, y - window[0].start, size)
+            has_material, lit = material[within] == number, shade[within]
             for plane, pattern in zip(planes, cv2.split(cloth), strict=True):
-                np.copyto(plane[within], cv2.multiply(pattern, lit, dtype=cv2.CV_32F), where=here)
+                np.copyto(plane[within], cv2.multiply(pattern, lit, dtype=cv2.CV_32F), where=has_material)
         cover = self.cover[rows, columns]
-        for plane, whole in zip(planes, picture, strict=True):
+        for plane, full_plane in zip(planes, image, strict=True):
             plane *= cover
-            whole[rows, columns] += plane
+            full_plane[rows, columns] += plane
 
-    def _add(self, colours: np.ndarray | None) -> int:
+    def _add_material(self, colours: np.ndarray | None) -> int:
+        """Registers a material and returns its number; colours are None for a cloth."""
         self._materials += 1
         if colours is not None:
             self._colours[:, :, self._materials] = colours
         return self._materials
 
     def _mark(self, start: np.ndarray, end: np.ndarray, radius: float, colour: np.ndarray) -> None:
-        """A spot or stroke in sixteenths of a pixel; it takes the shade of what it lies on."""
-        material = self._add(np.stack([0.55 * colour, colour]))
+        """Paints a spot or a stroke with a precision of 1/16 pixel; it has the shade of the surface that it lies on."""
+        material = self._add_material(np.stack([0.55 * colour, colour]))
         ends = [tuple(int(v) for v in np.rint(16 * p[:2])) for p in (start, end)]
         size = radius * start[3]
         if ends[0] == ends[1]:
@@ -107,6 +110,7 @@ class Canvas:
             cv2.line(self._material, *ends, material, max(round(2 * size), 1), cv2.LINE_8, 4)
 
     def _window(self, shapes: np.ndarray) -> tuple[slice, slice] | None:
+        """Returns the rows and columns that contain the shapes, or None if all are outside of the canvas."""
         radius = shapes[:, 3::4].max()
         low, high = shapes.reshape(-1, 4).min(axis=0) - radius, shapes.reshape(-1, 4).max(axis=0) + radius
         rows = slice(max(int(low[1]) - 1, 0), min(int(high[1]) + 3, self.cover.shape[0]))
@@ -114,43 +118,43 @@ class Canvas:
         return None if rows.start >= rows.stop or columns.start >= columns.stop else (rows, columns)
 
 
-def _hull(a: slice, b: slice) -> slice:
-    """The shortest slice that holds both; an empty one counts for nothing."""
+def _union(a: slice, b: slice) -> slice:
+    """Returns the shortest slice that contains both slices; an empty a is ignored."""
     return b if a.start == a.stop else slice(min(a.start, b.start), max(a.stop, b.stop))
 
 
-def _inside(window: tuple[slice, slice], extent: tuple[slice, slice]) -> tuple[slice, ...]:
-    """A window of the frame as a window of the extent."""
+def _relative(window: tuple[slice, slice], extent: tuple[slice, slice]) -> tuple[slice, ...]:
+    """Returns a window of the frame in coordinates relative to the extent."""
     return tuple(slice(w.start - e.start, w.stop - e.start) for w, e in zip(window, extent, strict=True))
 
 
 def _capsules(shapes: np.ndarray, window: tuple[slice, slice], light: list[float]) -> tuple[np.ndarray, ...]:
-    """Coverage, height and shade (all [h, w]) of the highest capsule in a window."""
+    """Returns the coverage, and the height and shade of the highest capsule, at each pixel of a window; all [h, w]."""
     single = len(shapes) == 1
     start, end = shapes.reshape(2, 4).tolist() if single else shapes.astype(np.float32).T.reshape(2, 4, -1, 1, 1)
-    lean_x, lean_y, lean_z, widening = (b - a for a, b in zip(start, end, strict=True))
+    delta_x, delta_y, delta_z, delta_radius = (b - a for a, b in zip(start, end, strict=True))
     rows, columns = window
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :] - start[0]
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] - start[1]
-    length = lean_x * lean_x + lean_y * lean_y + 1e-6
-    part = x * (lean_x / length) + y * (lean_y / length)
-    np.maximum(part, 0, out=part)
-    np.minimum(part, 1, out=part)
-    x = x - part * lean_x
-    y = y - part * lean_y
-    radius = part * widening
+    squared_length = delta_x * delta_x + delta_y * delta_y + 1e-6
+    fraction = x * (delta_x / squared_length) + y * (delta_y / squared_length)
+    np.maximum(fraction, 0, out=fraction)
+    np.minimum(fraction, 1, out=fraction)
+    x = x - fraction * delta_x
+    y = y - fraction * delta_y
+    radius = fraction * delta_radius
     radius += start[3]
-    squared = x * x + y * y
-    up = np.sqrt(np.maximum(radius * radius - squared, 0))
-    cover = radius - np.sqrt(squared)
+    squared_distance = x * x + y * y
+    up = np.sqrt(np.maximum(radius * radius - squared_distance, 0))
+    cover = radius - np.sqrt(squared_distance)
     cover += 0.5
     np.maximum(cover, 0, out=cover)
     np.minimum(cover, 1, out=cover)
-    height = part * lean_z + FLATTEN * up
+    height = fraction * delta_z + FLATTEN * up
     height += EDGE * cover
     height += start[2] - EDGE
     shade = (x * light[0] + y * light[1] + up * light[2]) / radius
     if single:
         return cover, height, shade
-    which = np.argmax(height, axis=0)[None]
-    return cover.max(axis=0), np.take_along_axis(height, which, 0)[0], np.take_along_axis(shade, which, 0)[0]
+    highest = np.argmax(height, axis=0)[None]
+    return cover.max(axis=0), np.take_along_axis(height, highest, 0)[0], np.take_along_axis(shade, highest, 0)[0]

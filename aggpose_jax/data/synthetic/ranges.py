@@ -1,4 +1,4 @@
-"""What each split may draw from: two tables without a common value, so that a test infant is new in every respect."""
+"""The ranges that each split samples from. They are disjoint, so that a test infant has no value seen in training."""
 
 import dataclasses
 
@@ -9,15 +9,15 @@ Intervals = tuple[tuple[float, float], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Ranges:
-    """What a split draws from. Intervals are half open, [low, high); a draw is uniform over their union.
+    """The ranges of a split. Intervals are half open, [low, high); samples are uniform over their union.
 
     Attributes:
-      sheet_patterns, cloth_patterns: pattern families (`textures.PATTERNS`).
-      sheet_hue, cloth_hue: degrees on the colour circle.
-      melanin: skin tone, 0 the lightest and 1 the darkest.
-      limb: length of an arm or a leg over the standard infant's.
-      head: size of the head over the standard infant's.
-      girth: thickness of limbs over the standard infant's.
+      sheet_patterns, cloth_patterns: names of pattern families (keys of `textures.PATTERNS`).
+      sheet_hue, cloth_hue: hues in degrees.
+      melanin: skin tone, from 0 (lightest) to 1 (darkest).
+      limb: length of an arm or a leg, relative to the standard infant.
+      head: size of the head, relative to the standard infant.
+      girth: thickness of the limbs, relative to the standard infant.
     """
 
     sheet_patterns: tuple[str, ...]
@@ -53,12 +53,12 @@ TEST = Ranges(
 )
 
 
-def pick(rng: np.random.Generator, intervals: Intervals) -> float:
-    """A value uniform over the union of the intervals."""
+def sample_uniform(rng: np.random.Generator, intervals: Intervals) -> float:
+    """Returns a random value, uniform over the union of the intervals."""
     widths = np.array([high - low for low, high in intervals])
-    place = rng.random() * widths.sum()
+    position = rng.random() * widths.sum()
     for (low, _), width in zip(intervals, widths, strict=True):
-        if place < width:
-            return float(low + place)
-        place -= width
-    return float(intervals[-1][0])  # rounding took the place past the last width
+        if position < width:
+            return float(low + position)
+        position -= width
+    return float(intervals[-1][0])  # rounding moved the position past the last width

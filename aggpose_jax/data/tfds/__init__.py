@@ -1,4 +1,4 @@
-"""Keypoint data sets of TensorFlow Datasets, built and read without TensorFlow: all images of a split in few files."""
+"""Builds and reads keypoint data sets of TensorFlow Datasets, without TensorFlow: a split is stored in a few files."""
 
 import pathlib
 
@@ -13,18 +13,18 @@ BUILDERS = {builder.name: builder for builder in (InfantPoseBuilder, CocoKeypoin
 
 
 def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathlib.Path:
-    """Builds a data set of BUILDERS from a COCO directory, or finds it built.
+    """Builds a data set of BUILDERS from a COCO directory, unless it is already built, and returns its folder.
 
     Args:
-      name: of the data set.
-      manual_dir: annotations/person_keypoints_SPLIT.json and SPLIT/ of each split.
-      data_dir: gets NAME/VERSION/.
+      name: of the data set, a key of BUILDERS.
+      manual_dir: COCO directory with annotations/person_keypoints_SPLIT.json and SPLIT/ of each split.
+      data_dir: folder in which NAME/VERSION/ is written.
 
     Returns:
-      The folder of the data set.
+      The folder of the data set, NAME/VERSION/ in `data_dir`.
 
     Raises:
-      UserError: the COCO directory is not what it should be.
+      UserError: the COCO directory has no annotations, or invalid ones.
     """
     builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
     if not any((manual_dir / "annotations").glob("person_keypoints_*.json")):
@@ -37,15 +37,15 @@ def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathli
 
 
 class TfdsKeypoints(CocoKeypoints):
-    """The records of `CocoKeypoints` from a built data set; `image` is encoded bytes.
+    """A source of the records of `CocoKeypoints`, read from a built data set; `image` is the bytes of an image file.
 
     Args:
-      name: of the data set.
-      data_dir: where it was built.
-      split, keypoint_set, detections: as of `CocoKeypoints`.
+      name: of the data set, a key of BUILDERS.
+      data_dir: folder in which the data set was built.
+      split, keypoint_set, detections: see `CocoKeypoints`.
 
     Raises:
-      UserError: it is not built, or has no such split.
+      UserError: the data set is not built, or has no such split.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class TfdsKeypoints(CocoKeypoints):
         builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
         if split not in builder.info.splits:
             raise UserError(
-                f"{builder.data_dir}: no split {split} of {name}; "
-                f"build it: python -m aggpose_jax.prepare tfds {name} --manual-dir COCO_DIRECTORY --data-dir {data_dir}"
+                f"{builder.data_dir}: split {split} of {name} is not built; "
+                f"run python -m aggpose_jax.prepare tfds {name} --manual-dir COCO_DIRECTORY --data-dir {data_dir}"
             )
         self._records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
         super().__init__(builder.data_dir, split, keypoint_set, detections)
@@ -70,7 +70,7 @@ class TfdsKeypoints(CocoKeypoints):
         return self._directory / ANNOTATIONS.format(split=self._split)
 
     def _check_layout(self) -> None:
-        """What is missing was said when the data set was opened."""
+        """Does nothing, because opening the data set has already checked its files."""
 
     def _image(self, index: int) -> bytes:
         return self._records[index]["image"]

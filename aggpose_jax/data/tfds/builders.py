@@ -1,7 +1,7 @@
-"""How the data sets are built: one record an image, in the order of the annotation file, which is kept beside them.
+"""Builders of the data sets: one record per image, in the order of the annotation file, which is stored beside them.
 
-One record a person stores the image of several persons several times and is read no faster: 86 persons in 28 images of
-COCO took 15.8 MB against 4.6 MB, and, read in random order, 0.24 against 0.26 ms of a processor a person.
+One record per person would store the image of several persons several times and save hardly any time: 86 persons in
+28 images of COCO took 15.8 MB instead of 4.6 MB, and 0.24 instead of 0.26 ms of CPU time per person in random order.
 """
 
 import pathlib
@@ -16,11 +16,11 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
 ANNOTATIONS = "person_keypoints_{split}.json"
-NONE = -1  # video_id and frame of an image without them
+MISSING = -1  # value of video_id and frame for images without these fields
 
 
 class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Images with persons, from annotations/person_keypoints_SPLIT.json and SPLIT/ of the manual directory."""
+    """A data set of images with persons, from annotations/person_keypoints_SPLIT.json and SPLIT/ of `manual_dir`."""
 
     VERSION = tfds.core.Version("1.0.0")
     MANUAL_DOWNLOAD_INSTRUCTIONS = "give a folder that holds annotations/person_keypoints_SPLIT.json and SPLIT/*.jpg"
@@ -50,17 +50,17 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         for annotation in coco["annotations"]:
             annotation.pop("segmentation", None)
             persons[annotation["image_id"]].append(annotation)
-        for number, image in enumerate(coco["images"]):
-            found = persons[image["id"]]
+        for index, image in enumerate(coco["images"]):
+            annotations = persons[image["id"]]
             yield (
-                number,
+                index,
                 {
                     "image": (folder / image["file_name"]).read_bytes(),
                     "image_id": image["id"],
-                    "video_id": _whole(file, image, "video_id"),
-                    "frame": _whole(file, image, "frame"),
-                    "boxes": np.array([a["bbox"] for a in found], np.float32).reshape(-1, 4),
-                    "keypoints": np.array([a["keypoints"] for a in found], np.float32).reshape(
+                    "video_id": _integer(file, image, "video_id"),
+                    "frame": _integer(file, image, "frame"),
+                    "boxes": np.array([a["bbox"] for a in annotations], np.float32).reshape(-1, 4),
+                    "keypoints": np.array([a["keypoints"] for a in annotations], np.float32).reshape(
                         -1, len(self.KEYPOINTS), 3
                     ),
                 },
@@ -68,23 +68,23 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         io.write_json(pathlib.Path(self.data_dir) / file.name, coco)
 
 
-def _whole(file: pathlib.Path, image: dict, key: str) -> int:
-    """The number of a video or a frame, NONE where there is none."""
-    number = image.get(key, NONE)
+def _integer(file: pathlib.Path, image: dict, key: str) -> int:
+    """Returns the integer field `key` of an image, MISSING if the image does not have it."""
+    number = image.get(key, MISSING)
     if type(number) is not int or not -(2**63) <= number < 2**63:
-        raise UserError(f"{file}: image {image['id']} has the {key} {number!r:.80}; give a whole number of 64 bits")
+        raise UserError(f"{file}: image {image['id']} has the {key} {number!r:.80}; give a 64-bit integer")
     return number
 
 
 class InfantPoseBuilder(_KeypointsBuilder):
-    """Infants with 21 keypoints (AggPose §4.1), frames of videos."""
+    """A data set of infants with 21 keypoints (AggPose §4.1) in frames of videos."""
 
     name = "infant_pose"
     KEYPOINTS = INFANT_21
 
 
 class CocoKeypointsBuilder(_KeypointsBuilder):
-    """Persons of COCO with 17 keypoints."""
+    """A data set of the persons of COCO with 17 keypoints."""
 
     name = "coco_keypoints"
     KEYPOINTS = COCO_17

@@ -1,18 +1,18 @@
-"""What can go wrong in a run, and what it leads to.
+"""Faults that can occur during a run, and how each is handled.
 
 The training loop uses three guards:
 
-* `guarded_run`, a context around the run. SIGTERM: its notice tells the loop to save and to raise `Preempted`, which
-  ends the program with status 75; the same command resumes. A disk that is full, read-only or gone: `UserError`, one
-  line that names the workdir, the reason and the last checkpoint.
-* `guarded_batches`, around the batches. An unreadable image: its example has no weight, the image is listed in
-  WORKDIR/corrupt_images.txt, and above a limit `UserError` stops the run. Data that does not come: a warning every 20
-  seconds with the ids of the data workers. A dead data worker: the data pipeline raises by itself.
-* `NonFiniteGuard`, notified of each step. NaN or infinity in the loss, a gradient or a parameter: `UserError` names the
-  step, the quantity and the last checkpoint, or the step is skipped and counted. It is never saved.
+* `guarded_run` is a context around the run. SIGTERM: its `PreemptionNotice` makes the loop save a checkpoint and raise
+  `Preempted`, which ends the program with exit status 75; the same command resumes the run. A disk that is full,
+  read-only or disconnected: a `UserError` names the workdir, the reason and the last checkpoint in one line.
+* `guarded_batches` wraps the batches. An unreadable image: its example has no weight, the image is listed in
+  WORKDIR/corrupt_images.txt, and above a limit a `UserError` stops the run. Data that does not arrive: a warning with
+  the ids of the data workers is logged every 20 seconds. A dead data worker: the data pipeline itself raises an error.
+* `NonFiniteGuard` checks each step. NaN or infinity in the loss, a gradient or a parameter: a `UserError` names the
+  step, the quantity and the last checkpoint, or the step is skipped and counted. Such values are never saved.
 
-A killed process and damaged checkpoints are handled where checkpoints are opened: `training/checkpoint.py` verifies
-their checksums, moves damaged steps aside and resumes from the one before.
+Killed processes and damaged checkpoints are handled when checkpoints are opened: `training/checkpoint.py` verifies
+their checksums, moves damaged steps to another folder and resumes from the latest intact one.
 """
 
 from aggpose_jax.training.reliability.guards import guarded_batches, guarded_run

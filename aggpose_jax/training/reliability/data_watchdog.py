@@ -1,4 +1,4 @@
-"""Warns when the input data stalls."""
+"""Logs a warning when the input data stalls."""
 
 import multiprocessing
 import threading
@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
-SECONDS = 20.0  # of waiting for one batch, after which a warning is logged, and again after as many
+SECONDS = 20.0  # waiting time for one batch after which a warning is logged, and between further warnings
 
 
 def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: float) -> Iterator[T]:
-    """Yields the batches unchanged and logs a warning while one is waited for: a hanging disk or data worker.
+    """Yields the batches unchanged and logs a warning while a batch is late, as when the disk or a data worker hangs.
 
-    A worker that dies raises an error of its own, which passes through.
+    A data worker that dies raises an error of its own, which is passed on.
 
     Args:
       batches: any iterator.
-      log: called with one line, from a thread.
-      seconds: waiting time before the first and between further warnings.
+      log: called with one line, from another thread.
+      seconds: waiting time before the first warning and between further ones.
     """
-    since: float | None = None  # when the present wait began
+    since: float | None = None  # start of the current wait; None while no batch is awaited
     ended = threading.Event()
 
     def watch():
         nonlocal since
         while not ended.wait(seconds / 10):
             if since is not None and time.monotonic() - since > seconds:
-                log(f"WARNING: no data for {seconds:.0f} s; is the disk, or a data worker, hanging?{_workers()}")
+                log(f"WARNING: no data for {seconds:.0f} s. Check whether the disk or a data worker hangs.{_workers()}")
                 since = time.monotonic()
 
     threading.Thread(target=watch, daemon=True, name="data watchdog").start()
@@ -43,4 +43,4 @@ def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: fl
 
 def _workers() -> str:
     pids = [str(child.pid) for child in multiprocessing.active_children()]
-    return f" The workers are processes {', '.join(pids)}." if pids else ""
+    return f" The data workers are processes {', '.join(pids)}." if pids else ""

@@ -1,4 +1,4 @@
-"""The guards around a whole run and around its batches."""
+"""Guards around a run and around its batches."""
 
 import contextlib
 import pathlib
@@ -11,25 +11,28 @@ from aggpose_jax.training.reliability import data_watchdog, preemption, storage_
 
 @contextlib.contextmanager
 def guarded_run(workdir: pathlib.Path) -> Iterator[preemption.PreemptionNotice]:
-    """Yields the notice of SIGTERM, and reports errors of the file system as one line.
+    """Yields a notice that reports SIGTERM; inside the context file system errors become UserErrors.
+
+    Args:
+      workdir: folder of the run.
 
     Raises:
-      UserError: instead of an error of the file system.
+      UserError: replaces a file system error.
     """
-    with storage_errors.reported(workdir), preemption.watching() as notice:
+    with storage_errors.as_user_error(workdir), preemption.catch_sigterm() as notice:
         yield notice
 
 
 def guarded_batches(
     batches: Iterator[dict[str, np.ndarray]], source, limit: float, workdir: pathlib.Path, log: Callable[[str], None]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the batches unchanged, lists unreadable images and warns while data does not come.
+    """Yields the batches unchanged, lists unreadable images and logs a warning while a batch is late.
 
     Args:
-      batches, source, limit, workdir, log: see `unreadable_images.listed`.
+      batches, source, limit, workdir, log: see `unreadable_images.list_unreadable`.
 
     Raises:
-      UserError: more than the limit of images are unreadable.
+      UserError: the fraction of unreadable images is above the limit.
     """
-    readable = unreadable_images.listed(batches, source, limit, workdir, log)
-    return data_watchdog.warn_when_late(readable, log, data_watchdog.SECONDS)
+    checked = unreadable_images.list_unreadable(batches, source, limit, workdir, log)
+    return data_watchdog.warn_when_late(checked, log, data_watchdog.SECONDS)

@@ -1,4 +1,4 @@
-"""Guards a run against NaN and infinity: such a step stops the run or is skipped, and is never saved."""
+"""Guards a run against NaN and infinity: a step with such values stops the run or is skipped, and is never saved."""
 
 from typing import Any
 
@@ -12,36 +12,36 @@ from aggpose_jax.training.reporting import Reporter
 
 
 def guarded_quantities(loss: Any, batch_stats: Any, gradient: Any, params: Any, frozen: Any) -> dict[str, Any]:
-    """Returns what must be finite after a step, by name, in the order of computation; frozen parameters are left out.
+    """Returns the quantities that must be finite after a step, by name, in the order in which a step computes them.
 
     Args:
       loss: scalar.
       batch_stats, gradient, params: trees of arrays.
-      frozen: tree of bool like the parameters.
+      frozen: tree of bool with the structure of `params`; frozen parameters are left out.
     """
     quantities = {"the loss": loss}
     for path, leaf in jax.tree_util.tree_leaves_with_path(batch_stats):
         quantities[f"the batch statistics {jax.tree_util.keystr(path, simple=True, separator='/')}"] = leaf
-    for word, tree in (("the gradient of", gradient), ("the parameter", params)):
+    for kind, tree in (("the gradient of", gradient), ("the parameter", params)):
         leaves = jax.tree_util.tree_leaves_with_path(tree)
         for (path, leaf), is_frozen in zip(leaves, jax.tree.leaves(frozen), strict=True):
             if not is_frozen:
-                quantities[f"{word} {jax.tree_util.keystr(path, simple=True, separator='/')}"] = leaf
+                quantities[f"{kind} {jax.tree_util.keystr(path, simple=True, separator='/')}"] = leaf
     return quantities
 
 
 def are_finite(quantities: dict[str, jax.Array]) -> jax.Array:
-    """[Q] bool, in order. A quantity whose square overflows counts as infinite, as it does to the optimizer."""
+    """Returns [Q] bool in the order of `quantities`; False also if squares overflow, as they do in the optimizer."""
     return jnp.stack([jnp.isfinite(jnp.square(quantity).sum()) for quantity in quantities.values()])
 
 
 class NonFiniteGuard:
-    """Checks each step while the next one runs, so that none waits for it.
+    """Checks each step while the next one runs, so that no step waits for the check.
 
     Args:
-      names: of the quantities of `are_finite`.
-      manager: of the checkpoints of the run.
-      reporter: logs skipped steps; None stops the run at the first step that is not finite.
+      names: names of the quantities that `are_finite` checks.
+      manager: checkpoint manager of the run.
+      reporter: logs skipped steps; with None the run stops at the first step with a non-finite quantity.
     """
 
     def __init__(self, names: list[str], manager: ocp.CheckpointManager, reporter: Reporter | None = None):
@@ -49,37 +49,41 @@ class NonFiniteGuard:
         self._step, self._finite, self._skipped = 0, np.ones(len(names), bool), 0
 
     def note(self, step: int, finite: jax.Array) -> None:
-        """Checks the step before and keeps this one.
+        """Checks the previous step and stores the result of this one.
+
+        Args:
+          step: number of the step.
+          finite: [Q] bool of `are_finite`.
 
         Raises:
-          UserError: as `check` does.
+          UserError: as in `check`.
         """
         self.check()
         self._step, self._finite = step, finite
 
     def check(self) -> None:
-        """Waits for the last step that was noted, and checks it.
+        """Waits for the last step that was passed to `note`, and checks it.
 
         Raises:
-          UserError: it is not finite; names the step, the first such quantity and the last checkpoint.
+          UserError: a quantity is not finite; names the step, the first such quantity and the last checkpoint.
         """
         finite, self._finite = np.asarray(self._finite), np.ones(len(self._names), bool)
         if finite.all():
             return
-        what = f"step {self._step}: {self._names[finite.argmin()]} is not finite"
+        fault = f"step {self._step}: {self._names[finite.argmin()]} is not finite"
         if self._reporter is None:
-            raise UserError(f"{what}; {self._advice()}")
+            raise UserError(f"{fault}. {self._advice()}")
         self._skipped += 1
-        self._reporter.log(f"WARNING: {what}; the step is skipped, {self._skipped} since the start")
+        self._reporter.log(f"WARNING: {fault}. The step is skipped; {self._skipped} skipped since the start.")
         self._reporter.log_metrics(self._step, {"train/skipped": self._skipped})
 
     def _advice(self) -> str:
         self._manager.wait_until_finished()
         saved, workdir = self._manager.latest_step(), self._manager.directory.parent
-        advice = "use a lower learning_rate or a clip_norm"
+        advice = "Use a lower learning_rate or a clip_norm"
         if saved is None:
-            return f"no checkpoint was written yet; {advice}"
+            return f"No checkpoint was written yet. {advice}."
         return (
-            f"{workdir} keeps the checkpoint of step {saved}; {advice}, and continue from it in another workdir "
-            f"with --config.init_from={workdir}"
+            f"{workdir} keeps the checkpoint of step {saved}. {advice}, and start from that checkpoint in another "
+            f"workdir with --config.init_from={workdir}."
         )

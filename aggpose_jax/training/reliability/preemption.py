@@ -1,4 +1,4 @@
-"""A preempted run (SIGTERM) finishes its step on every process, saves, and exits with a status of its own."""
+"""Preemption: after SIGTERM a run finishes its step on every process, saves a checkpoint and exits with status 75."""
 
 import contextlib
 import signal
@@ -8,27 +8,27 @@ from collections.abc import Iterator
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_CODE = 75  # EX_TEMPFAIL, "try again": of a run that was preempted and saved its last step
+EXIT_CODE = 75  # EX_TEMPFAIL, "try again": exit status of a run that was preempted and saved its last step
 
 
 class Preempted(SystemExit):
-    """Ends the program with EXIT_CODE."""
+    """Raised in a preempted run after its last step was saved; ends the program with EXIT_CODE."""
 
     def __init__(self):
         super().__init__(EXIT_CODE)
 
 
 class PreemptionNotice:
-    """Whether SIGTERM was received, by this process or another; all processes get the same answer at the same call.
+    """Reports whether any process received SIGTERM, with the same answer on all processes at the same call.
 
-    With several processes JAX catches the signal and lets them agree; a single one does so here.
+    With several processes JAX catches the signal and synchronises them; in a single process `catch_sigterm` handles it.
     """
 
     def __init__(self):
         self._calls, self._signalled, self._reached = 0, False, False
 
-    def given(self) -> bool:
-        """The answer; every process must call this at the same places, and often."""
+    def is_preempted(self) -> bool:
+        """Returns whether SIGTERM was received; every process must call this at the same points, and often."""
         self._calls += 1
         if jax.process_count() > 1:
             self._reached |= multihost_utils.reached_preemption_sync_point(self._calls)
@@ -36,27 +36,27 @@ class PreemptionNotice:
         return self._signalled
 
     def check(self) -> None:
-        """Calls `given`, too.
+        """Calls `is_preempted`.
 
         Raises:
-          Preempted: it was.
+          Preempted: SIGTERM was received.
         """
-        if self.given():
+        if self.is_preempted():
             raise Preempted
 
-    def _note(self, *_) -> None:
+    def _handle_signal(self, *_) -> None:
         self._signalled = True
 
 
 @contextlib.contextmanager
-def watching() -> Iterator[PreemptionNotice]:
-    """A notice that catches SIGTERM inside the context."""
+def catch_sigterm() -> Iterator[PreemptionNotice]:
+    """Yields a notice and catches SIGTERM inside the context."""
     notice = PreemptionNotice()
     if jax.process_count() > 1 or threading.current_thread() is not threading.main_thread():
         yield notice
         return
-    former = signal.signal(signal.SIGTERM, notice._note)
+    previous = signal.signal(signal.SIGTERM, notice._handle_signal)
     try:
         yield notice
     finally:
-        signal.signal(signal.SIGTERM, former)
+        signal.signal(signal.SIGTERM, previous)

@@ -1,4 +1,4 @@
-"""Reports a disk that is full, read-only or gone as one line."""
+"""Reports a disk that is full, read-only or disconnected as a one-line error."""
 
 import contextlib
 import errno
@@ -11,17 +11,20 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import checkpoints
 
 STORAGE_ERRNOS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),  # full, or not ours to write
-    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # gone
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),  # full or not writable
+    *(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT),  # disconnected or failing
 }
 
 
 @contextlib.contextmanager
-def reported(workdir: pathlib.Path) -> Iterator[None]:
-    """Raises an error of the file system in the context as one line: the workdir, the reason, the last checkpoint.
+def as_user_error(workdir: pathlib.Path) -> Iterator[None]:
+    """Converts a file system error in the context to a UserError with the workdir, the reason and the last checkpoint.
+
+    Args:
+      workdir: folder of the run.
 
     Raises:
-      UserError: instead of an error of the file system; other errors pass through.
+      UserError: replaces a file system error; other errors are passed on.
     """
     try:
         yield
@@ -30,19 +33,19 @@ def reported(workdir: pathlib.Path) -> Iterator[None]:
         if reason is None:
             raise
         step = checkpoints.last_finished(workdir)
-        safe = "no checkpoint was finished yet" if step is None else f"the checkpoint of step {step} is intact"
+        state = "No checkpoint was finished yet" if step is None else f"The checkpoint of step {step} is intact"
         raise UserError(
-            f"{workdir}: cannot write ({reason}); {safe}; fix this and rerun the same command to resume"
+            f"{workdir}: cannot write ({reason}). {state}. Fix this and rerun the same command to resume."
         ) from error
 
 
 def _reason(error: Exception, workdir: pathlib.Path) -> str | None:
-    """The message of the file system, or None if the error is not one of it."""
+    """Returns the message of the file system, or None if the error has another cause."""
     if isinstance(error, OSError):
         inside = error.filename is not None and workdir.absolute() in pathlib.Path(error.filename).absolute().parents
         return error.strerror if error.errno in STORAGE_ERRNOS or inside else None
-    # TensorStore (0.1.86) raises a plain ValueError that has the number in its text alone, without attribute or cause.
-    # Writing a probe into the workdir instead would mislead: the failed write gave back what it had taken, so a small
-    # file fits on a full disk, and a disk that is full by chance would be blamed for any other ValueError.
+    # TensorStore (0.1.86) raises a plain ValueError with the errno in its text only, without an attribute or a cause.
+    # Probing the disk by writing a file instead would mislead: the failed write has released its space, so that a small
+    # file fits on a full disk; and a disk that happens to be full would be blamed for any other ValueError.
     number = re.search(r"os_error_code='(\d+)'", str(error))
     return os.strerror(int(number[1])) if number else None

@@ -1,4 +1,4 @@
-"""Training continues without images that cannot be read, and lists them."""
+"""Lists the images that cannot be read; training continues without them, up to a limit."""
 
 import pathlib
 from collections.abc import Callable, Iterator
@@ -9,10 +9,10 @@ from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import distributed
 
-FILE = "corrupt_images.txt"  # of process 0; the others number theirs
+FILE = "corrupt_images.txt"  # written by process 0; other processes add their index to the name
 
 
-def listed(
+def list_unreadable(
     batches: Iterator[dict[str, np.ndarray]],
     source,
     limit: float,
@@ -21,21 +21,21 @@ def listed(
 ) -> Iterator[dict[str, np.ndarray]]:
     """Yields the batches unchanged and lists the images of invalid examples in WORKDIR/corrupt_images.txt.
 
-    With several processes each lists those of its part of the batch, in a file of its own.
+    If there are several processes, each lists the images of its part of the batch in a separate file.
 
     Args:
-      batches: with `valid` and `id` [B].
-      source: its `file_name(id)` is the path of the image of a record, `fault(id)` what is wrong with it.
-      limit: fraction of the records of the source that may be unreadable.
-      workdir: of the run; images listed there before count too.
-      log: called with one line whenever there are new ones.
+      batches: batches with the arrays `valid` and `id` [B].
+      source: training records; `file_name(id)` is the path of the image of a record, `fault(id)` describes its fault.
+      limit: largest fraction of the records of the source that may be unreadable.
+      workdir: folder of the run; images that are already listed in its files count too.
+      log: called with one line whenever further images are found.
 
     Raises:
-      UserError: more than the limit are unreadable.
+      UserError: the fraction of unreadable images is above the limit.
     """
-    process, _ = distributed.share()
+    process, _ = distributed.process_shard()
     file = workdir / (FILE if process == 0 else f"corrupt_images_{process}.txt")
-    found = {name for one in workdir.glob("corrupt_images*.txt") for name in one.read_text().splitlines()}
+    found = {name for path in workdir.glob("corrupt_images*.txt") for name in path.read_text().splitlines()}
     for batch in batches:
         invalid = batch["id"][batch["valid"] == 0].tolist()
         new = {source.file_name(number) for number in invalid} - found
@@ -45,8 +45,8 @@ def listed(
             count, fault = f"{len(found)} of {len(source)} training images cannot be read", source.fault(invalid[-1])
             if len(found) > limit * len(source):
                 raise UserError(
-                    f"{count}, more than the fraction most_corrupt = {limit:g}: {fault}; all are listed in {file}, "
-                    "which counts until you delete it"
+                    f"{count}, above the limit most_corrupt = {limit:g}. They are listed in {file}, whose entries "
+                    f"count until you delete it. The last one: {fault}"
                 )
-            log(f"{count}, training continues without: {fault}")
+            log(f"{count}; training continues without them. The last one: {fault}")
         yield batch

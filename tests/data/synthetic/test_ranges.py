@@ -1,11 +1,11 @@
-"""Train and test share no value of anything a split draws."""
+"""Tests that the ranges of the train and test splits are disjoint, and of sampling from ranges."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from aggpose_jax.data.synthetic.ranges import TEST, TRAIN, pick
+from aggpose_jax.data.synthetic.ranges import TEST, TRAIN, sample_uniform
 
 FIELDS = [f.name for f in dataclasses.fields(TRAIN)]
 
@@ -23,9 +23,9 @@ def test_patterns_are_disjoint(field):
     assert not set(getattr(TRAIN, field)) & set(getattr(TEST, field))
 
 
-def test_pick_is_uniform_over_the_union():
+def test_samples_are_uniform_over_the_union_of_the_intervals():
     rng = np.random.default_rng(0)
-    drawn = np.array([pick(rng, ((0, 1), (10, 13))) for _ in range(4000)])
-    assert (((drawn >= 0) & (drawn < 1)) | ((drawn >= 10) & (drawn < 13))).all()
-    assert np.mean(drawn >= 10) == pytest.approx(0.75, abs=0.03)
-    assert drawn[drawn >= 10].mean() == pytest.approx(11.5, abs=0.1)
+    samples = np.array([sample_uniform(rng, ((0, 1), (10, 13))) for _ in range(4000)])
+    assert (((samples >= 0) & (samples < 1)) | ((samples >= 10) & (samples < 13))).all()
+    assert np.mean(samples >= 10) == pytest.approx(0.75, abs=0.03)
+    assert samples[samples >= 10].mean() == pytest.approx(11.5, abs=0.1)

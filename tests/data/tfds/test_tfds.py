@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets, built from directories in COCO's layout and read back."""
+"""Building data sets of TensorFlow Datasets from COCO directories and reading them back."""
 
 import functools
 import itertools
@@ -19,7 +19,7 @@ from aggpose_jax.pose.keypoints import COCO_17, INFANT_21
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    """A COCO directory of five infants to train and two to test, the first with a video and a frame."""
+    """Writes a COCO directory of five training and two test infants; the first image has video_id and frame."""
     folder = tmp_path_factory.mktemp("coco")
     for split, count in (("train", 5), ("test", 2)):
         writers.write_coco(SyntheticInfants(count, split=split), folder, split)
@@ -37,7 +37,7 @@ def built(directory, tmp_path_factory):
     return data_dir
 
 
-def assert_same_crops(ours, theirs, keypoint_set):
+def assert_same_crops(source, expected, keypoint_set):
     make_batch = functools.partial(
         transforms.make_batch,
         keypoint_set=keypoint_set,
@@ -45,53 +45,53 @@ def assert_same_crops(ours, theirs, keypoint_set):
         augmentation=transforms.Augmentation(),
     )
 
-    epoch = -(-len(theirs) // 2)
-    batches = (pipeline.training_batches(source, make_batch, batch_size=2, seed=1) for source in (ours, theirs))
+    epoch = -(-len(expected) // 2)
+    batches = (pipeline.training_batches(s, make_batch, batch_size=2, seed=1) for s in (source, expected))
     for a, b in itertools.islice(zip(*batches, strict=True), epoch):
         assert a.keys() == b.keys()
         for name in a:
             np.testing.assert_array_equal(a[name], b[name])
 
 
-def test_an_epoch_of_crops_is_that_of_the_coco_directory(directory, built):
-    ours = tfds.TfdsKeypoints("infant_pose", built, "train", INFANT_21)
-    theirs = CocoKeypoints(directory, "train", INFANT_21)
-    assert len(ours) == len(theirs) == 5
-    assert ours.ground_truth() == theirs.ground_truth()
-    assert ours.counts() == theirs.counts()
-    assert (ours[0]["video_id"], ours[0]["frame"]) == (7, 3)
-    assert_same_crops(ours, theirs, INFANT_21)
+def test_an_epoch_of_crops_equals_that_of_the_coco_directory(directory, built):
+    source = tfds.TfdsKeypoints("infant_pose", built, "train", INFANT_21)
+    expected = CocoKeypoints(directory, "train", INFANT_21)
+    assert len(source) == len(expected) == 5
+    assert source.ground_truth() == expected.ground_truth()
+    assert source.counts() == expected.counts()
+    assert (source[0]["video_id"], source[0]["frame"]) == (7, 3)
+    assert_same_crops(source, expected, INFANT_21)
 
 
-def test_real_images_and_their_detections_are_those_of_the_coco_directory(test_data, tmp_path):
+def test_crops_of_real_images_and_detections_equal_those_of_the_coco_directory(test_data, tmp_path):
     directory = test_data / "coco_mini"
     tfds.build("coco_keypoints", directory, tmp_path)
     detections = next((directory / "person_detection_results").iterdir())
-    for split, found in (("train2017", None), ("val2017", detections)):
-        ours = tfds.TfdsKeypoints("coco_keypoints", tmp_path, split, COCO_17, found)
-        theirs = CocoKeypoints(directory, split, COCO_17, found)
-        assert len(ours) == len(theirs) > 4
-        assert_same_crops(ours, theirs, COCO_17)
+    for split, file in (("train2017", None), ("val2017", detections)):
+        source = tfds.TfdsKeypoints("coco_keypoints", tmp_path, split, COCO_17, file)
+        expected = CocoKeypoints(directory, split, COCO_17, file)
+        assert len(source) == len(expected) > 4
+        assert_same_crops(source, expected, COCO_17)
 
 
-def test_records_hold_what_a_reader_of_the_data_set_expects(directory, built):
+def test_stored_records_have_the_image_keypoints_boxes_and_ids(directory, built):
     record = tfds.BUILDERS["infant_pose"](data_dir=built, file_format="array_record").as_data_source("train")[0]
-    truth = SyntheticInfants(5)[0]
-    assert record["image"].shape == truth["image"].shape
-    np.testing.assert_allclose(record["keypoints"], truth["keypoints"][None], rtol=1e-6)
-    np.testing.assert_allclose(record["boxes"], truth["box"][None], rtol=1e-6)
+    expected = SyntheticInfants(5)[0]
+    assert record["image"].shape == expected["image"].shape
+    np.testing.assert_allclose(record["keypoints"], expected["keypoints"][None], rtol=1e-6)
+    np.testing.assert_allclose(record["boxes"], expected["box"][None], rtol=1e-6)
     assert (record["video_id"], record["frame"], record["image_id"]) == (7, 3, 1)
 
 
-def test_a_data_set_that_is_not_built_says_how_to_build_it(built, tmp_path):
-    with pytest.raises(UserError, match=r"no split train of infant_pose; build it: .*prepare tfds infant_pose"):
+def test_the_error_of_a_missing_data_set_gives_the_command_that_builds_it(built, tmp_path):
+    with pytest.raises(UserError, match=r"split train of infant_pose .*prepare tfds infant_pose"):
         tfds.TfdsKeypoints("infant_pose", tmp_path, "train", INFANT_21)
-    with pytest.raises(UserError, match="no split val"):
+    with pytest.raises(UserError, match="split val"):
         tfds.TfdsKeypoints("infant_pose", built, "val", INFANT_21)
 
 
-def test_a_directory_without_annotations_builds_nothing(tmp_path):
-    with pytest.raises(UserError, match=r"holds no annotations/person_keypoints_\*\.json"):
+def test_a_directory_without_annotations_is_an_error_and_nothing_is_written(tmp_path):
+    with pytest.raises(UserError, match=r"nothing .*annotations/person_keypoints_\*\.json"):
         tfds.build("infant_pose", tmp_path / "nothing", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -100,26 +100,26 @@ def test_a_directory_without_annotations_builds_nothing(tmp_path):
     ("kind", "fields", "message"),
     [
         ("annotations", {"bbox": [float("nan"), 0, 4, 4]}, "annotation 1 has the bbox"),
-        ("annotations", {"keypoints": [1, 2, 2] * 17}, "annotation 1 has 17 keypoints, the keypoint set has 21"),
-        ("annotations", {"id": 2}, "annotation 2 is there twice"),
+        ("annotations", {"keypoints": [1, 2, 2] * 17}, "annotation 1 has 17 keypoints.* 21"),
+        ("annotations", {"id": 2}, "annotation 2 occurs twice"),
         ("images", {"file_name": "../secret.jpg"}, "image 1 has the file_name"),
         ("images", {"video_id": "first"}, "image 1 has the video_id 'first'"),
         ("images", {"frame": 1.5}, r"image 1 has the frame 1\.5"),
     ],
 )
-def test_a_hostile_file_builds_nothing(directory, tmp_path, kind, fields, message):
-    hostile = tmp_path / "hostile"
-    shutil.copytree(directory, hostile)
-    file = hostile / "annotations" / "person_keypoints_train.json"
+def test_invalid_annotations_are_an_error_and_nothing_is_written(directory, tmp_path, kind, fields, message):
+    invalid = tmp_path / "invalid"
+    shutil.copytree(directory, invalid)
+    file = invalid / "annotations" / "person_keypoints_train.json"
     coco = json.loads(file.read_text())
     coco[kind][0] |= fields
     file.write_text(json.dumps(coco))
     with pytest.raises(UserError, match=rf"person_keypoints_train\.json: {message}"):
-        tfds.build("infant_pose", hostile, tmp_path / "out")
+        tfds.build("infant_pose", invalid, tmp_path / "out")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
-def test_nothing_imports_tensorflow(built):
+def test_reading_a_data_set_does_not_import_tensorflow(built):
     code = (
         "import sys\n"
         "from aggpose_jax.data.tfds import TfdsKeypoints\n"
@@ -127,6 +127,6 @@ def test_nothing_imports_tensorflow(built):
         f"print(len(TfdsKeypoints('infant_pose', {str(built)!r}, 'train', INFANT_21)[0]['image']))\n"
         "assert 'tensorflow' not in sys.modules"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout) > 1000
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) > 1000

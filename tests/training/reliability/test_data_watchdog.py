@@ -1,4 +1,4 @@
-"""Data that comes late, and not at all."""
+"""Warnings for data that arrives late, and errors in the data."""
 
 import time
 
@@ -15,34 +15,34 @@ def batches(*delays: float):
 
 def take(delays, seconds: float) -> tuple[list[int], list[str]]:
     logged, taken = [], []
-    late = data_watchdog.warn_when_late(batches(*delays), logged.append, seconds)
+    watched = data_watchdog.warn_when_late(batches(*delays), logged.append, seconds)
     for _ in delays:
-        taken.append(next(late))
-    late.close()
+        taken.append(next(watched))
+    watched.close()
     return taken, logged
 
 
-def test_a_long_wait_is_logged_and_the_batch_still_comes():
+def test_a_long_wait_is_logged_and_the_batch_is_yielded():
     taken, logged = take((0.0, 0.7, 0.0), 0.2)
     assert taken == [0, 1, 2]
     assert 1 <= len(logged) <= 3  # once every 0.2 s
-    assert logged[0].startswith("WARNING: no data for 0 s; is the disk, or a data worker, hanging?")
+    assert logged[0].startswith("WARNING: no data for 0 s")
 
 
 def test_many_short_waits_log_nothing():
     assert take((0.06,) * 10, 0.5)[1] == []
 
 
-def test_the_warning_comes_within_half_a_minute():
+def test_the_first_warning_is_within_half_a_minute():
     assert data_watchdog.SECONDS * 1.1 < 30
 
 
-def test_an_error_of_the_data_passes_through():
+def test_an_error_in_the_data_is_passed_on():
     def broken():
         yield 0
         raise RuntimeError("Worker process was terminated")
 
-    late = data_watchdog.warn_when_late(broken(), print, 20.0)
-    assert next(late) == 0
+    watched = data_watchdog.warn_when_late(broken(), print, 20.0)
+    assert next(watched) == 0
     with pytest.raises(RuntimeError, match="Worker process"):
-        next(late)
+        next(watched)

@@ -13,7 +13,7 @@ from aggpose_jax.training.reliability import data_watchdog, guarded_batches, gua
 
 
 class Source:
-    """Ten records of which the images with an odd id are unreadable."""
+    """Ten records; the images with odd ids are unreadable."""
 
     def __len__(self):
         return 10
@@ -31,27 +31,29 @@ def batches(*ids: int, seconds: float = 0.0):
         yield {"id": np.array([number]), "valid": np.array([1 - number % 2])}
 
 
-def test_a_run_is_told_of_a_signal_and_of_a_full_disk(tmp_path):
-    former, answers = signal.getsignal(signal.SIGTERM), []
+def test_guarded_run_reports_sigterm_and_a_full_disk(tmp_path):
+    previous, answers = signal.getsignal(signal.SIGTERM), []
 
     def run():
         with guarded_run(tmp_path) as notice:
-            answers.append(notice.given())
+            answers.append(notice.is_preempted())
             os.kill(os.getpid(), signal.SIGTERM)
-            answers.append(notice.given())
+            answers.append(notice.is_preempted())
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(UserError, match="No space left on device"):
         run()
     assert answers == [False, True]
-    assert signal.getsignal(signal.SIGTERM) == former
+    assert signal.getsignal(signal.SIGTERM) == previous
 
 
 def test_unreadable_images_are_listed_up_to_the_limit(tmp_path):
     logged = []
     guarded = guarded_batches(batches(2, 3, 5), Source(), 0.1, tmp_path, logged.append)
     assert [next(guarded)["id"].item() for _ in range(2)] == [2, 3]
-    assert logged == ["1 of 10 training images cannot be read, training continues without: 3.jpg is cut short"]
+    assert logged == [
+        "1 of 10 training images cannot be read; training continues without them. The last one: 3.jpg is cut short"
+    ]
     with pytest.raises(UserError, match="2 of 10 training images"):
         next(guarded)
     assert (tmp_path / "corrupt_images.txt").read_text() == "3.jpg\n5.jpg\n"
