@@ -2,10 +2,13 @@
 
 import importlib
 
+__version__ = "0.2.0"
+
 
 def load(run, config=None, overrides=()):
-    """The network of a run, ready to predict: load("runs/infant_l").predict("image.jpg") → keypoints [P, K, 3].
+    """Loads a trained network for prediction: load("runs/infant_l").predict("image.jpg") returns keypoints [P, K, 3].
 
-    See `aggpose_jax.inference.predictor.load`, which is imported at the first call: JAX starts only where it is used.
+    See `aggpose_jax.inference.predictor.load` for the arguments. That module is imported at the first call, so that
+    `import aggpose_jax` does not start JAX.
     """
     return importlib.import_module("aggpose_jax.inference.predictor").load(run, config, overrides)

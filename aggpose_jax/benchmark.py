@@ -1,12 +1,11 @@
-"""Measures the speed of the data pipeline and of the masked autoencoder on this machine.
+"""The program `aggpose benchmark`: measures the data pipeline and the masked autoencoder on this machine."""
 
-python -m aggpose_jax.benchmark data --config FILE [--config.key=value …]
-python -m aggpose_jax.benchmark mae [--networks b2,b5] [--batch 8]
-"""
-
+import argparse
 import functools
+import logging
 import os
 import pathlib
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,7 +14,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from absl import flags, logging
 
 from aggpose_jax import cli, networks
 from aggpose_jax.config import read_experiment
@@ -26,10 +24,6 @@ from aggpose_jax.runtime import compilation
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
-RECORDS = flags.DEFINE_integer("records", 512, "Records of each measurement.", lower_bound=64)
-WORKERS = flags.DEFINE_list("workers", ["0"], "Numbers of worker processes to try with the whole pipeline.")
-NETWORKS = flags.DEFINE_list("networks", ["b2", "b5"], "Mix Transformers whose masked encoding is measured.")
-BATCH = flags.DEFINE_integer("batch", 8, "Images of a step of the masked autoencoder.", lower_bound=1)
 MASKED_SIZE, MASK_RATIO = (256, 192), 0.75
 ROUNDS = 5  # All measurements are repeated and the median counts, because the speed of a shared machine varies.
 IN_MEMORY = 32  # decoded images that are kept for the measurement of warping alone
@@ -214,19 +208,43 @@ def benchmark_mae(networks: list[str], batch: int) -> str:
     return table(rows, ["ms", "of full"])
 
 
-def main(arguments):
-    """Runs the benchmark that the command line names and prints its table."""
-    if arguments[1:] not in (["data"], ["mae"]):
-        raise UserError(f"benchmark: {' '.join(arguments[1:]) or 'nothing'} cannot be measured. Choose data or mae.")
-    logging.set_verbosity(logging.WARNING)
-    if arguments[1:] == ["mae"]:
-        compilation.enable_compilation_cache()
-        print(benchmark_mae(NETWORKS.value, BATCH.value))
-        return
-    config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
-    print(benchmark_data(config, RECORDS.value, [int(number) for number in WORKERS.value]))
+def parser() -> cli.Parser:
+    """Returns the parser of this program; `run` in its result is the function of the verb."""
+    parser = cli.Parser(
+        cli.command("benchmark"),
+        "Measures the speed of the data pipeline or of masked pretraining on this machine.",
+        ["data --config infant_l", "mae --networks b2 --batch 8"],
+    )
+
+    verb = parser.add_verb("data", _data, ["--config synthetic", "--config infant_l --workers 0,2"])
+    verb.add_argument("--records", type=int, default=512, metavar="N", help="records of each measurement (512)")
+    verb.add_argument("--workers", default="0", metavar="N,…", help="numbers of worker processes to measure (0)")
+    verb.add_experiment("experiment with the data", required=True)
+
+    verb = parser.add_verb("mae", _mae, ["", "--networks b2 --batch 4"])
+    verb.add_argument("--networks", default="b2,b5", metavar="NAME,…", help="Mix Transformers to measure (b2,b5)")
+    verb.add_argument("--batch", type=int, default=8, metavar="N", help="images in a step (8)")
+    return parser
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    """Measures reading, decoding and warping, and the whole data pipeline of an experiment."""
+    config = read_experiment(arguments.config, arguments.overrides)
+    print(benchmark_data(config, arguments.records, [int(number) for number in arguments.workers.split(",")]))
+
+
+def _mae(arguments: argparse.Namespace) -> None:
+    """Measures a training step of masked pretraining beside a full encode."""
+    print(benchmark_mae(arguments.networks.split(","), arguments.batch))
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Runs the verb of a command line and prints its table."""
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    compilation.enable_compilation_cache()
+    arguments.run(arguments)
 
 
 if __name__ == "__main__":
     cli.restart_with_huge_pages()
-    cli.run(main, words=True)
+    cli.run(parser, main, sys.argv[1:])

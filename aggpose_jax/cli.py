@@ -1,43 +1,146 @@
-"""How programs start, read their command line and end: a user's mistake is one line on standard error."""
+"""The command line: `aggpose VERB …`, and the same programs as `python -m aggpose_jax.MODULE …`.
 
-import functools
+A program is a module with two functions: `parser()` returns its `Parser`, and `main(arguments)` does the work. Usage
+errors are one line on standard error and exit status 2; everything else that the user can correct is a `UserError`, one
+line and exit status 1.
+"""
+
+import argparse
+import difflib
+import importlib
 import os
-import re
+import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
 
-from absl import app, flags
+import aggpose_jax
+from aggpose_jax.errors import reports_user_errors
 
-from aggpose_jax.errors import UserError, reports_user_errors
+PROGRAMS = {  # verb: module, and what it does
+    "train": ("main", "train a pose network or a masked autoencoder"),
+    "evaluate": ("evaluate", "score a run or a weight file: AP, AR, OKS, PCK"),
+    "predict": ("predict", "find keypoints in videos and images"),
+    "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
+    "prepare": ("prepare", "prepare data sets: synthetic infants, splits, TFDS, frames of videos"),
+    "benchmark": ("benchmark", "measure the data pipeline and masked pretraining on this machine"),
+}
+WITH_HUGE_PAGES = ("train", "benchmark")
+OVERRIDE = "--config."
+_SET = "--set"  # how argparse sees an override
 
-# Every program that reads an experiment has these; here, since a process may import two programs and a flag is unique.
-CONFIG = flags.DEFINE_string("config", None, "Experiment: FILE or FILE:ARGUMENT. It describes a weight file, too.")
-OVERRIDES = flags.DEFINE_multi_string("set", [], "KEY=VALUE of the configuration; --config.KEY=VALUE says the same.")
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help shows examples, and whose errors are one line.
+
+    Args:
+      prog: how the program is started, see `command`.
+      description: what the program does.
+      examples: arguments of typical calls.
+    """
+
+    def __init__(self, prog: str, description: str, examples: Sequence[str] = ()):
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog="\n".join(["examples:", *(f"  {prog} {example}" for example in examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--version", action="version", version=f"aggpose_jax {aggpose_jax.__version__}")
+        self.verbs: dict[str, Parser] = {}
+
+    def add_verb(self, name: str, run: Callable, examples: Sequence[str]) -> "Parser":
+        """Adds a verb, which the docstring of its function `run` describes. The arguments get an attribute `run`."""
+        if not self.verbs:
+            self._subparsers_action = self.add_subparsers(title="verbs", metavar="VERB", required=True)
+        parser = self._subparsers_action.add_parser(name, help=run.__doc__, description=run.__doc__, examples=examples)
+        parser.set_defaults(run=run, parser=parser)
+        self.verbs[name] = parser
+        return parser
+
+    def add_experiment(self, help: str, required: bool = False) -> None:
+        """Adds --config and --config.KEY=VALUE, which become `config` and `overrides`."""
+        group = self.add_argument_group(
+            "experiment",
+            "--config.KEY=VALUE changes a key of the configuration; aggpose_jax/config/schema.py lists all keys.",
+        )
+        group.add_argument("--config", metavar="EXPERIMENT", required=required, help=help)
+        group.add_argument(_SET, dest="overrides", action="append", default=[], help=argparse.SUPPRESS)
+
+    def parse(self, argv: Sequence[str]) -> argparse.Namespace:
+        """Parses a command line; positional arguments and options may alternate.
+
+        Exits with status 2 and one line for an unknown verb, option or argument, or a --config.KEY without a value.
+        """
+        for argument in argv:
+            if argument.startswith(OVERRIDE) and "=" not in argument:
+                self.error(f"{argument} has no value; write {argument}=VALUE")
+        if self.verbs and argv and not argv[0].startswith("-") and argv[0] not in self.verbs:
+            self.error(unknown("verb", argv[0], self.verbs))
+        argv = [f"{_SET}={one.removeprefix(OVERRIDE)}" if one.startswith(OVERRIDE) else one for one in argv]
+        parse = self.parse_known_args if self.verbs else self.parse_known_intermixed_args
+        arguments, rest = parse(argv)
+        if rest:
+            argument = rest[0].replace(f"{_SET}=", OVERRIDE, 1)
+            if not argument.startswith("-"):
+                self.error(f"unexpected argument {argument!r}")
+            options = getattr(arguments, "parser", self)._option_string_actions  # argparse has no public list of them
+            self.error(unknown("option", argument.partition("=")[0], options.keys() - {_SET}))
+        return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with one line and exit status 2."""
+        self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
+
+
+def command(verb: str) -> str:
+    """Returns how a program is started: "aggpose VERB", or "python -m aggpose_jax.MODULE" if this process was."""
+    if pathlib.PurePath(sys.argv[0]).stem == "aggpose":
+        return f"aggpose {verb}"
+    return f"python -m aggpose_jax.{PROGRAMS[verb][0]}"
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    """Returns a message that names the nearest of the known words."""
+    nearest = difflib.get_close_matches(word, sorted(known), 1)
+    return f"unknown {kind} {word}" + (f"; the nearest is {nearest[0]}" if nearest else "")
 
 
 def restart_with_huge_pages() -> None:
     """Starts the program again with huge pages for the memory of glibc, which reads the setting only at its start.
 
-    On CPU a training step takes and returns gigabytes; small pages make that a quarter of its time.
+    On CPU a training step allocates and frees gigabytes; with small pages that takes a quarter of its time.
     """
-    # mallopt, which needs no restart, was tried with glibc 2.36. Large blocks of XLA's threads are mapped anew whatever
-    # M_MMAP_MAX and M_TRIM_THRESHOLD say, unless M_ARENA_MAX is 1; then freed memory is kept, but in fragments: a step
-    # of large arrays held two to three times as much memory (1.5 to 1.9 GB instead of 0.7).
+    # mallopt needs no restart and was tried with glibc 2.36: large blocks of XLA's threads are mapped anew whatever
+    # M_MMAP_MAX and M_TRIM_THRESHOLD are, unless M_ARENA_MAX is 1; then freed memory is retained, but in fragments, and
+    # a step of large arrays held two to three times as much memory (1.5 to 1.9 GB instead of 0.7).
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1"
         os.execv(sys.executable, sys.orig_argv)
 
 
-def run(main: Callable, *, words: bool = False) -> None:
-    """Parses the flags and calls main with the rest: the name of the program and, if it takes words, these."""
-    reports_user_errors(app.run)(main, flags_parser=functools.partial(_parse, words))
+@reports_user_errors
+def run(parser: Callable[[], Parser], main: Callable[[argparse.Namespace], None], argv: Sequence[str]) -> None:
+    """Runs a program with the arguments of its command line."""
+    main(parser().parse(argv))
 
 
-def _parse(words: bool, arguments: list[str]) -> list[str]:
-    try:
-        rest = flags.FLAGS([re.sub(r"^--?config\.", "--set=", argument) for argument in arguments])
-    except flags.Error as error:
-        raise UserError(f"{str(error).rstrip(' .?')}; --help lists the flags") from None
-    if rest[1:] and not words:
-        raise UserError(f"{rest[1]}: is no flag; write --FLAG=VALUE or --config.KEY=VALUE")
-    return rest
+def main() -> None:
+    """Runs `aggpose VERB …`."""
+    verb, *rest = sys.argv[1:] or ["--help"]
+    if verb in ("-h", "--help"):
+        width = max(map(len, PROGRAMS)) + 2
+        lines = [f"  {name:<{width}}{summary}" for name, (_, summary) in PROGRAMS.items()]
+        print("usage: aggpose VERB …\n\nInfant pose estimation with AggPose in JAX.\n\nverbs:\n" + "\n".join(lines))
+        print("\nexamples:\n  aggpose train --config synthetic\n  aggpose predict --help")
+    elif verb == "--version":
+        print(f"aggpose_jax {aggpose_jax.__version__}")
+    elif verb not in PROGRAMS:
+        print(f"error: {unknown('verb', verb, PROGRAMS)}; aggpose --help lists all", file=sys.stderr)
+        sys.exit(2)
+    else:
+        if verb in WITH_HUGE_PAGES:
+            restart_with_huge_pages()
+        program = importlib.import_module(f"aggpose_jax.{PROGRAMS[verb][0]}")
+        run(program.parser, program.main, rest)

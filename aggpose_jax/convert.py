@@ -1,17 +1,12 @@
-"""Weights in and out, and proof that they are the same.
+"""The program `aggpose convert`: converts weights from and to PyTorch, ONNX and StableHLO, and checks them."""
 
-python -m aggpose_jax.convert from-torch FILE --config CONFIG --workdir DIR    weights become a run
-python -m aggpose_jax.convert to-torch FILE --checkpoint RUN                   a run becomes weights
-python -m aggpose_jax.convert check FILE --config CONFIG --input IN.npy --expect OUT.npy
-python -m aggpose_jax.convert to-onnx FILE --checkpoint RUN
-python -m aggpose_jax.convert to-stablehlo FILE --checkpoint RUN
-"""
-
+import argparse
+import logging
 import pathlib
+import sys
 
 import jax
 import numpy as np
-from absl import flags, logging
 
 from aggpose_jax import cli, networks
 from aggpose_jax.config import read_experiment
@@ -23,21 +18,13 @@ from aggpose_jax.training.workdir import open_workdir
 from aggpose_jax.weights import export, weight_files
 from aggpose_jax.weights.state_dicts import Weights, write_state_dict
 
-WORKDIR = flags.DEFINE_string("workdir", None, "New folder for the weights as a run.")
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run.")
-WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
-FORM = flags.DEFINE_string("form", None, "Names of the tensors, where a network is published in several forms.")
-INPUT = flags.DEFINE_string("input", None, "Normalised images [N, 3, H, W] as .npy.")
-EXPECT = flags.DEFINE_string("expect", None, "The heatmaps [N, K, H/4, W/4] of these images as .npy.")
-TOLERANCE = flags.DEFINE_float("tolerance", 1e-5, "Largest ‖Δ‖/‖expected‖ that passes.")
 
-
-def from_torch(file: pathlib.Path) -> None:
-    """Writes a workdir with a configuration and a checkpoint of the weights in a file."""
-    workdir = pathlib.Path(WORKDIR.value)
+def from_torch(arguments: argparse.Namespace) -> None:
+    """Converts PyTorch weights to a run: a configuration and a checkpoint."""
+    workdir, file = arguments.workdir, arguments.file
     if (workdir / checkpoint.FOLDER).exists():
-        raise UserError(f"{workdir}: holds a run already; give another --workdir")
-    config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
+        raise UserError(f"{workdir}: already holds a run; give another --workdir")
+    config = read_experiment(arguments.config, arguments.overrides)
     task, key = make_task(config), jax.random.key(0)
     target = Weights(networks.find(config.model.name), task.model, jax.eval_shape(task.init, key))
     weights = read_weights(file)
@@ -48,59 +35,60 @@ def from_torch(file: pathlib.Path) -> None:
     with checkpoint.open_manager(workdir) as manager:
         checkpoint.save(manager, 0, variables)
     print(report)
-    print(f"train from them: python -m aggpose_jax.main --config … --config.init_from={workdir}")
+    print(f"start training from them: {cli.command('train')} --config … --config.init_from={workdir}")
 
 
-def to_torch(file: pathlib.Path) -> None:
-    """Writes the weights of a run as a state dict."""
-    run = _restore()
-    tensors = write_state_dict(run.model.network, run.variables, FORM.value)
-    weight_files.write(file, tensors)
-    print(f"{file}: {len(tensors):,} tensors of {run.config.model.name}")
+def to_torch(arguments: argparse.Namespace) -> None:
+    """Converts the weights of a run to a PyTorch state dict (.safetensors or .pth)."""
+    run = _restore(arguments)
+    tensors = write_state_dict(run.model.network, run.variables, arguments.form)
+    weight_files.write(arguments.file, tensors)
+    print(f"{arguments.file}: {len(tensors):,} tensors of {run.config.model.name}")
 
 
-def check(file: pathlib.Path) -> None:
-    """Compares the heatmaps of weights, in a file or a run, with expected ones."""
-    config, model, variables, _ = restore(file, cli.CONFIG.value, cli.OVERRIDES.value)
+def check(arguments: argparse.Namespace) -> None:
+    """Compares the heatmaps of a weight file or a run with expected ones."""
+    file = arguments.file
+    config, model, variables, _ = restore(file, arguments.config, arguments.overrides)
     stride = networks.find(config.model.name).stride
-    images, expected = _read_array(INPUT.value), _read_array(EXPECT.value)
+    images, expected = _read_array(arguments.input), _read_array(arguments.expect)
     if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
-        raise UserError(f"{INPUT.value}: {images.shape} is not [N, 3, H, W] with sides that divide by {stride}")
+        raise UserError(f"{arguments.input}: {images.shape} is not [N, 3, H, W] with sides that divide by {stride}")
     shape = (len(images), len(model.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:
-        raise UserError(f"{EXPECT.value}: {expected.shape} where heatmaps {shape} belong")
+        raise UserError(f"{arguments.expect}: has shape {expected.shape}; heatmaps of these images are {shape}")
     with jax.default_matmul_precision("highest"):
         heatmaps = np.asarray(jax.jit(export.channels_first(model.network, variables))(images.astype(np.float32)))
     difference = heatmaps - expected
     relative = np.linalg.norm(difference) / np.linalg.norm(expected)
     print(f"‖Δ‖/‖expected‖ {relative:.2e}, largest difference {np.abs(difference).max():.2e}")
-    if not relative <= TOLERANCE.value:
-        raise UserError(f"{file}: heatmaps differ by {relative:.2e}, more than the tolerance {TOLERANCE.value:.0e}")
+    if not relative <= arguments.tolerance:
+        raise UserError(f"{file}: heatmaps differ by {relative:.2e}, more than the tolerance {arguments.tolerance:.0e}")
 
 
-def to_onnx(file: pathlib.Path) -> None:
-    """Writes the network of a run with its weights as an ONNX model."""
-    _export(file, export.to_onnx)
+def to_onnx(arguments: argparse.Namespace) -> None:
+    """Exports the network of a run with its weights as an ONNX model."""
+    _export(arguments, export.to_onnx)
 
 
-def to_stablehlo(file: pathlib.Path) -> None:
-    """Writes the network of a run with its weights as a StableHLO program."""
-    _export(file, export.to_stablehlo)
+def to_stablehlo(arguments: argparse.Namespace) -> None:
+    """Exports the network of a run with its weights as a StableHLO program."""
+    _export(arguments, export.to_stablehlo)
 
 
-def _export(file: pathlib.Path, exporter) -> None:
-    run = _restore()
+def _export(arguments: argparse.Namespace, exporter) -> None:
+    run = _restore(arguments)
     size = run.model.codec.input_size
     program = exporter(run.model.network, run.variables, size)
-    weight_files.write_whole(file, program)
-    print(f"{file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, size))}], normalised")
+    weight_files.write_atomically(arguments.file, program)
+    print(f"{arguments.file}: {len(program) / 1e6:.1f} MB, images [N, 3, {', '.join(map(str, size))}], normalised")
 
 
-def _restore() -> Restored:
-    return restore(pathlib.Path(CHECKPOINT.value), cli.CONFIG.value, cli.OVERRIDES.value, WHICH.value)
+def _restore(arguments: argparse.Namespace) -> Restored:
+    return restore(arguments.checkpoint, arguments.config, arguments.overrides, arguments.which)
 
 
-def _read_array(path: str) -> np.ndarray:
+def _read_array(path: pathlib.Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -110,27 +98,81 @@ def _read_array(path: str) -> np.ndarray:
     return array
 
 
-VERBS = {  # verb: (what it does, flags it needs)
-    "from-torch": (from_torch, (cli.CONFIG, WORKDIR)),
-    "to-torch": (to_torch, (CHECKPOINT,)),
-    "check": (check, (cli.CONFIG, INPUT, EXPECT)),
-    "to-onnx": (to_onnx, (CHECKPOINT,)),
-    "to-stablehlo": (to_stablehlo, (CHECKPOINT,)),
-}
+def parser() -> cli.Parser:
+    """Returns the parser of this program."""
+    parser = cli.Parser(
+        cli.command("convert"),
+        "Converts weights from and to PyTorch, exports networks to ONNX and StableHLO, and compares heatmaps.",
+        [
+            "from-torch aggpose_l.pth --config coco_l --workdir runs/released_l",
+            "to-onnx infant_l.onnx --checkpoint runs/infant_l",
+        ],
+    )
+    network = "experiment with the network of the weights"
+
+    verb = parser.add_verb(
+        "from-torch",
+        from_torch,
+        [
+            "aggpose_l.pth --config coco_l --workdir runs/released_l",
+            "mit_b5.pth --config coco_mit_b5 --workdir runs/mit_b5",
+        ],
+    )
+    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="weight file (.safetensors or .pth)")
+    verb.add_argument("--workdir", type=pathlib.Path, required=True, metavar="DIR", help="new folder for the run")
+    verb.add_experiment(network, required=True)
+
+    verb = parser.add_verb(
+        "to-torch",
+        to_torch,
+        ["infant_l.safetensors --checkpoint runs/infant_l", "latest.pth --checkpoint runs/infant_l --which latest"],
+    )
+    verb.add_argument("--form", help="naming of the tensors, for networks that are published in several namings")
+    _add_export(verb)
+
+    verb = parser.add_verb(
+        "check",
+        check,
+        [
+            "aggpose_l.pth --config coco_l --input in.npy --expect out.npy",
+            "runs/coco_l --input in.npy --expect out.npy --tolerance 1e-4",
+        ],
+    )
+    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="weight file or folder of a run")
+    verb.add_argument("--input", type=pathlib.Path, required=True, metavar="NPY", help="normalised images [N, 3, H, W]")
+    verb.add_argument(
+        "--expect", type=pathlib.Path, required=True, metavar="NPY", help="their heatmaps [N, K, H/4, W/4]"
+    )
+    verb.add_argument("--tolerance", type=float, default=1e-5, help="largest ‖Δ‖/‖expected‖ that passes (1e-5)")
+    verb.add_experiment(network)
+
+    for name, run, file in (
+        ("to-onnx", to_onnx, "infant_l.onnx"),
+        ("to-stablehlo", to_stablehlo, "infant_l.stablehlo"),
+    ):
+        examples = [f"{file} --checkpoint runs/infant_l", f"{file} --checkpoint infant_l.safetensors --config infant_l"]
+        _add_export(parser.add_verb(name, run, examples))
+    return parser
 
 
-def main(arguments):
-    """Runs a verb on a file."""
-    logging.set_verbosity(logging.ERROR)  # the libraries' own progress
-    if len(arguments) != 3 or arguments[1] not in VERBS:
-        raise UserError(f"give a verb and a file: python -m aggpose_jax.convert {{{','.join(VERBS)}}} FILE …")
-    act, needed = VERBS[arguments[1]]
-    missing = [f"--{flag.name}" for flag in needed if flag.value is None]
-    if missing:
-        raise UserError(f"{arguments[1]} needs {' and '.join(missing)}")
-    act(pathlib.Path(arguments[2]))
+def _add_export(verb: cli.Parser) -> None:
+    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="file to write")
+    verb.add_argument(
+        "--checkpoint",
+        type=pathlib.Path,
+        required=True,
+        metavar="RUN",
+        help="folder of a run, or a weight file with --config",
+    )
+    verb.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
+    verb.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Runs the verb of a command line."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
+    arguments.run(arguments)
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_gnu_getopt()  # flags may follow the file
-    cli.run(main, words=True)
+    cli.run(parser, main, sys.argv[1:])

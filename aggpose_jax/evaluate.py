@@ -1,10 +1,12 @@
-"""Scores a checkpoint: python -m aggpose_jax.evaluate --checkpoint RUN [--config.key=value …] [--out DIR]."""
+"""The program `aggpose evaluate`: computes the metrics of a run or a weight file."""
 
+import argparse
+import logging
 import pathlib
+import sys
 from collections.abc import Sequence
 
 import jax
-from absl import flags, logging
 
 from aggpose_jax import cli, io
 from aggpose_jax.errors import UserError
@@ -15,18 +17,44 @@ from aggpose_jax.runtime import compilation, sharding
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
-WHICH = flags.DEFINE_enum("which", "best", ["best", "latest"], "Checkpoint of the run: the best, or the latest.")
-OUT = flags.DEFINE_string("out", None, "Folder for metrics.json and results.json (COCO format); by default the run's.")
+
+def parser() -> cli.Parser:
+    """Returns the parser of this program."""
+    parser = cli.Parser(
+        cli.command("evaluate"),
+        "Computes AP, AR, OKS percentiles and PCK of a run or a weight file; prints them and writes them to a folder.",
+        [
+            "--checkpoint runs/infant_l --config.eval_split=test",
+            "--checkpoint aggpose_l.safetensors --config coco_l --out scores",
+        ],
+    )
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--checkpoint",
+        required=True,
+        type=pathlib.Path,
+        metavar="RUN",
+        help="folder of a run, or a weight file with --config",
+    )
+    group.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
+    parser.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--out",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="folder for metrics.json and results.json (COCO); by default the run's",
+    )
+    return parser
 
 
 def evaluate(
     source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str
 ) -> tuple[int | None, Evaluation]:
-    """Scores a checkpoint of a run, or a weight file, with keys of the configuration replaced (KEY=VALUE).
+    """Evaluates a checkpoint of a run, or a weight file, after overriding keys of the configuration (KEY=VALUE).
 
     Returns:
-      The step of the checkpoint, None for a weight file, and the evaluation.
+      The step of the checkpoint, or None for a weight file, and the evaluation.
     """
     config, _, variables, step = restore(source, experiment, overrides, which)
     task = make_task(config)
@@ -41,17 +69,17 @@ def write(evaluation: Evaluation, out: pathlib.Path) -> None:
         io.write_json(out / "metrics.json", metrics, indent=2)
         io.write_json(out / "results.json", evaluation.results)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
+        raise UserError(f"{out}: cannot write ({error.strerror}); give another --out") from None
 
 
-def main(_):
+def main(arguments: argparse.Namespace) -> None:
     """Prints the metrics of a checkpoint and writes them with its results."""
-    logging.set_verbosity(logging.ERROR)  # the libraries' own progress
+    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
     compilation.enable_compilation_cache()
-    source = pathlib.Path(CHECKPOINT.value)
-    step, evaluation = evaluate(source, cli.CONFIG.value, cli.OVERRIDES.value, WHICH.value)
-    if OUT.value or source.is_dir():
-        write(evaluation, pathlib.Path(OUT.value or source))
+    source = arguments.checkpoint
+    step, evaluation = evaluate(source, arguments.config, arguments.overrides, arguments.which)
+    if arguments.out or source.is_dir():
+        write(evaluation, arguments.out or source)
     print(table({source.name if step is None else f"step {step}": evaluation.metrics}, METRICS))
     rest = [name for name in evaluation.metrics if name not in METRICS]
     print(table({"": evaluation.metrics}, rest))
@@ -59,5 +87,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("checkpoint")
-    cli.run(main)
+    cli.run(parser, main, sys.argv[1:])

@@ -1,8 +1,9 @@
-"""Trains a task: python -m aggpose_jax.main --config configs/infant_l.py [--config.key=value …] [--workdir DIR]."""
+"""The program `aggpose train`: trains a pose network or a masked autoencoder as an experiment describes it."""
 
+import argparse
+import logging
 import pathlib
-
-from absl import flags, logging
+import sys
 
 from aggpose_jax import cli
 from aggpose_jax.config import Config, read_experiment
@@ -13,50 +14,68 @@ from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
 from aggpose_jax.training.tasks import task_class
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; runs/EXPERIMENT by default. Resumes what it holds.")
-SEEDS = flags.DEFINE_list("seeds", None, "Such as 0,1,2: trains each in WORKDIR/seed_N, prints mean and deviation.")
-COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several that train together.")
-PROCESSES = flags.DEFINE_integer("processes", None, "How many processes train together; 1 looks for no others.")
-PROCESS = flags.DEFINE_integer("process", None, "Index of this process, from 0.")
+
+def parser() -> cli.Parser:
+    """Returns the parser of this program."""
+    parser = cli.Parser(
+        cli.command("train"),
+        "Trains a pose network or a masked autoencoder. Rerunning the same command resumes from the latest checkpoint.",
+        ["--config synthetic", "--config infant_l --config.data_dir=data/infant_pose --workdir runs/infant_l"],
+    )
+    parser.add_experiment(
+        "experiment: a name such as infant_l, or a file; an argument follows a colon, as in infant_l:s"
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument("--workdir", metavar="DIR", help="folder of the run; by default runs/EXPERIMENT")
+    group.add_argument(
+        "--seeds",
+        metavar="0,1,…",
+        help="train once for each seed in WORKDIR/seed_N and print mean and standard deviation",
+    )
+    group = parser.add_argument_group("several processes", "Found automatically on TPU pods, SLURM and Kubernetes.")
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    group.add_argument("--processes", type=int, metavar="COUNT", help="number of processes; 1 looks for no others")
+    group.add_argument("--process", type=int, metavar="INDEX", help="index of this process, from 0")
+    return parser
 
 
-def main(_):
+def main(arguments: argparse.Namespace) -> None:
     """Trains, then prints the metrics of the trained network."""
-    logging.set_verbosity(logging.FATAL)  # what the libraries say of themselves; errors are raised, and ours is printed
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # messages of libraries; their errors are raised all the same
     compilation.enable_compilation_cache()
-    distributed.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
-    with distributed.leaving_at_once():
-        config = read_experiment(cli.CONFIG.value, cli.OVERRIDES.value)
-        metrics, workdir = train(config)
+    distributed.connect(arguments.coordinator, arguments.processes, arguments.process)
+    with distributed.exit_on_error():
+        config = read_experiment(arguments.config, arguments.overrides)
+        metrics, workdir = train(config, arguments)
     if distributed.is_primary():
         print_end(task_class(config), metrics, workdir)
 
 
-def train(config: Config) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
-    """Trains one run or several seeds; returns the rows of the table and the folder of a run."""
-    if WORKDIR.value and "://" in WORKDIR.value:
-        raise UserError(f"--workdir: {WORKDIR.value} is no folder; mount the bucket and give that folder")
-    workdir = pathlib.Path(WORKDIR.value) if WORKDIR.value else default_workdir(cli.CONFIG.value)
-    if SEEDS.value is None:
+def train(config: Config, arguments: argparse.Namespace) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
+    """Trains one run or several seeds; returns the rows of the table of metrics and the folder of a run."""
+    if arguments.workdir and "://" in arguments.workdir:
+        raise UserError(f"--workdir: {arguments.workdir} is not a folder; mount the bucket and give that folder")
+    workdir = pathlib.Path(arguments.workdir) if arguments.workdir else default_workdir(arguments.config)
+    if arguments.seeds is None:
         return {name: evaluation.metrics for name, evaluation in loop.train(config, workdir).items()}, workdir
-    seeds = parse_seeds(SEEDS.value)
+    seeds = parse_seeds(arguments.seeds.split(","))
     return train_seeds(config, workdir, seeds), workdir / f"seed_{seeds[0]}"
 
 
 def default_workdir(experiment: str) -> pathlib.Path:
-    """runs/coco_l_s_debug for configs/coco_l.py:s,debug."""
+    """Returns runs/coco_l_s_debug for configs/coco_l.py:s,debug."""
     path, *argument = experiment.split(":", 1)
     return pathlib.Path("runs", "_".join([pathlib.Path(path).stem, *argument]).replace(",", "_"))
 
 
 def print_end(task: type, metrics: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
-    """Prints the metrics and what can be done next."""
+    """Prints the metrics, and the commands that use the run."""
     print(table(metrics, task.columns), flush=True)
-    go_on = ("go on", "the same command; with --config.steps=N until step N")
-    for purpose, command in (go_on, *task.afterwards):
-        print(f"{purpose:<10}{command.format(workdir=workdir)}", flush=True)
+    print(f"{'resume':<10}rerun the same command; --config.steps=N trains until step N", flush=True)
+    for purpose, verb, options in task.next_commands:
+        print(f"{purpose:<10}{cli.command(verb)} {options.format(workdir=workdir)}", flush=True)
 
 
 if __name__ == "__main__":
     cli.restart_with_huge_pages()
-    cli.run(main)
+    cli.run(parser, main, sys.argv[1:])

@@ -1,9 +1,10 @@
-"""Finds keypoints: python -m aggpose_jax.predict --checkpoint RUN VIDEO … --out DIR (images, folders, lists too)."""
+"""The program `aggpose predict`: finds keypoints in videos, images, folders of them and lists of paths."""
 
+import argparse
+import logging
 import pathlib
+import sys
 import time
-
-from absl import flags, logging
 
 from aggpose_jax import cli
 from aggpose_jax.errors import UserError
@@ -17,67 +18,109 @@ from aggpose_jax.recordings.deeplabcut import import_pandas
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.runtime import compilation
 
-CHECKPOINT = flags.DEFINE_string("checkpoint", None, "Folder of a run, or a weight file with a --config.")
-OUT = flags.DEFINE_string("out", None, "Folder for the results: a new one, or that of the same command to go on.")
-BOX = flags.DEFINE_multi_string("box", [], "X,Y,W,H of a person in every frame, in pixels; may be repeated.")
-BOXES = flags.DEFINE_string("boxes", None, "COCO detection results; of several videos a folder with VIDEO.json.")
-WHOLE = flags.DEFINE_bool("whole", False, "Take the whole picture as the box, instead of looking for one infant.")
-WRITE = flags.DEFINE_list("formats", ["coco", "csv"], f"What to write: {','.join(FORMATS)}.")
-OVERLAY = flags.DEFINE_bool("overlay", True, "Write pictures with skeletons, and a contact sheet.")
-MOSAIC = flags.DEFINE_enum("mosaic", None, ["head"], "Make heads unrecognisable in all pictures that are written.")
+
+def parser() -> cli.Parser:
+    """Returns the parser of this program."""
+    parser = cli.Parser(
+        cli.command("predict"),
+        "Finds the keypoints of one infant in videos and images, or of every person in given boxes.\n"
+        "Rerunning the same command resumes.",
+        [
+            "--checkpoint runs/synthetic film.mp4 --out keypoints",
+            "--checkpoint runs/infant_l archive/ photo.jpg --out keypoints --formats csv,deeplabcut --mosaic head",
+        ],
+    )
+    parser.add_argument(
+        "inputs", nargs="+", type=pathlib.Path, metavar="INPUT", help="video, image, folder or list (.txt)"
+    )
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--checkpoint", required=True, type=pathlib.Path, metavar="RUN",
+        help="folder of a run, or a weight file with --config",
+    )  # fmt: skip
+    parser.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+    group = parser.add_argument_group(
+        "boxes", "Without these, one infant is searched for in the full image and tracked."
+    )
+    group = group.add_mutually_exclusive_group()
+    group.add_argument(
+        "--box", type=_box, action="append", default=[], metavar="X,Y,W,H",
+        help="box of a person in every frame, in pixels; may be repeated",
+    )  # fmt: skip
+    group.add_argument(
+        "--boxes", type=pathlib.Path, metavar="FILE",
+        help="COCO detection results, or for several videos a folder of VIDEO.json",
+    )  # fmt: skip
+    group.add_argument("--whole", action="store_true", help="use the full image as the box")
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--out", required=True, type=pathlib.Path, metavar="DIR",
+        help="folder for the results: a new one, or that of the same command",
+    )  # fmt: skip
+    group.add_argument(
+        "--formats", type=_formats, default=["coco", "csv"], metavar="A,B,…", help=f"of {','.join(FORMATS)} (coco,csv)"
+    )
+    group.add_argument(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write images with skeletons, and a contact sheet",
+    )
+    group.add_argument("--mosaic", choices=["head"], help="make heads unrecognisable in all images that are written")
+    return parser
 
 
-def where() -> BoxSource:
-    """What the flags say about boxes."""
-    if sum(map(bool, (BOX.value, BOXES.value, WHOLE.value))) > 1:
-        raise UserError("--box, --boxes and --whole exclude each other; give one of them")
-    boxes = []
-    for text in BOX.value:
-        try:
-            box = tuple(map(float, text.split(",")))
-        except ValueError:
-            box = ()
-        if len(box) != 4:
-            raise UserError(f"--box: {text} is not X,Y,W,H; give four numbers in pixels")
-        boxes.append(box)
-    return BoxSource(tuple(boxes), pathlib.Path(BOXES.value) if BOXES.value else None, WHOLE.value)
+def _box(text: str) -> tuple[float, ...]:
+    try:
+        box = tuple(map(float, text.split(",")))
+    except ValueError:
+        box = ()
+    if len(box) != 4:
+        raise argparse.ArgumentTypeError(f"{text} is not X,Y,W,H; give four numbers in pixels")
+    return box
 
 
-def wanted() -> OutputOptions:
-    """What the flags say about results."""
-    unknown = [name for name in WRITE.value if name not in FORMATS]
-    if unknown:
-        raise UserError(f"--formats: {unknown[0]} is unknown; known are {', '.join(FORMATS)}")
-    if "deeplabcut_h5" in WRITE.value:
+def _formats(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"unknown format {name}; known are {', '.join(FORMATS)}")
+    return names
+
+
+def output_options(arguments: argparse.Namespace) -> OutputOptions:
+    """Returns what is written.
+
+    Raises:
+      UserError: a library for one of the formats is missing.
+    """
+    if "deeplabcut_h5" in arguments.formats:
         import_pandas()
-    return OutputOptions(tuple(WRITE.value), OVERLAY.value, MOSAIC.value is not None)
+    return OutputOptions(tuple(arguments.formats), arguments.overlay, arguments.mosaic is not None)
 
 
-def main(arguments):
-    """Predicts what the command line names."""
-    logging.set_verbosity(logging.ERROR)  # the libraries' own progress
-    if len(arguments) < 2 or not OUT.value:
-        raise UserError("give videos, images or folders and --out: python -m aggpose_jax.predict "
-                        "--checkpoint RUN VIDEO --out DIR")  # fmt: skip
-    out, boxes, results = pathlib.Path(OUT.value), where(), wanted()
-    sources = find_sources([pathlib.Path(argument) for argument in arguments[1:]], out)
+def main(arguments: argparse.Namespace) -> None:
+    """Predicts the inputs of a command line."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
+    boxes = BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole)
+    options = output_options(arguments)
+    sources = find_sources(arguments.inputs, arguments.out)
     compilation.enable_compilation_cache()
-    predictor = load(CHECKPOINT.value, cli.CONFIG.value, cli.OVERRIDES.value)
-    if results.mosaic:
+    predictor = load(arguments.checkpoint, arguments.config, arguments.overrides)
+    if options.mosaic:
         head_points(predictor.keypoint_set)
     start = time.monotonic()
-    summary = batch_job.run(predictor, sources, out, boxes, results, {"set": sorted(cli.OVERRIDES.value)})
+    summary = batch_job.run(predictor, sources, arguments.out, boxes, options, {"set": sorted(arguments.overrides)})
     seconds = time.monotonic() - start
     if summary.frames:
-        print(f"{summary.frames} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} a second; "
+        print(f"{summary.frames} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} frames/s; "
               f"a pose in {summary.found / summary.frames:.1%}")  # fmt: skip
-    print(f"{out}: {summary.done} done now, {summary.before} before")
+    print(f"{arguments.out}: {summary.done} done in this run, {summary.before} before")
     if summary.failures:
         first, count = summary.failures[0], len(summary.failures)
-        raise UserError(first if count == 1 else f"{count} failed, listed in {out / batch_job.MANIFEST}: {first}; …")
+        listed = f"{count} failed, listed in {arguments.out / batch_job.MANIFEST}: {first}; …"
+        raise UserError(first if count == 1 else listed)
 
 
 if __name__ == "__main__":
-    flags.FLAGS.set_gnu_getopt()  # flags may follow the videos
-    flags.mark_flag_as_required("checkpoint")
-    cli.run(main, words=True)
+    cli.run(parser, main, sys.argv[1:])

@@ -1,35 +1,36 @@
-"""Makes what training reads: python -m aggpose_jax.prepare VERB … (--help says what each takes)."""
+"""The program `aggpose prepare`: makes the data sets that training reads."""
 
 import argparse
 import os
 import pathlib
+import sys
 
 from tqdm import tqdm
 
-from aggpose_jax import io
+from aggpose_jax import cli, io
 from aggpose_jax.data import writers
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
 from aggpose_jax.data.tfds import BUILDERS, build
-from aggpose_jax.errors import UserError, reports_user_errors
+from aggpose_jax.errors import UserError
 
-SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+SPLIT_RATIOS = {"train": 0.7, "val": 0.1, "test": 0.2}
 FPS = 30
 
 
 def synthetic(arguments: argparse.Namespace) -> None:
-    """Synthetic infants as a COCO directory of 21 keypoints, and as videos with the truth of every frame."""
+    """Draws synthetic infants as a COCO directory with 21 keypoints, and as videos with the keypoints of each frame."""
     out = writers.new_folder(arguments.out)
-    counts = {name: round(share * arguments.images) for name, share in SHARES.items()}
-    # Val and test are infants of which training sees no sheet, skin, cloth or proportion, each with its own seed.
+    counts = {name: round(ratio * arguments.images) for name, ratio in SPLIT_RATIOS.items()}
+    # Validation and test infants have bed sheets, skins, clothes and proportions that no training infant has.
     for seed, (name, count) in enumerate(counts.items()):
         source = SyntheticInfants(count, split="train" if name == "train" else "test", seed=seed)
         writers.write_coco(source, out, name, threads=os.cpu_count() or 1)
     if arguments.videos:
         _write_videos(SyntheticMovement(arguments.videos, arguments.frames, fps=FPS), arguments, out)
     print(f"{out}: {counts} images, {arguments.videos} videos")
-    print(f"train: python -m aggpose_jax.main --config configs/infant_l.py:s --config.data_dir={out}")
+    print(f"train: {cli.command('train')} --config infant_l:s --config.data_dir={out}")
 
 
 def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out: pathlib.Path) -> None:
@@ -42,22 +43,22 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
 
 
 def split(arguments: argparse.Namespace) -> None:
-    """Train, val and test of a COCO file, so that no video is in two of them."""
-    shares = dict(zip(SHARES, arguments.shares, strict=True))
+    """Splits a COCO file into train, val and test, so that no video is in two of them."""
+    ratios = dict(zip(SPLIT_RATIOS, arguments.ratios, strict=True))
     counts = split_directory(
-        arguments.annotations, arguments.images, arguments.out, shares, arguments.seed, arguments.label
+        arguments.annotations, arguments.images, arguments.out, ratios, arguments.seed, arguments.label
     )
-    print(f"{arguments.out}: " + ", ".join(f"{count} videos or infants to {name}" for name, count in counts.items()))
+    print(f"{arguments.out}: " + ", ".join(f"{count} videos or infants in {name}" for name, count in counts.items()))
 
 
 def tfds(arguments: argparse.Namespace) -> None:
-    """A data set of TensorFlow Datasets from a COCO directory."""
+    """Builds a data set of TensorFlow Datasets from a COCO directory, without TensorFlow."""
     built = build(arguments.name, arguments.manual_dir, arguments.data_dir)
-    print(f"{built}: read it with --config.data={arguments.name} --config.data_dir={arguments.data_dir}")
+    print(f"{built}: train on it with --config.data={arguments.name} --config.data_dir={arguments.data_dir}")
 
 
 def frames(arguments: argparse.Namespace) -> None:
-    """Shards of JPEG frames from videos, for pretraining; the same command goes on where it was stopped."""
+    """Extracts frames of videos into shards for masked pretraining; rerunning the same command resumes."""
     settings = Settings(arguments.fps, arguments.longest_side, arguments.quality, arguments.distinct)
     files_by_name = find_videos(arguments.videos)
     manifest = extract(
@@ -65,58 +66,135 @@ def frames(arguments: argparse.Namespace) -> None:
         processes=arguments.processes, part=arguments.shard,
     )  # fmt: skip
     if manifest is None:
-        print(f"{arguments.out}: this part is done; the last one writes the manifest")
+        print(f"{arguments.out}: this part is finished; the process that finishes last writes the manifest")
         return
     count, size = sum(shard.frames for shard in manifest.shards), sum(shard.bytes for shard in manifest.shards)
     print(f"{arguments.out}: {count:,} frames of {len(manifest.shards):,} videos, {size / 1e9:.3g} GB")
-    print(f"train: python -m aggpose_jax.main --config configs/mae_mit.py --config.data_dir={arguments.out}")
+    print(f"train: {cli.command('train')} --config mae_mit --config.data_dir={arguments.out}")
     if manifest.skipped:
         reason = next(iter(manifest.skipped.values()))
-        raise UserError(f"{len(manifest.skipped)} videos are left out, all named in the manifest: {reason}")
+        raise UserError(f"{len(manifest.skipped)} videos were skipped, all listed in the manifest: {reason}")
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; `run` is the function of its verb."""
-    parser = argparse.ArgumentParser(prog="python -m aggpose_jax.prepare", description=__doc__)
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
-
-    verb = verbs.add_parser("synthetic", help=synthetic.__doc__)
-    verb.add_argument("--out", type=pathlib.Path, required=True, help="new folder")
-    verb.add_argument("--images", type=_count, required=True, help="labelled images: .7 train, .1 val, .2 test")
-    verb.add_argument("--videos", type=int, default=0, help="unlabelled films of moving infants")
-    verb.add_argument("--frames", type=_count, default=300, help=f"of each film, at {FPS} a second")
-    verb.set_defaults(run=synthetic)
-
-    verb = verbs.add_parser("split", help=split.__doc__)
-    verb.add_argument("annotations", type=pathlib.Path, help="COCO keypoints; images with video_id, perhaps infant_id")
-    verb.add_argument("--images", type=pathlib.Path, required=True, help="folder of the images")
-    verb.add_argument("--out", type=pathlib.Path, required=True, help="new folder, in the layout of COCO")
-    verb.add_argument("--shares", type=float, nargs=3, default=tuple(SHARES.values()), metavar=tuple(SHARES))
-    verb.add_argument("--seed", type=int, default=0)
-    verb.add_argument("--label", help="field of the images to stratify by")
-    verb.set_defaults(run=split)
-
-    verb = verbs.add_parser("tfds", help=tfds.__doc__)
-    verb.add_argument("name", choices=BUILDERS)
-    verb.add_argument("--manual-dir", type=pathlib.Path, required=True, help="annotations/ and a folder for each split")
-    verb.add_argument("--data-dir", type=pathlib.Path, required=True, help="gets NAME/VERSION/")
-    verb.set_defaults(run=tfds)
-
-    verb = verbs.add_parser("frames", help=frames.__doc__)
-    verb.add_argument("videos", type=pathlib.Path, nargs="+", metavar="VIDEOS", help="files, or folders of them")
-    verb.add_argument("--out", type=pathlib.Path, required=True, help="folder of the shards and their manifest")
-    verb.add_argument("--fps", type=float, default=Settings.fps, help="frames a second; 0 for all")
-    verb.add_argument("--longest-side", type=_count, default=Settings.longest_side, help="pixels, at most")
-    verb.add_argument("--quality", type=int, choices=range(1, 101), metavar="1…100", default=Settings.quality)
-    verb.add_argument(
-        "--distinct", type=float, default=Settings.distinct, help="grey levels from frame to frame, at least"
+def parser() -> cli.Parser:
+    """Returns the parser of this program; `run` in its result is the function of the verb."""
+    parser = cli.Parser(
+        cli.command("prepare"),
+        "Prepares data sets for training.",
+        ["synthetic --out data/infant_pose --images 1000 --videos 5", "frames VIDEOS --out data/frames"],
     )
-    verb.add_argument("--crop", type=pathlib.Path, help="JSON of boxes to cut to: {VIDEO: [[frame, x, y, w, h], …]}")
-    verb.add_argument("--mosaic", type=pathlib.Path, help="JSON of boxes, such as heads, to make unrecognisable")
-    verb.add_argument("--processes", type=_count, default=os.cpu_count() or 1, help="that read videos")
-    verb.add_argument("--shard", type=_part, default=(0, 1), metavar="I/N", help="part of one machine, I from 0")
-    verb.set_defaults(run=frames)
-    return parser.parse_args(arguments)
+
+    verb = parser.add_verb(
+        "synthetic",
+        synthetic,
+        ["--out data/infant_pose --images 1000", "--out data/infant_pose --images 1000 --videos 5"],
+    )
+    verb.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="new folder")
+    verb.add_argument(
+        "--images", type=_count, required=True, metavar="N", help="labelled images: 70%% train, 10%% val, 20%% test"
+    )
+    verb.add_argument("--videos", type=int, default=0, metavar="N", help="unlabelled videos of moving infants (0)")
+    verb.add_argument(
+        "--frames", type=_count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
+    )
+
+    verb = parser.add_verb(
+        "split",
+        split,
+        [
+            "annotations.json --images frames --out data/infant_pose",
+            "annotations.json --images frames --out data/infant_pose --ratios 0.8 0.1 0.1",
+        ],
+    )
+    verb.add_argument(
+        "annotations", type=pathlib.Path, help="COCO keypoints; images have video_id and perhaps infant_id"
+    )
+    verb.add_argument("--images", type=pathlib.Path, required=True, metavar="DIR", help="folder of the images")
+    verb.add_argument(
+        "--out", type=pathlib.Path, required=True, metavar="DIR", help="new folder, in the layout of COCO"
+    )
+    verb.add_argument(
+        "--ratios",
+        type=float,
+        nargs=3,
+        default=tuple(SPLIT_RATIOS.values()),
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="fractions of the videos (0.7 0.1 0.2)",
+    )
+    verb.add_argument("--seed", type=int, default=0, help="of the assignment (0)")
+    verb.add_argument("--label", metavar="FIELD", help="field of the images by which to stratify")
+
+    verb = parser.add_verb(
+        "tfds",
+        tfds,
+        [
+            "infant_pose --manual-dir data/infant_pose --data-dir data/tfds",
+            "coco_keypoints --manual-dir data/coco --data-dir data/tfds",
+        ],
+    )
+    verb.add_argument("name", choices=BUILDERS, help="name of the data set")
+    verb.add_argument(
+        "--manual-dir", type=pathlib.Path, required=True, metavar="DIR", help="annotations/ and a folder for each split"
+    )
+    verb.add_argument(
+        "--data-dir",
+        type=pathlib.Path,
+        required=True,
+        metavar="DIR",
+        help="the data set is written to DIR/NAME/VERSION",
+    )
+
+    verb = parser.add_verb(
+        "frames", frames, ["VIDEOS --out data/frames", "VIDEOS --out data/frames --mosaic heads.json --shard 0/16"]
+    )
+    verb.add_argument("videos", type=pathlib.Path, nargs="+", metavar="VIDEOS", help="videos, or folders of them")
+    verb.add_argument(
+        "--out", type=pathlib.Path, required=True, metavar="DIR", help="folder of the shards and their manifest"
+    )
+    group = verb.add_argument_group("frames")
+    group.add_argument(
+        "--fps", type=float, default=Settings.fps, help=f"frames per second; 0 for all ({Settings.fps:g})"
+    )
+    group.add_argument(
+        "--longest-side",
+        type=_count,
+        default=Settings.longest_side,
+        metavar="N",
+        help=f"largest side in pixels ({Settings.longest_side})",
+    )
+    group.add_argument(
+        "--quality",
+        type=int,
+        choices=range(1, 101),
+        metavar="1…100",
+        default=Settings.quality,
+        help=f"of JPEG ({Settings.quality})",
+    )
+    group.add_argument(
+        "--distinct",
+        type=float,
+        default=Settings.distinct,
+        metavar="LEVELS",
+        help=f"skip frames that differ less from the one before, in mean grey levels ({Settings.distinct:g})",
+    )
+    group.add_argument(
+        "--crop", type=pathlib.Path, metavar="FILE", help="JSON of boxes to crop to: {VIDEO: [[frame, x, y, w, h], …]}"
+    )
+    group.add_argument(
+        "--mosaic", type=pathlib.Path, metavar="FILE", help="JSON of boxes, such as heads, to make unrecognisable"
+    )
+    group = verb.add_argument_group("processes")
+    group.add_argument(
+        "--processes",
+        type=_count,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that read videos (all cores)",
+    )
+    group.add_argument(
+        "--shard", type=_part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
+    )
+    return parser
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -133,15 +211,13 @@ def _count(text: str) -> int:
     return number
 
 
-@reports_user_errors
-def main() -> None:
-    """Runs the verb of the command line."""
-    arguments = parse()
+def main(arguments: argparse.Namespace) -> None:
+    """Runs the verb of a command line."""
     try:
         arguments.run(arguments)
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; check the path and the room on the disk") from error
+        raise UserError(f"{error.filename}: {error.strerror}; check the path and the free space") from error
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(parser, main, sys.argv[1:])

@@ -33,4 +33,4 @@ def transformers(torch):
 
 def _extra(name: str):
     """Imports and returns an optional package; skips the test if it is not installed."""
-    return pytest.importorskip(name, reason=f"{name} is not installed: pip install -r requirements-extras.txt")
+    return pytest.importorskip(name, reason=f"{name} is not installed: see .ci/run")

@@ -17,7 +17,7 @@ from aggpose_jax.training.tasks import make_task
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 STAGES = ("mit", "join", "level1", "level2", "level3", "level4", "coco", "infant")  # of configs/recipe_infant_l.py
-EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.py"))
+EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
 
 
 def experiment(name: str, argument: str | None = None) -> ml_collections.ConfigDict:

@@ -1,4 +1,4 @@
-"""The program convert from outside: weights in, out, and compared with reference vectors."""
+"""The program `aggpose convert`: weights in, out, and compared with reference vectors."""
 
 import json
 import pathlib
@@ -40,7 +40,7 @@ def tiny_tensors(keypoints: int) -> dict[str, np.ndarray]:
 
 
 def error(ended) -> str:
-    """The one line of a program that ended with a mistake of the user."""
+    """Returns the error line of a program that ended with a user error."""
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     *_, last = ended.stderr.strip().splitlines()
@@ -48,7 +48,7 @@ def error(ended) -> str:
     return last
 
 
-def test_weights_come_in_and_go_out_bit_for_bit(tmp_path):
+def test_weights_are_converted_and_back_bit_for_bit(tmp_path):
     tensors = tiny_tensors(21)
     given, workdir, back = tmp_path / "given.safetensors", tmp_path / "run", tmp_path / "back.safetensors"
     weight_files.write(given, tensors)
@@ -62,22 +62,24 @@ def test_weights_come_in_and_go_out_bit_for_bit(tmp_path):
     assert again.keys() == tensors.keys()
     assert all(again[name].tobytes() == tensor.tobytes() for name, tensor in tensors.items())
 
-    assert f"{workdir}: holds a run already" in error(
-        run("convert", "from-torch", str(given), DEBUG, f"--workdir={workdir}")
-    )
+    assert str(workdir) in error(run("convert", "from-torch", str(given), DEBUG, f"--workdir={workdir}"))
 
 
-def test_mistakes_are_one_line(tmp_path):
+def test_errors_are_one_line(tmp_path):
     weight_files.write(tmp_path / "coco.safetensors", tiny_tensors(17))
     arguments = ("convert", "from-torch", str(tmp_path / "coco.safetensors"), DEBUG)
-    assert "from-torch needs --workdir" in error(run(*arguments))
+    usage = run(*arguments)
+    assert usage.returncode == 2
+    assert "--workdir" in usage.stderr
     other_head = error(run(*arguments, f"--workdir={tmp_path / 'run'}"))
-    assert "coco.safetensors: finds 17 keypoints where keypoint_set has 21" in other_head
+    assert "coco.safetensors: " in other_head
+    assert "17 keypoints" in other_head
+    assert "21" in other_head
     assert not (tmp_path / "run").exists()
 
 
 def write_case(folder: pathlib.Path, name: str) -> tuple[dict[str, np.ndarray], str]:
-    """Images and heatmaps of a reference file as .npy; its weights, and the configuration of its network."""
+    """Writes images and heatmaps of a reference file as .npy; returns its weights and the experiment of its network."""
     with np.load(REFERENCE / f"aggpose_{name}.npz") as reference:
         images = (
             reference["image_nchw"] if name == "tiny" else np.random.default_rng(7).standard_normal((1, 3, 256, 192))
@@ -105,11 +107,11 @@ def test_reference_weights_pass_the_check_and_one_weight_one_percent_off_does_no
     bias = tensors["final_layer.fc2.bias"]
     bias[np.abs(bias).argmax()] *= 1.01
     weight_files.write(tmp_path / "wrong.safetensors", tensors)
-    assert "more than the tolerance 1e-05" in error(run("convert", "check", str(tmp_path / "wrong.safetensors"), *case))
+    assert "tolerance 1e-05" in error(run("convert", "check", str(tmp_path / "wrong.safetensors"), *case))
 
 
 @pytest.mark.slow
-def test_a_trained_network_scores_the_same_after_a_way_out_and_in(tmp_path):
+def test_a_trained_network_has_the_same_metrics_after_conversion_and_back(tmp_path):
     first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "weights.safetensors"
     for arguments in (
         ("main", DEBUG, *SMALL, "--config.baselines=False", f"--workdir={first}"),
@@ -125,4 +127,5 @@ def test_a_trained_network_scores_the_same_after_a_way_out_and_in(tmp_path):
     assert metrics[0]["metrics"]["OKS_p50"] > 0
 
     resumed = error(run("main", DEBUG, *SMALL, f"--workdir={second}"))
-    assert "holds converted weights, no training to go on with" in resumed
+    assert str(second) in resumed
+    assert "converted" in resumed

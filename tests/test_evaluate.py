@@ -1,4 +1,4 @@
-"""What the evaluating program says to a mistake."""
+"""The program `aggpose evaluate`: its metrics, and its errors."""
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from aggpose_jax.weights.state_dicts import write_state_dict
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A run of a tiny AggPose on synthetic infants; its parameters are zero."""
+    """The folder of a run of a tiny AggPose on synthetic infants, whose parameters are zero."""
     folder = tmp_path_factory.mktemp("run")
     config = debug_variant(default_config())
     config.data, config.keypoint_set = "synthetic", "infant_21"
@@ -31,33 +31,35 @@ def workdir(tmp_path_factory):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.name=mit_pose_tiny"], "none has a place in this network"),
-        (["keypoint_set=coco_17", "data=coco"], "finds infant_21, not coco_17"),
-        (["keypoint_set=coco_17"], "finds infant_21, not coco_17"),
-        (["keypoint_set=no.json"], "keypoint_set: no.json is neither coco_17 nor infant_21 nor a file"),
-        (["input_size=100,96"], r"input_size: \(100, 96\) must divide by 32"),
-        (["decoder=dork"], "decoder: 'dork' is unknown; known are dark, quarter, argmax"),
-        (["task=mae", "model.name=mae_tiny"], "task: mae finds no keypoints; give the run or configuration of a pose"),
-        (["mesh.fsdp=3"], r"mesh\.fsdp: 3 does not divide the number of devices"),
+        (["model.name=mit_pose_tiny"], r"run\d*: .*aggpose_tiny"),
+        (["keypoint_set=coco_17", "data=coco"], "infant_21.*coco_17"),
+        (["keypoint_set=coco_17"], "infant_21.*coco_17"),
+        (["keypoint_set=no.json"], "keypoint_set: no.json .*coco_17.*infant_21"),
+        (["input_size=100,96"], r"input_size: \(100, 96\) .*32"),
+        (["decoder=dork"], "decoder: 'dork' .*dark, quarter, argmax"),
+        (["task=mae", "model.name=mae_tiny"], "task: mae"),
+        (["mesh.fsdp=3"], r"mesh\.fsdp: 3"),
     ],
 )
-def test_a_run_that_is_not_what_the_command_line_says(workdir, overrides, message):
+def test_overrides_that_do_not_fit_the_run_are_one_line(workdir, overrides, message):
     with pytest.raises(UserError, match=message) as raised:
         evaluate(workdir, None, overrides, "best")
     assert "\n" not in str(raised.value)
 
 
-def test_a_mistake_is_one_line_and_nothing_is_written(workdir, tmp_path):
+def test_an_unknown_key_is_one_line_and_nothing_is_written(workdir, tmp_path):
     ended = run("evaluate", f"--checkpoint={workdir}", "--config.flip_tst=False", f"--out={tmp_path / 'out'}")
     assert ended.returncode == 1
-    assert ended.stderr == "error: --config.flip_tst: no such key; the nearest is flip_test\n"
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: --config.flip_tst: ")
+    assert "flip_test" in line
     assert ended.stdout == ""
     assert not (tmp_path / "out").exists()
 
 
 def test_a_weight_file_needs_its_experiment(tmp_path):
     (tmp_path / "weights.safetensors").touch()
-    with pytest.raises(UserError, match=r"weights.safetensors: is a weight file; give --config"):
+    with pytest.raises(UserError, match=r"weights.safetensors: .*--config"):
         evaluate(tmp_path / "weights.safetensors", None, [], "best")
 
 

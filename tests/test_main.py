@@ -1,4 +1,4 @@
-"""The programs from outside: learning, resuming, sharding, and what they say to a mistake."""
+"""The program `aggpose train`, started as users start it: learning, resuming, sharding and errors."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from aggpose_jax.pose.keypoints import INFANT_21, find_keypoint_set
 SYNTHETIC = ("--config=configs/synthetic.py:debug", *SMALL)
 
 
-def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_path):
+def test_a_run_trains_and_evaluate_gives_its_metrics_again(tmp_path):
     workdir = tmp_path / "run"
     options = (*SYNTHETIC, "--config.model.name=mit_pose_tiny", "--config.steps=4")
     trained = run("main", *options, f"--workdir={workdir}")
@@ -36,7 +36,7 @@ def test_a_run_trains_evaluates_and_is_evaluated_again_to_the_same_figures(tmp_p
     assert len(results[0]["keypoints"]) == 63
 
 
-def test_missing_data_is_one_line_that_says_what_is_expected(tmp_path):
+def test_missing_data_is_one_line_with_the_expected_files(tmp_path):
     missing = tmp_path / "nothing"
     ended = run("main", "--config=configs/coco_l.py:s,debug", f"--config.data_dir={missing}", f"--workdir={tmp_path}")
     assert ended.returncode == 1
@@ -48,27 +48,30 @@ def test_missing_data_is_one_line_that_says_what_is_expected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("argument", "message"),
+    ("argument", "parts"),
     [
-        ("--config.batch_size=12", "batch_size: 12 does not divide by 8 devices × accumulate 1"),
-        ("--config.learning_rat=1", "--config.learning_rat: no such key; the nearest is learning_rate"),
+        ("--config.batch_size=12", ["batch_size: 12", "8 devices"]),
+        ("--config.learning_rat=1", ["--config.learning_rat: ", "learning_rate"]),
     ],
 )
-def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, argument, message):
+def test_a_user_error_is_one_line_and_writes_nothing(tmp_path, argument, parts):
     ended = run("main", *SYNTHETIC, argument, f"--workdir={tmp_path / 'run'}", devices=8)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"error: {message}\n")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert all(part in line for part in parts)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_bucket_is_no_workdir():
+def test_a_bucket_is_not_a_workdir():
     ended = run("main", *SYNTHETIC, "--workdir=gs://bucket/run")
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
-    assert line.startswith("error: --workdir: gs://bucket/run is no folder; mount the bucket")
+    assert line.startswith("error: --workdir: gs://bucket/run ")
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
+def test_a_killed_run_ends_with_the_same_bytes_after_a_resume(tmp_path):
     options = (*SYNTHETIC, "--config.steps=20", "--config.checkpoint_steps=10")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run("main", *options, f"--workdir={whole}").returncode == 0
@@ -88,7 +91,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
 
 
 @pytest.mark.slow
-def test_pretraining_goes_on_after_a_kill_and_starts_a_pose_network(tmp_path):
+def test_pretraining_resumes_after_a_kill_and_initialises_a_pose_network(tmp_path):
     options = ("--config=configs/mae_synthetic.py:debug", *SMALL, "--config.steps=6", "--config.checkpoint_steps=3")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     ended = run("main", *options, f"--workdir={whole}")

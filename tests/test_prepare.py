@@ -1,12 +1,11 @@
 """What the preparing program writes is what training reads."""
 
-import argparse
 import json
 
 import numpy as np
 import pytest
 
-from aggpose_jax import prepare
+from aggpose_jax import cli, prepare
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.tfds import TfdsKeypoints
@@ -16,7 +15,7 @@ from aggpose_jax.pose.keypoints import INFANT_21
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     out = tmp_path_factory.mktemp("synthetic")
-    arguments = prepare.parse(["synthetic", f"--out={out}", "--images=10", "--videos=2", "--frames=4"])
+    arguments = prepare.parser().parse(["synthetic", f"--out={out}", "--images=10", "--videos=2", "--frames=4"])
     arguments.run(arguments)
     return out
 
@@ -40,7 +39,7 @@ def test_videos_come_with_the_truth_of_each_frame(directory):
 
 
 def test_a_data_set_of_tensorflow_datasets_is_built_of_all_three(directory, tmp_path):
-    arguments = prepare.parse(["tfds", "infant_pose", f"--manual-dir={directory}", f"--data-dir={tmp_path}"])
+    arguments = prepare.parser().parse(["tfds", "infant_pose", f"--manual-dir={directory}", f"--data-dir={tmp_path}"])
     arguments.run(arguments)
     for name in ("train", "val", "test"):
         built, written = (
@@ -53,15 +52,13 @@ def test_a_data_set_of_tensorflow_datasets_is_built_of_all_three(directory, tmp_
 
 def test_a_wrong_command_line_ends_in_two(capsys):
     with pytest.raises(SystemExit) as end:
-        prepare.parse(["synthetic", "--out=x", "--images=0"])
+        prepare.parser().parse(["synthetic", "--out=x", "--images=0"])
     assert end.value.code == 2
     assert "0 is less than 1" in capsys.readouterr().err
 
 
-def test_the_program_says_what_is_in_the_way(directory, monkeypatch, capsys):
-    arguments = argparse.Namespace(run=prepare.synthetic, out=directory, images=3, videos=0, frames=4)
-    monkeypatch.setattr(prepare, "parse", lambda: arguments)
+def test_a_folder_that_is_not_empty_is_an_error(directory, capsys):
     with pytest.raises(SystemExit) as end:
-        prepare.main()
+        cli.run(prepare.parser, prepare.main, ["synthetic", f"--out={directory}", "--images=3"])
     assert end.value.code == 1
-    assert "holds other files" in capsys.readouterr().err
+    assert str(directory) in capsys.readouterr().err

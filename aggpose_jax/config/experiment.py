@@ -1,6 +1,7 @@
 """Reads an experiment file of configs/ and applies the overrides of the command line to it."""
 
 import ast
+import difflib
 import importlib.util
 import os
 import pathlib
@@ -12,6 +13,9 @@ from aggpose_jax.config.config import Config
 from aggpose_jax.config.schema import check
 from aggpose_jax.errors import UserError
 
+PACKAGE = pathlib.Path(__file__).parents[1]
+FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")  # of the experiments: installed, and in a clone
+
 MOVED = {  # modules that experiments of earlier versions import, and the advice to replace that import
     "aggpose_jax.training.config": "Write `from aggpose_jax.config import default_config`. ",
 }
@@ -21,15 +25,17 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
     """Returns the configuration of an experiment file, with overrides applied and all values checked.
 
     Args:
-      name: FILE, or FILE:ARGUMENT to call its get_config(ARGUMENT). None or empty is an error.
+      name: file, or name of a packaged experiment, such as "infant_l"; followed by :ARGUMENT to call its
+        get_config(ARGUMENT). None or empty is an error.
       overrides: KEY=VALUE texts; see `change`.
 
     Raises:
       UserError: there is no such file, or the file or an override sets an unknown key or an invalid value.
     """
     if not name:
-        raise UserError("--config: no experiment was given. Pass one, such as --config configs/synthetic.py.")
-    path, *argument = name.split(":", 1)
+        raise UserError("--config: no experiment was given. Pass one, such as --config synthetic.")
+    name, *argument = name.split(":", 1)
+    path = find_experiment(name)
     try:
         config = _load(path).get_config(*argument)
     except UserError as error:
@@ -49,6 +55,27 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
             f"{path}: get_config returns a {type(config).__name__}. It must return the Config from default_config()."
         )
     return change(config, overrides)
+
+
+def find_experiment(name: str) -> str:
+    """Returns the path of an experiment.
+
+    Args:
+      name: a file, or the name of a packaged experiment.
+
+    Raises:
+      UserError: there is neither; lists where packaged experiments were looked for.
+    """
+    packaged = {path.stem: str(path) for folder in FOLDERS for path in sorted(folder.glob("*.py"))}
+    packaged.pop("__init__", None)
+    if pathlib.Path(name).is_file():
+        return name
+    if name in packaged:
+        return packaged[name]
+    nearest = difflib.get_close_matches(pathlib.Path(name).stem, packaged, 1)
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"Choose from {', '.join(sorted(packaged))}."
+    folders = " or ".join(map(str, FOLDERS))
+    raise UserError(f"--config: {name} is neither a file nor an experiment in {folders}. {hint}")
 
 
 def read_argument(argument: str, *known: str | Sequence[str]) -> set[str]:
@@ -131,12 +158,12 @@ def _read_value(text: str, old: Any) -> Any:
 
 def _load(path: str):
     spec = importlib.util.spec_from_file_location("experiment", path)
-    if spec is None or not pathlib.Path(path).is_file():
-        raise UserError("is not a Python file. The experiments are in configs/.")
+    if spec is None or spec.loader is None:
+        raise UserError("is not a Python file. Packaged experiments show what one looks like, such as synthetic.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
-        raise UserError("has no function get_config. See configs/synthetic.py for an example.")
+        raise UserError("has no function get_config. See the packaged experiment synthetic for an example.")
     return module
 
 

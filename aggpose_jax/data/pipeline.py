@@ -9,6 +9,7 @@ from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 
 from aggpose_jax.runtime.worker_processes import exit_with_parent
 
@@ -97,6 +98,8 @@ def training_batches(
       shard: (index, count) of this process among the training processes. Each gets one of `count` consecutive parts of
         every batch; concatenated in order, the parts are the batch that a single process gets.
     """
+    if workers:
+        flags.FLAGS.mark_as_parsed()  # grain starts its workers with the flags of absl, which this package does not use
     index, count = shard
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]

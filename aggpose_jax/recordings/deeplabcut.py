@@ -89,7 +89,7 @@ def import_pandas():
         import pandas
         import tables  # noqa: F401
     except ImportError as error:
-        raise UserError(f"DeepLabCut HDF5 files need {error.name}: pip install -r requirements-extras.txt") from None
+        raise UserError(f"DeepLabCut HDF5 files need {error.name}: pip install 'aggpose_jax[hdf5]'") from None
     return pandas
 
 

@@ -51,9 +51,7 @@ class MaeTask(ComposedTask):
 
     metric, lower_is_better = "loss", True
     summary = columns = METRICS
-    afterwards = (
-        ("fine-tune", "python -m aggpose_jax.main --config configs/EXPERIMENT.py --config.init_from={workdir}"),
-    )
+    next_commands = (("fine-tune", "train", "--config EXPERIMENT --config.init_from={workdir}"),)
 
     def __init__(self, config: ml_collections.ConfigDict):
         if config.data not in ("frames", "synthetic"):

@@ -44,9 +44,10 @@ class PoseTask(ComposedTask):
     metric, lower_is_better = "AP", False
     summary = ("AP", "AR")
     columns = (*METRICS, "OKS_p5", "OKS_p50", "PCK@0.1")
-    afterwards = (
-        ("evaluate", "python -m aggpose_jax.evaluate --checkpoint {workdir}"),
-        ("export", "python -m aggpose_jax.convert to-torch weights.safetensors --checkpoint {workdir}"),
+    next_commands = (
+        ("evaluate", "evaluate", "--checkpoint {workdir}"),
+        ("predict", "predict", "--checkpoint {workdir} VIDEO --out keypoints"),
+        ("export", "convert", "to-torch weights.safetensors --checkpoint {workdir}"),
     )
 
     def __init__(self, config: ml_collections.ConfigDict):

@@ -29,7 +29,7 @@ class Task(Protocol):
       lower_is_better: whether lower values of that metric are better.
       summary: names of the metrics that are logged at each evaluation.
       columns: names of the metrics in the table at the end of training.
-      afterwards: commands that use a finished run, by their purpose; {workdir} stands for its folder.
+      next_commands: commands that use a finished run, as (purpose, verb, options); {workdir} is the folder of the run.
       model: the network, a Flax module.
       train_source: training records; its `file_name(id)` and `fault(id)` describe an image that cannot be read.
       steps_per_epoch: number of batches in one pass over the training records.
@@ -39,7 +39,7 @@ class Task(Protocol):
     lower_is_better: bool
     summary: Sequence[str]
     columns: Sequence[str]
-    afterwards: Sequence[tuple[str, str]]
+    next_commands: Sequence[tuple[str, str, str]]
     model: Any
     train_source: Any
     steps_per_epoch: float

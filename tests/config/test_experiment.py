@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from programs import ROOT
 
 from aggpose_jax.config import change, debug_variant, default_config, read_argument, read_experiment
 from aggpose_jax.errors import UserError
@@ -134,16 +135,27 @@ def test_bug_in_an_experiment_is_not_a_user_error(tmp_path):
         read_experiment(write(tmp_path / "mine.py", "config.seed = 1 // 0"))
 
 
+def test_packaged_experiments_have_names(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert read_experiment("synthetic:debug") == read_experiment(str(ROOT / "configs" / "synthetic.py:debug"))
+    (tmp_path / "synthetic").mkdir()  # a folder of that name does not hide the experiment
+    assert read_experiment("synthetic").model.name == "aggpose_demo"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        (None, r"--config: .*--config configs/synthetic\.py"),
-        ("absent.py", r"^absent\.py: .*Python file.*configs/"),
-        ("absent.py:debug", r"^absent\.py: .*Python file"),
-        ("configs", r"^configs: .*Python file"),
-        ("aggpose_jax/errors.py", r"^aggpose_jax/errors\.py: .*get_config.*configs/synthetic\.py"),
+        (None, "--config: .*--config synthetic"),
+        ("absent.py", r"^--config: absent\.py .*aggpose_jax/configs .*/configs\. .*infant_l"),
+        ("absent.py:debug", r"^--config: absent\.py "),
+        ("infant_x", r"^--config: infant_x .*infant_l\?"),
+        ("synthetical.py", r"^--config: synthetical\.py .*synthetic\?"),
+        ("aggpose_jax", "^--config: aggpose_jax "),
+        ("README.md", r"^README\.md: .*Python file"),
+        ("aggpose_jax/errors.py", r"^aggpose_jax/errors\.py: .*get_config"),
     ],
 )
-def test_file_that_is_not_an_experiment_raises(name, message):
+def test_file_that_is_not_an_experiment_raises(monkeypatch, name, message):
+    monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=re.compile(message)):
         read_experiment(name)

@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import programs
 import pytest
 
-from aggpose_jax import prepare
+from aggpose_jax import cli, prepare
 from aggpose_jax.data import extraction, frames, shards, videos
 from aggpose_jax.data.images import read_image
 from aggpose_jax.errors import UserError
@@ -178,16 +177,15 @@ def test_duplicate_names_and_folders_without_videos_are_errors(films, tmp_path):
 @pytest.mark.parametrize("text", ["2/2", "1", "-1/2", "a/b"])
 def test_an_invalid_shard_option_is_an_error(text, capsys):
     with pytest.raises(SystemExit):
-        prepare.parse(["frames", "a.mp4", "--out=x", f"--shard={text}"])
+        prepare.parser().parse(["frames", "a.mp4", "--out=x", f"--shard={text}"])
     assert "--shard" in capsys.readouterr().err
 
 
-def test_the_program_lists_skipped_videos_and_exits_with_status_1(films, tmp_path, monkeypatch, capsys):
+def test_the_program_lists_skipped_videos_and_exits_with_status_1(films, tmp_path, capsys):
     (films / "bad.mp4").write_bytes(b"no video" * 50)
-    command = ["prepare", "frames", str(films), f"--out={tmp_path / 'out'}", "--processes=1"]
-    monkeypatch.setattr(sys, "argv", command)
+    argv = ["frames", str(films), f"--out={tmp_path / 'out'}", "--processes=1"]
     with pytest.raises(SystemExit) as end:
-        prepare.main()
+        cli.run(prepare.parser, prepare.main, argv)
     captured = capsys.readouterr()
     assert end.value.code == 1
     assert "2 videos" in captured.out

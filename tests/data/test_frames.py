@@ -8,7 +8,6 @@ import pickle
 import cv2
 import numpy as np
 import pytest
-from absl import flags
 
 from aggpose_jax.data import frames, pipeline, shards
 from aggpose_jax.data.images import ImageError, read_image
@@ -109,13 +108,6 @@ def test_each_epoch_has_every_segment_once_with_different_frames(directory):
     assert len({tuple(epoch) for epoch in epochs}) > 5
 
 
-@pytest.fixture
-def parsed_flags():
-    """Parses the absl flags, which grain requires before it starts workers."""
-    flags.FLAGS(["tests"])
-
-
-@pytest.mark.usefixtures("parsed_flags")
 @pytest.mark.parametrize("later", [{"threads": 3}, {"workers": 2}])
 def test_a_resumed_run_sees_the_same_frames_as_an_uninterrupted_one(directory, later):
     source = frames.open_source(directory, stride=STRIDE)

@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 import pytest
-from absl import flags
 
 from aggpose_jax.data import pipeline
 
@@ -55,13 +54,6 @@ def test_start_skips_batches(start):
     assert_same(take(2, start=start), take(start + 2)[start:])
 
 
-@pytest.fixture
-def parsed_flags():
-    """Parses the absl flags, which grain requires before it starts workers."""
-    flags.FLAGS(["tests"])
-
-
-@pytest.mark.usefixtures("parsed_flags")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_after_a_resume_do_not_depend_on_workers(workers):
     assert_same(take(6, workers=workers, start=2), take(6, start=2))

@@ -12,7 +12,6 @@ from programs import environment, is_alive
 PROGRAM = """
 import os, signal, sys, time
 import numpy as np
-from absl import flags
 from aggpose_jax.data import pipeline
 from aggpose_jax.training.reliability import data_watchdog
 
@@ -26,7 +25,6 @@ def make_batch(records, generators):
     return {"number": np.array([record["number"] for record in records]), "worker": np.full(len(records), os.getpid())}
 
 if __name__ == "__main__":
-    flags.FLAGS(["x"])
     batches = pipeline.training_batches(Source(), make_batch, batch_size=2, seed=0, workers=1)
     for batch in data_watchdog.warn_when_late(batches, lambda text: print(text, flush=True), 1.0):
         print("worker", batch["worker"][0], flush=True)

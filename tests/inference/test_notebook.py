@@ -1,4 +1,4 @@
-"""The cells of the notebook, run in order on a run of a tiny network."""
+"""Test that executes the cells of the notebook in order, with the run of a tiny network."""
 
 import json
 import pathlib
@@ -7,11 +7,11 @@ import matplotlib
 import pytest
 from tiny import write_run
 
-NOTEBOOK = pathlib.Path(__file__).parents[2] / ".readme" / "predict.ipynb"
+NOTEBOOK = pathlib.Path(__file__).parents[2] / "examples" / "predict.ipynb"
 
 
 @pytest.mark.slow
-def test_the_cells_of_the_notebook_run(tmp_path, monkeypatch):
+def test_notebook_cells_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
     (tmp_path / "runs" / "synthetic").mkdir(parents=True)
