@@ -37,7 +37,7 @@ class Speed(NamedTuple):
     cpu: float
 
 
-def measure(work: Callable[[], None], samples: int) -> Speed:
+def measure(work: Callable[[], object], samples: int) -> Speed:
     """Returns the speed of a function that makes `samples` samples in one call."""
     start, cpu = time.perf_counter(), time.process_time()
     work()
@@ -71,7 +71,11 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
         return pathlib.Path(image).read_bytes() if isinstance(image, str) else image
 
     def decode(number: int) -> np.ndarray:
-        return encoded[number] if isinstance(encoded[number], np.ndarray) else images.decode(encoded[number])
+        image = encoded[number]
+        pixels = image if isinstance(image, np.ndarray) else images.decode(image)
+        if pixels is None:
+            raise UserError(f"the image of record {chosen[number]} is damaged; replace it, or leave it out")
+        return pixels
 
     def view(number: int) -> np.ndarray:
         record = source[chosen[number]]
@@ -160,6 +164,9 @@ def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
     def apply(params, images, train, grid=mit.FULL):
         return encoder.apply({"params": params["encoder"]}, images, train, grid, rngs={"drop_path": rng})
 
+    def predict(params):
+        return model.apply({"params": params}, images, visible, True, rngs={"drop_path": rng})
+
     def total(levels):
         # The features are normalised, so their plain sum would be constant and its gradient zero.
         return sum((level**3).sum() for level in levels)
@@ -171,9 +178,7 @@ def masked_steps(network: str, batch: int) -> dict[str, Callable[[], object]]:
         "full encode": lambda params: total(apply(params, images, True)),
         "masked full encode": encode(dense=True),
         "visible-patch encode": encode(dense=False),
-        "autoencoder": lambda params: mae.masked_loss(
-            model.apply({"params": params}, images, visible, True, rngs={"drop_path": rng}), images, visible
-        ),
+        "autoencoder": lambda params: mae.masked_loss(predict(params), images, visible),
     }
     return {name: functools.partial(jax.jit(jax.grad(loss)), params) for name, loss in losses.items()}
 

@@ -63,7 +63,11 @@ def check(arguments: argparse.Namespace) -> None:
     relative = np.linalg.norm(difference) / np.linalg.norm(expected)
     print(f"‖Δ‖/‖expected‖ {relative:.2e}, largest difference {np.abs(difference).max():.2e}")
     if not relative <= arguments.tolerance:
-        raise UserError(f"{file}: heatmaps differ by {relative:.2e}, more than the tolerance {arguments.tolerance:.0e}")
+        raise UserError(
+            f"{file}: its heatmaps differ from the expected ones in {arguments.expect} by {relative:.2e} "
+            f"(‖Δ‖/‖expected‖), more than --tolerance {arguments.tolerance:.0e}; check that {arguments.expect} was "
+            f"computed with the same weights from {arguments.input}"
+        )
 
 
 def to_onnx(arguments: argparse.Namespace) -> None:

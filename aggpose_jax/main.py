@@ -10,6 +10,8 @@ from aggpose_jax.config import Config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import compilation, distributed
 from aggpose_jax.training import loop
+from aggpose_jax.training.mae_task import MaeTask
+from aggpose_jax.training.pose_task import PoseTask
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.seeds import parse_seeds, train_seeds
 from aggpose_jax.training.tasks import task_class
@@ -68,7 +70,9 @@ def default_workdir(experiment: str) -> pathlib.Path:
     return pathlib.Path("runs", "_".join([pathlib.Path(path).stem, *argument]).replace(",", "_"))
 
 
-def print_end(task: type, metrics: dict[str, dict[str, float]], workdir: pathlib.Path) -> None:
+def print_end(
+    task: type[PoseTask] | type[MaeTask], metrics: dict[str, dict[str, float]], workdir: pathlib.Path
+) -> None:
     """Prints the metrics, and the commands that use the run."""
     print(table(metrics, task.columns), flush=True)
     print(f"{'resume':<10}rerun the same command; --config.steps=N trains until step N", flush=True)

@@ -13,7 +13,7 @@ _TYPE_NAMES = {int: "an integer", float: "a number", bool: "True or False", str:
 class Config(ml_collections.ConfigDict):
     """A ConfigDict that raises a UserError for an unknown key and for a value of another type."""
 
-    def __setitem__(self, key: str, value: Any):
+    def __setitem__(self, key: str, value: Any) -> None:
         if self.is_locked:
             if key not in self:
                 raise UserError(self.unknown_key_message(key))
@@ -27,7 +27,7 @@ class Config(ml_collections.ConfigDict):
 
     def flat(self) -> dict[str, Any]:
         """Returns all values by dotted key, such as "model.name"."""
-        flat = {}
+        flat: dict[str, Any] = {}
         for key, value in self.items():
             group = value.flat() if isinstance(value, Config) else None
             flat |= {key: value} if group is None else {f"{key}.{name}": v for name, v in group.items()}

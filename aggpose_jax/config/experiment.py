@@ -7,6 +7,7 @@ import os
 import pathlib
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from aggpose_jax.config.config import Config
@@ -47,7 +48,7 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
         hint = MOVED.get(error.name, "")
         raise UserError(f"{_location(path, error)}: {message}. {hint}CHANGELOG.md lists what has moved.") from None
     except AttributeError as error:
-        if not isinstance(error.obj, Config):
+        if not isinstance(error.obj, Config) or error.name is None:
             raise  # The experiment file has a bug, for which a traceback is more useful than one line.
         raise UserError(f"{_location(path, error)}: {error.obj.unknown_key_message(error.name)}") from None
     if not isinstance(config, Config):
@@ -156,10 +157,13 @@ def _read_value(text: str, old: Any) -> Any:
         return text
 
 
-def _load(path: str):
+def _load(path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location("experiment", path)
     if spec is None or spec.loader is None:
-        raise UserError("is not a Python file. Packaged experiments show what one looks like, such as synthetic.")
+        raise UserError(
+            "is not a Python file. Give a .py file that defines get_config, as configs/synthetic.py does, or the name "
+            "of a packaged experiment, such as synthetic."
+        )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):

@@ -5,12 +5,13 @@ The defaults are the recipe of AggPose on COCO at 256×192 unless their comment 
 
 import reprlib
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from aggpose_jax.config.config import Config
 from aggpose_jax.config.validation import Key
 
-KEYS = {
+KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "task": Key("pose", "pose estimation, or mae: pretraining of an encoder without labels", choices=("pose", "mae")),
     "seed": Key(0, "seed of new parameters and of all randomness in training; the data set does not depend on it"),
 
@@ -172,10 +173,11 @@ KEYS = {
 
 def default_config() -> Config:
     """Returns a new configuration with all defaults. Its keys are locked, so that an experiment cannot add one."""
-    return _defaults(KEYS).lock()
+    config: Config = _defaults(KEYS).lock()
+    return config
 
 
-def _defaults(keys: dict[str, Any]) -> Config:
+def _defaults(keys: Mapping[str, Key | Mapping[str, Key]]) -> Config:
     config = Config()
     for name, key in keys.items():
         config[name] = key.default if isinstance(key, Key) else _defaults(key)
@@ -184,7 +186,7 @@ def _defaults(keys: dict[str, Any]) -> Config:
 
 def flat_keys() -> dict[str, Key]:
     """Returns every key of `KEYS` by its dotted name, such as "model.name"."""
-    flat = {}
+    flat: dict[str, Key] = {}
     for name, key in KEYS.items():
         flat |= {name: key} if isinstance(key, Key) else {f"{name}.{last}": member for last, member in key.items()}
     return flat

@@ -9,7 +9,7 @@ import numpy as np
 
 from aggpose_jax.errors import UserError
 
-MAX_COORDINATE = 1e6  # in pixels; float32 represents coordinates of this size to 1/16 of a pixel
+MAX_COORDINATE = 1e6  # largest magnitude, in pixels, that is accepted; float32 resolves it to 1/16 of a pixel
 
 
 def read_annotations(file: pathlib.Path, keypoints: int | None = None) -> dict:
@@ -78,7 +78,7 @@ def _check_entries(file: pathlib.Path, kind: str, entries: list, find_fault: Cal
 
 
 def _check_unique(file: pathlib.Path, kind: str, entries: list[dict]) -> set[int]:
-    """Returns the ids of the entries; raises a UserError if two entries have the same id."""
+    """Returns the ids of the images or annotations of a file; raises a UserError if two of them have the same id."""
     ids = set()
     for entry in entries:
         if entry["id"] in ids:
@@ -88,7 +88,7 @@ def _check_unique(file: pathlib.Path, kind: str, entries: list[dict]) -> set[int
 
 
 def _image_fault(image: dict) -> str | None:
-    """Returns what is wrong with an entry of images, or None if it is valid."""
+    """Returns what is wrong with an entry of the COCO list `images`, as the end of a message; None if it is valid."""
     if fault := _missing(image, "id", "file_name", "height", "width") or _id_fault(image, "id"):
         return fault
     name = image["file_name"]
@@ -102,7 +102,7 @@ def _image_fault(image: dict) -> str | None:
 
 
 def _annotation_fault(annotation: dict, image_ids: set[int], count: int | None) -> str | None:
-    """Returns what is wrong with an entry of annotations, or None if it is valid.
+    """Returns what is wrong with an entry of the COCO list `annotations`, as the end of a message; None if it is valid.
 
     `count` is the required number of keypoints; None accepts any.
     """
@@ -128,7 +128,7 @@ def _annotation_fault(annotation: dict, image_ids: set[int], count: int | None) 
 
 
 def _detection_fault(detection: dict) -> str | None:
-    """Returns what is wrong with a detection, or None if it is valid."""
+    """Returns what is wrong with an entry of COCO detection results, as the end of a message; None if it is valid."""
     fault = _missing(detection, "image_id", "category_id", "bbox", "score")
     if fault := fault or _id_fault(detection, "image_id") or _box_fault(detection):
         return fault
@@ -159,11 +159,11 @@ def _box_fault(entry: dict) -> str | None:
 
 
 def _is_number(value: object, limit: float = MAX_COORDINATE) -> bool:
-    return type(value) in (int, float) and -limit <= value <= limit
+    return (type(value) is int or type(value) is float) and -limit <= value <= limit
 
 
 def _are_numbers(values: object) -> bool:
-    """Returns whether this is a list of numbers, none of them NaN or beyond ±MAX_COORDINATE."""
+    """Returns whether a value read from JSON is a list of numbers, none of them NaN or beyond ±MAX_COORDINATE."""
     if not isinstance(values, list):
         return False
     try:

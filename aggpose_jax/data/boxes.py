@@ -72,7 +72,7 @@ def pixelate(image: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def _pixel_bounds(image: np.ndarray, box: np.ndarray) -> tuple[int, int, int, int]:
-    """Returns left, top, right, bottom of all pixels that a box touches; right and bottom are exclusive."""
+    """Returns left, top, right, bottom of the image pixels that a box [4] xywh touches; the last two are exclusive."""
     x, y, width, height = box
     image_height, image_width = image.shape[:2]
     left, top = (int(np.clip(np.floor(v), 0, limit)) for v, limit in ((x, image_width), (y, image_height)))

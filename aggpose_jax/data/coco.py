@@ -11,12 +11,12 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
-PERSON = 1  # category_id of persons
+PERSON = 1  # category_id of a person in COCO detection results
 OPTIONAL_FIELDS = ("video_id", "frame")  # fields of an image that its records get as well, where the image has them
 
 
 class _Persons(NamedTuple):
-    """The columns of N records; `image` is the index into the images of the file."""
+    """The N persons of a data source as arrays of N rows; `image` [N] indexes the list `images` of the file."""
 
     image: np.ndarray
     id: np.ndarray
@@ -105,8 +105,8 @@ class CocoKeypoints:
     def _row(self, record_id: int) -> int:
         return int(np.flatnonzero(self._persons.id == record_id)[0])
 
-    def _image(self, index: int) -> str:
-        """Returns the path of the image at this index of the images of the file."""
+    def _image(self, index: int) -> str | bytes:
+        """Returns the image at this index of the images of the file, as `read_image` accepts it: here, its path."""
         return str(self._directory / self._split / self._images[index]["file_name"])
 
     def _check_layout(self) -> None:
@@ -121,7 +121,7 @@ class CocoKeypoints:
     def counts(self) -> dict[str, int]:
         """Returns the numbers of images with a record, of records (persons) and of labelled keypoints."""
         persons = self._persons
-        labelled = np.count_nonzero(persons.keypoints[..., 2])
+        labelled = int(np.count_nonzero(persons.keypoints[..., 2]))
         return {"images": len(np.unique(persons.image)), "persons": len(self), "labelled keypoints": labelled}
 
     def ground_truth(self) -> dict:
@@ -135,7 +135,7 @@ class CocoKeypoints:
 
 
 def _normalised(annotation: dict) -> dict:
-    """Returns a copy of an annotation without its mask, with an estimated area if it has none."""
+    """Returns a copy of a COCO annotation without its segmentation mask, and with an estimated area if it has none."""
     normalised = {key: value for key, value in annotation.items() if key != "segmentation"}
     if "area" not in normalised:
         normalised["area"] = geometry.estimate_area(np.reshape(annotation["keypoints"], (-1, 3)))

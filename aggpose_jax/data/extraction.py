@@ -52,7 +52,7 @@ class Job:
       video: name of the video.
       file: path of the video.
       out: the output folder, DIR.
-      settings: of the extraction.
+      settings: which frames are extracted and how they are stored.
       crop: boxes to which the frames are cropped; None keeps full frames.
       mosaic: boxes that are pixelated; None pixelates nothing.
     """
@@ -66,12 +66,12 @@ class Job:
 
     @property
     def shard(self) -> pathlib.Path:
-        """Returns the path of the completed shard."""
+        """Returns the path of the shard, the ArrayRecord file of the extracted frames, which is written atomically."""
         return self.out / shards.FOLDER / f"{self.video}{shards.SUFFIX}"
 
     @property
     def metadata(self) -> pathlib.Path:
-        """Returns the path of the metadata that mark the shard as complete."""
+        """Returns the path of the JSON file that marks the shard as complete, or states why the video was skipped."""
         return self.out / shards.FOLDER / f"{self.video}.json"
 
 
@@ -112,7 +112,7 @@ def extract(
     Args:
       files: all videos by name.
       out: the output folder, DIR.
-      settings: of the extraction, the same for all videos.
+      settings: which frames are extracted and how they are stored, the same for all videos.
       crop: file of the boxes to which frames are cropped; None keeps full frames.
       mosaic: file of the boxes that are pixelated; None pixelates nothing.
       processes: number of processes that decode videos.
@@ -158,7 +158,7 @@ def _check_settings(
 
 
 def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
-    """Runs jobs and yields one message for each, which is empty if the video was extracted."""
+    """Extracts the videos of the jobs; yields a message for each, which is empty if its video could be read."""
     if processes == 1:
         yield from map(_extract, jobs)
         return
@@ -176,12 +176,12 @@ def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(0)  # One thread per process suffices, because there are as many processes as cores.
+    cv2.setNumThreads(0)  # OpenCV needs one thread per process only, because there are as many processes as cores.
     exit_with_parent()
 
 
 def _is_finished(job: Job) -> bool:
-    """Returns whether the shard exists with the size in its metadata.
+    """Returns whether the video of a job is already extracted: its shard exists with the size in its metadata.
 
     A video that could not be read has no shard, so it is tried again.
     """
@@ -213,11 +213,12 @@ def _frames(job: Job) -> Iterator[shards.StoredFrame]:
     for frame in videos.read_frames(job.file, is_due):
         image = frame.image if job.mosaic is None else boxes.pixelate(frame.image, job.mosaic.at(frame.index))
         if job.crop is not None:
-            image = boxes.crop(image, job.crop.at(frame.index))
-            if image is None:
+            cropped = boxes.crop(image, job.crop.at(frame.index))
+            if cropped is None:
                 raise videos.VideoError(
-                    f"{job.file}: the crop box at frame {frame.index} is outside the image; move it"
+                    f"{job.file}: the crop box at frame {frame.index} is outside the image; correct the box"
                 )
+            image = cropped
         scale = settings.longest_side / max(image.shape[:2])
         if scale < 1:
             size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
@@ -231,9 +232,9 @@ def _frames(job: Job) -> Iterator[shards.StoredFrame]:
 
 
 class _FrameRateLimit:
-    """A predicate on ascending times in seconds: true for the first time in each interval of 1/fps seconds.
+    """Selects at most `fps` frames per second of a video, when called with the times of its frames in ascending order.
 
-    With 0 fps it is true for all times.
+    A call returns True for the first time in each interval of 1/fps seconds, and with 0 fps for every time.
     """
 
     def __init__(self, fps: float):
@@ -249,7 +250,7 @@ class _FrameRateLimit:
 
 
 def _write_manifest(files: Mapping[str, pathlib.Path], out: pathlib.Path) -> shards.Manifest | None:
-    """Writes and returns the manifest if all videos have metadata; otherwise returns None."""
+    """Writes and returns the manifest of the shard folder once all videos have metadata; until then returns None."""
     metadata = [json.loads(path.read_bytes()) for path in (out / shards.FOLDER).rglob("*.json")]
     metadata.sort(key=lambda entry: entry["video"])
     if files.keys() - {entry["video"] for entry in metadata}:

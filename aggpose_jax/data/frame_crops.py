@@ -90,11 +90,13 @@ def make_batch(
 
 
 def _center_crop(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    return crop_and_resize(image, center_region(*image.shape[:2], size[1] / size[0]), size)
+    height, width = image.shape[:2]
+    return crop_and_resize(image, center_region(height, width, size[1] / size[0]), size)
 
 
 def _random_crop(
     image: np.ndarray, size: tuple[int, int], smallest: float, flip: float, rng: np.random.Generator
 ) -> np.ndarray:
-    crop = crop_and_resize(image, random_region(*image.shape[:2], size[1] / size[0], smallest, rng), size)
+    height, width = image.shape[:2]
+    crop = crop_and_resize(image, random_region(height, width, size[1] / size[0], smallest, rng), size)
     return crop[:, ::-1] if rng.random() < flip else crop

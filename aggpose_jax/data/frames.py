@@ -5,10 +5,11 @@ random generator that is passed in, so training can resume at any batch without 
 """
 
 import abc
+import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -19,7 +20,7 @@ from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.errors import UserError
 
 PARTS = ("train", "eval")
-MAX_CACHED = 5000  # rendered synthetic frames in memory, 230 kB each
+MAX_CACHED = 5000  # largest number of rendered synthetic frames that are kept in memory, 230 kB each
 _STAT_THREADS = 32  # A mounted bucket answers each stat call slowly, but many concurrent ones as fast as one.
 
 
@@ -52,7 +53,7 @@ class Frames(abc.ABC):
 
     def __getitem__(self, index: int) -> dict:
         if not 0 <= index < len(self):
-            raise IndexError(f"segment {index} of {len(self)}")
+            raise IndexError(f"segment index {index} is out of range for a source of {len(self)} segments")
         row = int(np.searchsorted(self._ends, index, side="right"))
         video, segment = int(self._included[row]), int(index - (self._ends[row - 1] if row else 0))
         return {"video_id": video + 1, "segment": segment, "id": int(self._starts[video]) + segment * self._stride}
@@ -92,7 +93,7 @@ class Frames(abc.ABC):
         return f"{self.file_name(frame_id)} could be read at the second attempt"
 
     def _find(self, frame_id: int) -> tuple[int, int]:
-        """Returns the index of the video (from 0) and the position in it of the frame with this id."""
+        """Returns the index (from 0) of the video of the frame with this id, and the frame's position in the video."""
         video = int(np.searchsorted(self._starts + self._lengths, frame_id, side="right"))
         return video, frame_id - int(self._starts[video])
 
@@ -135,9 +136,11 @@ class ShardFrames(Frames):
         try:
             size = path.stat().st_size
         except OSError as error:
-            raise UserError(f"{path} cannot be read ({error.strerror}); copy it again") from error
+            raise UserError(f"{path} cannot be read as a shard ({error.strerror}); copy this file again") from error
         if size != shard.bytes:
-            raise UserError(f"{path} has {size} bytes instead of {shard.bytes}; copy it again")
+            raise UserError(
+                f"{path} has {size} bytes instead of the {shard.bytes} in the manifest; copy this file again"
+            )
 
     def _read(self, video: int, position: int) -> tuple[int, bytes]:
         path = os.path.join(self._directory, self._files[video])
@@ -225,15 +228,19 @@ def open_source(
     Raises:
       UserError: there is no frame, a shard is missing, or a name in `excluded` is not the name of a video.
     """
-    directory, skipped = pathlib.Path(data_dir), {}
+    directory = pathlib.Path(data_dir)
+    skipped: dict[str, str] = {}
+    open_videos: Callable[[list[int]], Frames]
     if (directory / shards.MANIFEST).exists() or (directory / shards.FOLDER).is_dir():
-        content, skipped = shards.read_manifest(directory)
-        source_class, names = ShardFrames, [shard.video for shard in content]
+        shard_list, skipped = shards.read_manifest(directory)
+        names = [shard.video for shard in shard_list]
+        open_videos = functools.partial(ShardFrames, directory, shard_list, stride)
     else:
-        content = _find_images(directory)
-        source_class, names = FolderFrames, list(content)
+        images = _find_images(directory)
+        names = list(images)
+        open_videos = functools.partial(FolderFrames, directory, images, stride)
     remaining = _without_excluded(names, skipped, pathlib.Path(excluded)) if excluded else range(len(names))
-    source = source_class(directory, content, stride, _videos_of_part(names, remaining, held_out, part))
+    source = open_videos(_videos_of_part(names, remaining, held_out, part))
     if not len(source):
         which = f" for part {part}" if held_out or excluded else ""
         raise UserError(
@@ -273,7 +280,7 @@ def _without_excluded(names: Sequence[str], skipped: Collection[str], file: path
 
 
 def _videos_of_part(names: Sequence[str], remaining: Sequence[int], held_out: float, part: str) -> list[int]:
-    """Returns the indices of the videos of a part.
+    """Returns which of the remaining videos belong to the part "train" or "eval", as indices into `names`.
 
     The videos with the smallest hashes of their names are held out: a pseudo-random choice that is always the same.
     """

@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngImageFile
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_PIXELS = 10**8  # 300 MB when decoded
-MAX_SIDE = 2**15 - 2  # limit of OpenCV's warps
-HEADER_BYTES = 2**20  # read at once while the size in pixels is still unknown
+MAX_PIXELS = 10**8  # images with more pixels are rejected; this many take 300 MB when decoded
+MAX_SIDE = 2**15 - 2  # images with a longer side, in pixels, are rejected: OpenCV cannot warp them
+HEADER_BYTES = 2**20  # bytes that are read at once from a file whose header, with the image's size, is still unread
 
 JPEG_START = b"\xff\xd8\xff"
 JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
@@ -25,7 +25,7 @@ class ImageError(UserError):
 
 
 class _Header(NamedTuple):
-    """The size of an image in pixels, the position after its header, and the bytes that end a complete file."""
+    """An image's size in pixels, the length of its file's header in bytes, and the bytes that end a complete file."""
 
     width: int
     height: int
@@ -114,6 +114,6 @@ def _read_header(file: BinaryIO) -> _Header | None:
             # Image.open would also look for the second image of a stereo photograph, and warn about large images.
             return _Header(*plugin(file).size, file.tell(), end)
         except (SyntaxError, ValueError, OSError) as error:  # another format, or the header is damaged or cut short
-            if getattr(error, "errno", None) is not None:  # only errors of the file system have a number
+            if getattr(error, "errno", None) is not None:  # an error of the file system, not of the format
                 raise
     return None

@@ -5,12 +5,12 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
 
+from aggpose_jax.data.source import PoseSource, Source
 from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 Batch = dict[str, np.ndarray]
@@ -19,7 +19,7 @@ Batch = dict[str, np.ndarray]
 class CachedSource:
     """A source that makes each record of another source once and keeps it in memory, for records that are rendered."""
 
-    def __init__(self, source):
+    def __init__(self, source: PoseSource):
         self._source = source
         self._records: dict[int, dict] = {}
 
@@ -32,28 +32,28 @@ class CachedSource:
         return self._records[index]
 
     def counts(self) -> dict[str, int]:
-        """Returns the counts of the source."""
+        """Returns the numbers of images, persons and so on of the cached source, see `PoseSource.counts`."""
         return self._source.counts()
 
     def ground_truth(self) -> dict:
-        """Returns the ground truth of the source."""
+        """Returns the COCO dict of the cached source, see `PoseSource.ground_truth`."""
         return self._source.ground_truth()
 
 
 @functools.lru_cache(maxsize=2)
 def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Returns the permutation [count] of the records in an epoch."""
+    """Returns the random order in which an epoch visits `count` records, as their indices [count]."""
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
 @dataclasses.dataclass(frozen=True)
 class _TrainingBatches:
-    """An indexable source of all training batches.
+    """An indexable source of the endless training batches: item n is the batch of step n, counted from 0.
 
     Grain passes complete batches to its threads, because its overhead per element is too high for single records.
     """
 
-    source: Any
+    source: Source
     make_batch: Callable[[list[dict], list[np.random.Generator]], Batch]
     size: int
     seed: int
@@ -74,7 +74,7 @@ class _TrainingBatches:
 
 
 def training_batches(
-    source,
+    source: Source,
     make_batch: Callable[[list[dict], list[np.random.Generator]], Batch],
     *,
     batch_size: int,
@@ -108,7 +108,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    source,
+    source: Source,
     make_batch: Callable[[list[dict]], Batch],
     *,
     batch_size: int,

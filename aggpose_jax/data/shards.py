@@ -18,8 +18,10 @@ from aggpose_jax.errors import UserError
 MANIFEST = "manifest.json"
 FOLDER = "shards"
 SUFFIX = ".array_record"
-MAX_OPEN = 8  # open shards; each uses 83 bytes of memory per record, and opening one takes 0.4 ms on a local disk
-_HEADER = struct.Struct("<qdH")  # frame, seconds, number of bytes of the name
+# Number of shards that a process keeps open. Each uses 83 bytes of memory per record, and opening one takes 0.4 ms on a
+# local disk.
+MAX_OPEN = 8
+_HEADER = struct.Struct("<qdH")  # start of a record: frame number, time in seconds, bytes of the video's name
 _READER = "readahead_buffer_size:0,max_parallelism:0"
 _WRITER = "group_size:1,uncompressed"  # Compression does not make JPEG files smaller.
 
@@ -44,17 +46,17 @@ class Shard(NamedTuple):
 
 
 class ShardError(UserError):
-    """A shard that cannot be read."""
+    """Raised for a shard that is missing, incomplete or damaged. The message names the file."""
 
 
 def pack(frame: StoredFrame) -> bytes:
-    """Returns the record of a frame."""
+    """Returns a frame as the bytes of a record of a shard."""
     name = frame.video.encode()
     return _HEADER.pack(frame.frame, frame.seconds, len(name)) + name + frame.image
 
 
 def unpack(record: bytes) -> StoredFrame:
-    """Returns the frame of a record."""
+    """Returns the frame that the bytes of a record of a shard contain: the inverse of `pack`."""
     number, seconds, length = _HEADER.unpack_from(record)
     end = _HEADER.size + length
     return StoredFrame(record[_HEADER.size : end].decode(), number, seconds, record[end:])

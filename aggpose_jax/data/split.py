@@ -17,13 +17,13 @@ from aggpose_jax.errors import UserError
 def assign(
     groups: Sequence[str], ratios: Mapping[str, float], seed: int, labels: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Returns the split to which each group is assigned.
+    """Assigns groups of images, such as videos, to splits at random, and returns the name of the split of each group.
 
     Args:
       groups: names of the groups, each of which stays in one split; names may repeat.
       ratios: fraction of the groups by name of the split; they sum to 1. The number of groups in a split differs from
         the exact fraction by less than one.
-      seed: of the random order.
+      seed: seed of the random order of the groups.
       labels: label of each group; groups with the same label are spread over the splits as evenly as their number
         allows. None does not stratify.
     """
@@ -37,7 +37,7 @@ def assign(
 
 
 def _sizes(count: int, ratios: Mapping[str, float]) -> dict[str, int]:
-    """Returns the integers closest to count × ratio that sum to count (method of largest remainders)."""
+    """Returns the sizes of the splits: integers close to count × ratio that sum to count (largest remainders)."""
     exact = {name: count * ratio for name, ratio in ratios.items()}
     sizes = {name: int(number) for name, number in exact.items()}
     for name in sorted(exact, key=lambda name: sizes[name] - exact[name])[: count - sum(sizes.values())]:
@@ -62,7 +62,7 @@ def split_directory(
       images: folder of its images.
       out: a new folder.
       ratios: fraction of the videos or infants by name of the split; they sum to 1.
-      seed: of the random order.
+      seed: seed of the random order of the videos or infants.
       label: field of the images by which the splits are stratified; None does not stratify.
 
     Returns:
@@ -107,8 +107,10 @@ def _field(file: pathlib.Path, image: dict, key: str) -> str:
     return str(image[key])
 
 
-def _labels(file, images, group_of, label) -> dict[str, str] | None:
-    """Returns the label of each group; None without a field to stratify by."""
+def _labels(
+    file: pathlib.Path, images: Sequence[dict], group_of: Mapping[int, str], label: str | None
+) -> dict[str, str] | None:
+    """Returns the value of the image field `label`, by which to stratify, of each group; None if `label` is None."""
     if label is None:
         return None
     values_of = defaultdict(set)
@@ -117,14 +119,14 @@ def _labels(file, images, group_of, label) -> dict[str, str] | None:
     for group, values in values_of.items():
         if len(values) > 1:
             raise UserError(
-                f"{file}: the images of video or infant {group} have different values of {label} "
-                f"({', '.join(sorted(values))}); give them the same value"
+                f"{file}: the images of video or infant {group} have different values of {label}, the field of --label "
+                f"({', '.join(sorted(values))}); give all its images the same value, because it stays in one split"
             )
     return {group: min(values) for group, values in values_of.items()}
 
 
 def _write(coco: dict, image_ids: set, images: pathlib.Path, out: pathlib.Path, split: str) -> None:
-    """Writes the images with these ids and their annotations as a split."""
+    """Writes the images with these ids, and their annotations, as the split `split` of the COCO directory `out`."""
     subset = {
         **coco,
         "images": [image for image in coco["images"] if image["id"] in image_ids],

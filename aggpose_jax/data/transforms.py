@@ -84,7 +84,7 @@ def draw_scale(deviation: float, rng: np.random.Generator) -> float:
 
 
 def draw_rotation(deviation: float, probability: float, rng: np.random.Generator) -> float:
-    """Draws an angle in degrees: with a probability from N(0, deviation), clipped to ± 2 deviation, otherwise 0."""
+    """Draws a rotation in degrees: 0, or with `probability` an angle from N(0, deviation), clipped to ± 2 deviation."""
     if rng.random() >= probability:
         return 0.0
     return min(max(deviation * rng.standard_normal(), -2 * deviation), 2 * deviation)
@@ -157,7 +157,7 @@ def make_batch(
       keypoint_set: the set of the K keypoints.
       input_size: (height, width) of the crops in pixels.
       augmentation: ranges of the augmentation; required with generators, ignored without.
-      convention: of geometry.crop_transform.
+      convention: how a box is mapped to the pixels of a crop, "unbiased" or "hrnet", see `geometry.crop_transform`.
 
     Returns:
       image uint8 [N, H, W, 3]; keypoints float32 [N, K, 2] in crop pixels and weight float32 [N, K], both 0 where
@@ -169,9 +169,11 @@ def make_batch(
       ImageError: without generators, an image cannot be read.
     """
     aspect = input_size[1] / input_size[0]
+    cutout = 0.0 if augmentation is None else augmentation.cutout
     if generators is None:
         views = [View(*geometry.crop_region(record["box"], aspect)) for record in records]
     else:
+        assert augmentation is not None, "generators require an augmentation"
         pairs = zip(records, generators, strict=True)
         views = [draw_view(record, keypoint_set, aspect, augmentation, rng) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
@@ -181,7 +183,7 @@ def make_batch(
     ]
     if generators is not None:
         for crop, rng in zip(crops, generators, strict=True):
-            if rng.random() < augmentation.cutout:
+            if rng.random() < cutout:
                 crop[:] = cut_out(crop, rng)
     labels = [_labels(*example, keypoint_set) for example in zip(records, views, transforms, strict=True)]
     return {"image": crops} | {name: np.stack([label[name] for label in labels]) for name in labels[0]}
@@ -208,7 +210,10 @@ def _fill_crop(
 
 
 def _labels(record: dict, view: View, transform: np.ndarray | None, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
-    """Returns the arrays of an example except its image; `transform` is None for an image that could not be read."""
+    """Returns the arrays that `make_batch` returns for one record, except its image.
+
+    `transform` [2, 3] maps image to crop pixels; it is None for an image that could not be read.
+    """
     valid = np.float32(transform is not None)
     transform = np.eye(2, 3) if transform is None else transform
     order = keypoint_set.flip_permutation if view.flipped else slice(None)

@@ -13,7 +13,7 @@ from aggpose_jax import io
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
-TICKS = 90_000  # per second in written videos; a multiple of every usual frame rate
+TICKS = 90_000  # time units per second in written videos; a multiple of every usual frame rate
 # FFmpeg may open local files only, so that a playlist cannot access the network.
 _OPTIONS = {"protocol_whitelist": "file"}
 
@@ -23,13 +23,13 @@ _ENCODER = {"qp": "20", "preset": "veryfast"}
 
 
 class VideoError(UserError):
-    """A video that cannot be read."""
+    """Raised for a video that cannot be read. The message names the file and the reason."""
 
 
 class VideoFrame(NamedTuple):
     """A frame of a video: its number from 0, its time in seconds since the first frame, RGB uint8 [H, W, 3]."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides the method tuple.index, which nothing calls
     seconds: float
     image: np.ndarray
 
@@ -52,11 +52,13 @@ def read_frames(
         the file.
     """
     path = pathlib.Path(path)
-    first = last = size = None
+    first = 0.0
+    last: float | None = None
+    size: tuple[int, ...] | None = None
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        step = 1 / float(stream.average_rate or 25)  # for formats without time stamps
+        step = 1 / float(stream.average_rate or 25)  # seconds per frame, for formats without time stamps
         for index, frame in enumerate(_decode(container, stream, path)):
             if last is not None:
                 last = last + step if frame.time is None else float(frame.time)
@@ -127,7 +129,9 @@ def _open(path: pathlib.Path) -> "av.container.InputContainer":
     return container
 
 
-def _decode(container, stream, path: pathlib.Path) -> Iterator[av.VideoFrame]:
+def _decode(
+    container: "av.container.InputContainer", stream: "av.VideoStream", path: pathlib.Path
+) -> Iterator[av.VideoFrame]:
     count = 0
     try:
         for frame in container.decode(stream):
@@ -142,7 +146,7 @@ def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarra
     aspect = pixel_aspect if pixel_aspect and 0.25 < pixel_aspect < 4 else 1  # Ratios outside this range are invalid.
     width = round(frame.width * aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs lack this key
     if matrix is None:
         return image
     # The matrix maps column vectors (x, y) → (a x + c y, b x + d y), y downward. The file stores a, b, u, c, d, v, …

@@ -9,12 +9,13 @@ import numpy as np
 from aggpose_jax import io
 from aggpose_jax.data import videos
 from aggpose_jax.data.images import encode_jpeg
+from aggpose_jax.data.source import PoseSource
 from aggpose_jax.errors import UserError
 
 JPEG_QUALITY = 95
 
 
-def write_coco(source, directory: pathlib.Path, split: str, threads: int = 2) -> None:
+def write_coco(source: PoseSource, directory: pathlib.Path, split: str, threads: int = 2) -> None:
     """Writes DIR/SPLIT/*.jpg and then DIR/annotations/person_keypoints_SPLIT.json, which `coco.CocoKeypoints` reads.
 
     Args:

@@ -14,6 +14,8 @@ IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 Apply = Callable[[Any, jax.Array], jax.Array]
+# (variables, image, to_image) → keypoints, heatmaps; see `make_estimator`.
+Estimator = Callable[[Any, np.ndarray | jax.Array, np.ndarray | jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def to_unit(image: jax.Array) -> jax.Array:
@@ -45,9 +47,7 @@ def estimate_heatmaps(
     return (heatmaps[:, 0] + flip_back(heatmaps[:, 1], keypoint_set.flip_permutation)) / 2
 
 
-def make_estimator(
-    apply: Apply, codec: Codec, keypoint_set: KeypointSet, flip_test: bool
-) -> Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+def make_estimator(apply: Apply, codec: Codec, keypoint_set: KeypointSet, flip_test: bool) -> Estimator:
     """Returns the jitted function estimate(variables, image, to_image) → keypoints, heatmaps.
 
     `image` is [B, H, W, 3] uint8; `to_image` [B, 2, 3] holds the affine transforms from crop pixels to image pixels.

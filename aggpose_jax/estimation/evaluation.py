@@ -85,14 +85,14 @@ def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:
     return poses
 
 
-def _suppress(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
+def _suppress(poses: dict[str, np.ndarray], keypoint_set: KeypointSet, threshold: float) -> dict[str, np.ndarray]:
     """Returns the poses that remain after OKS-NMS within each image."""
     selected = [rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)] for rows, image in _images(poses)]
     rows = np.sort(np.concatenate(selected))
     return {name: values[rows] for name, values in poses.items()}
 
 
-def _rescore(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
+def _rescore(poses: dict[str, np.ndarray], keypoint_set: KeypointSet, threshold: float) -> dict[str, np.ndarray]:
     """Returns all poses with their scores after soft OKS-NMS within each image."""
     score = np.zeros_like(poses["score"])
     for rows, image in _images(poses):
@@ -100,11 +100,11 @@ def _rescore(poses, keypoint_set, threshold) -> dict[str, np.ndarray]:
     return poses | {"score": score}
 
 
-def _images(poses) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+def _images(poses: dict[str, np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Yields, for each image, the row indices of its poses and the inputs of NMS: keypoints, scores and areas."""
     for image_id in np.unique(poses["image_id"]):
         rows = np.flatnonzero(poses["image_id"] == image_id)
-        yield rows, [poses[name][rows] for name in ("keypoints", "score", "crop_area")]
+        yield rows, (poses["keypoints"][rows], poses["score"][rows], poses["crop_area"][rows])
 
 
 def mean_pose_results(train: dict, test: dict) -> list[dict]:

@@ -61,7 +61,7 @@ def prediction_grid(source, evaluation: Evaluation, keypoint_set: KeypointSet) -
 
 def _images(source, image_ids) -> dict[int, np.ndarray]:
     requested = set(map(int, image_ids))
-    found = {}
+    found: dict[int, np.ndarray] = {}
     for index in range(len(source)):
         if requested <= found.keys():
             break

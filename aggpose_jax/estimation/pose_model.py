@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any, Self
 
 import jax
@@ -12,7 +11,7 @@ from flax import linen as nn
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
-from aggpose_jax.estimation.estimator import make_estimator
+from aggpose_jax.estimation.estimator import Estimator, make_estimator
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet, find_keypoint_set
 
@@ -54,7 +53,8 @@ class PoseModel:
 
     def init(self, rng: jax.Array) -> Variables:
         """Returns newly initialised variables."""
-        return self.network.init(rng, jnp.zeros((1, *self.codec.input_size, 3)))
+        images = jnp.zeros((1, *self.codec.input_size, 3))
+        return self.network.init(rng, images)  # type: ignore[return-value]  # FrozenDict is an option of Flax
 
     def shapes(self) -> Variables:
         """Returns the shapes and dtypes of the variables as a tree of jax.ShapeDtypeStruct."""
@@ -62,10 +62,10 @@ class PoseModel:
 
     def apply(self, variables: Variables, images: jax.Array) -> jax.Array:
         """Returns the heatmaps [B, H/4, W/4, K] of normalised images [B, H, W, 3], in evaluation mode."""
-        return self.network.apply(variables, images)
+        return self.network.apply(variables, images)  # type: ignore[return-value]  # a tuple if `mutable`
 
     @functools.cached_property
-    def estimate(self) -> Callable[[Variables, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    def estimate(self) -> Estimator:
         """The jitted function (variables, image, to_image) → keypoints, heatmaps; see `estimator.make_estimator`."""
         return make_estimator(self.apply, self.codec, self.keypoint_set, self.flip_test)
 

@@ -85,7 +85,7 @@ def shuffled(images: jax.Array, visible: jax.Array) -> jax.Array:
 
 
 @jax.vmap
-def _replaced(patches: jax.Array, visible: jax.Array, new: jax.Array) -> jax.Array:
+def _replaced(patches: jax.Array, visible: np.ndarray | jax.Array, new: jax.Array) -> jax.Array:
     return patches.at[visible].set(new)
 
 
@@ -105,5 +105,5 @@ def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndar
     if predicted is not None:
         backgrounds.append(jnp.clip(jnp.asarray(predicted[:GRID_IMAGES]), 0, 1).reshape(patches.shape))
     columns = [patches, *(_replaced(background, visible, visible_patches) for background in backgrounds)]
-    columns = [np.asarray(255 * join_patches(column, rows)).round().astype(np.uint8) for column in columns]
-    return arrange_grid([tile for row in zip(*columns, strict=True) for tile in row], 2 * len(columns))
+    tiles = [np.asarray(255 * join_patches(column, rows)).round().astype(np.uint8) for column in columns]
+    return arrange_grid([tile for row in zip(*tiles, strict=True) for tile in row], 2 * len(columns))

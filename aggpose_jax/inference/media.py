@@ -125,6 +125,9 @@ class ContactSheet:
         self._added += 1
 
     def draw(self) -> np.ndarray:
-        """Returns the contact sheet uint8 [H, W, 3]."""
+        """Returns the contact sheet, an image grid uint8 [H, W, 3] RGB of the added images in their order.
+
+        If more than SHEET_COLUMNS · SHEET_ROWS images were added, it shows that many, sampled evenly.
+        """
         chosen = np.unique(np.linspace(0, len(self._tiles) - 1, min(self._count, len(self._tiles))).round().astype(int))
         return image_grid([self._tiles[i] for i in chosen], SHEET_COLUMNS)

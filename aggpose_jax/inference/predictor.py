@@ -88,9 +88,9 @@ class Predictor:
         """Starts the network on one batch, padded with its last crop so that only `batch_sizes` are compiled."""
         codec, size = self._model.codec, self._model.codec.input_size
         transforms = [view_transform(view, image.shape[1], size, codec.convention) for image, view in crops]
-        pixels = [warp(image, transform, size) for (image, _), transform in zip(crops, transforms, strict=True)]
+        images = [warp(image, transform, size) for (image, _), transform in zip(crops, transforms, strict=True)]
         missing = next(b for b in self.batch_sizes if b >= len(crops)) - len(crops)
-        pixels = np.stack(pixels + missing * pixels[-1:])
+        pixels = np.stack(images + missing * images[-1:])
         to_image = np.stack([geometry.invert(t) for t in transforms + missing * transforms[-1:]]).astype(np.float32)
         return self._model.estimate(self._variables, pixels, to_image)[0]
 

@@ -7,7 +7,8 @@ from aggpose_jax.pose.draw import mosaic
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import torso_length
 
-HEAD_WORDS = ("head", "face", "forehead", "nose", "mouth", "chin", "eye", "ear")  # in names of head keypoints
+# A keypoint is on the head if its name, split at the underscores, contains one of these words, as left_eye does.
+HEAD_WORDS = ("head", "face", "forehead", "nose", "mouth", "chin", "eye", "ear")
 MIN_SCORE = 0.3  # head keypoints that do not score higher are ignored
 TILES = 5  # mosaic tiles across a head
 
@@ -36,8 +37,8 @@ def mosaic_heads(image: np.ndarray, poses: np.ndarray, keypoint_set: KeypointSet
       poses: [P, K, 3] x and y in pixels of the image, and the score.
       keypoint_set: set of K keypoints.
     """
-    circles = [head_circle(pose, keypoint_set) for pose in poses]
-    if not circles or None in circles:
+    circles = [circle for pose in poses if (circle := head_circle(pose, keypoint_set))]
+    if not circles or len(circles) < len(poses):
         side = max(image.shape[0] // (4 * TILES), 1)
         return mosaic(image, image.shape[0] // side, image.shape[1] // side)
     image = image.copy()

@@ -90,12 +90,14 @@ def _refine(
     refined = list(detections)
     for _ in range(MAX_REFINEMENTS):
         following = [next_view(*candidate, keypoint_set, aspect) for candidate in refined]
-        moving = [i for i, view in enumerate(following) if view and overlap(view, refined[i].view) < STABLE_OVERLAP]
+        moving = [
+            (i, view) for i, view in enumerate(following) if view and overlap(view, refined[i].view) < STABLE_OVERLAP
+        ]
         if not moving:
             break
-        keypoints = estimate([(image, following[i]) for i in moving])
-        for i, points in zip(moving, keypoints, strict=True):
-            refined[i] = Detection(points, following[i])
+        keypoints = estimate([(image, view) for _, view in moving])
+        for (i, view), points in zip(moving, keypoints, strict=True):
+            refined[i] = Detection(points, view)
     return refined
 
 
@@ -114,7 +116,7 @@ class Tracker:
 
     def step(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the keypoints [K, 3] in the next frame uint8 [H, W, 3], or None if no infant is found."""
-        found = self._track(image) if self._view else None
+        found = self._track(image, self._view) if self._view else None
         if found and self._tracked % ROTATION_CHECK_INTERVAL == 0:
             found = best_rotation(image, found, self._estimate, self._keypoint_set, self._aspect)
         if found is None:
@@ -124,22 +126,22 @@ class Tracker:
         self._view = found and next_view(*found, self._keypoint_set, self._aspect)
         return found and found.keypoints
 
-    def _track(self, image: np.ndarray) -> Detection | None:
+    def _track(self, image: np.ndarray, view: View) -> Detection | None:
         """Returns the detection at the last known view; estimates again while the infant has moved too far from it.
 
         Returns None if the score becomes too low, or if the view does not settle within MAX_REFINEMENTS estimates.
         """
-        view = self._view
         for _ in range(MAX_REFINEMENTS):
             keypoints = self._estimate([(image, view)])[0]
             found = Detection(keypoints, view)
             if score(found) < MIN_MEAN_SCORE:
                 return None
-            view = next_view(keypoints, view, self._keypoint_set, self._aspect)
-            if view is None:
+            following = next_view(keypoints, view, self._keypoint_set, self._aspect)
+            if following is None:
                 return None
-            if overlap(view, found.view) >= MIN_OVERLAP:
+            if overlap(following, view) >= MIN_OVERLAP:
                 return found
+            view = following
         return None
 
 

@@ -71,7 +71,16 @@ class AggPose(nn.Module):
         return heatmaps.astype(jnp.promote_types(jnp.float32, heatmaps.dtype))
 
     def stage(self, i: int, column: int, rates: Sequence[float]) -> Stage:
-        """Returns the stage of stream i (1 is the finest) in a column."""
+        """Returns the module, a sequence of Mix Transformer blocks, that stream i passes through in a column.
+
+        Args:
+          i: number of the stream; 1 is the finest.
+          column: number of the column, from i to 4.
+          rates: drop-path rates of the first stage of the stream, of which this stage uses the first ones.
+
+        Raises:
+          ValueError: the stage has more blocks than there are rates.
+        """
         depth = self.depths[i - 1][column - i]
         if depth > len(rates):
             raise ValueError(f"stream {i}: a later stage has {depth} blocks, more than the first stage ({len(rates)})")

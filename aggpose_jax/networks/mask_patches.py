@@ -38,7 +38,7 @@ def draw_visible(rng: jax.Array, batch: int, patches: int, visible: int) -> jax.
 
 
 @jax.vmap
-def gather(values: jax.Array, visible: jax.Array) -> jax.Array:
+def gather(values: jax.Array, visible: np.ndarray | jax.Array) -> jax.Array:
     """Returns the values of the visible patches: values [B, U, …], indices [B, V] → [B, V, …]."""
     return values[visible]
 
@@ -157,7 +157,9 @@ def _convolution_as_product(windows, kernel, stride):
     _, h, w, c = windows.shape
     size = kernel.shape[0]
     last_row, last_column = h - size + 1, w - size + 1
-    windows = lax.optimization_barrier(windows)  # Without it, XLA computes the windows again for each of the offsets.
+    # Without this barrier, XLA computes `windows` again for each of the size² kernel positions, whose inputs are sliced
+    # from it below.
+    windows = lax.optimization_barrier(windows)
     shifted = [windows[:, i : i + last_row : stride, j : j + last_column : stride] for i, j in np.ndindex(size, size)]
     unfolded = jnp.concatenate(shifted, axis=-1)
     return unfolded @ kernel.reshape(size * size * c, -1)

@@ -22,8 +22,8 @@ STRIDES = (4, 8, 16, 32)
 HEADS = (1, 2, 5, 8)
 REDUCTIONS = (8, 4, 2, 1)
 EXPANSION = 4
-BLOCK_EPSILON = 1e-6  # in LayerNorms of blocks and after stages
-EMBED_EPSILON = 1e-5  # in LayerNorms of patch embeddings and after the sequence reduction
+BLOCK_EPSILON = 1e-6  # epsilon of the LayerNorms in blocks and at the end of stages
+EMBED_EPSILON = 1e-5  # epsilon of the LayerNorms in patch embeddings and in the sequence reduction of attention
 MAX_UNROLLED = 8  # largest depth of a stage that is trained on CPU without a loop over its blocks
 
 VARIANTS = {  # name: (channels, numbers of blocks) of the four stages
@@ -305,9 +305,11 @@ def layer_decay_depths(params: Mapping[str, Any], pattern: str) -> dict[str, np.
     """
     prefix = re.compile(pattern)
     blocks = {path.split("/blocks/")[0] + "/": leaf.shape[0] for path, leaf in params.items() if "/blocks/" in path}
-    layers = defaultdict(int)
+    layers: defaultdict[int, int] = defaultdict(int)
     for stage, count in blocks.items():
-        column = int(prefix.match(stage)["column"])
+        match = prefix.match(stage)
+        assert match is not None  # only stages contain stacked blocks
+        column = int(match["column"])
         layers[column] = max(layers[column], count)
     total = sum(layers.values())
 
@@ -317,6 +319,7 @@ def layer_decay_depths(params: Mapping[str, Any], pattern: str) -> dict[str, np.
             return np.zeros((), int)
         kind, column = module["kind"], int(module["column"])
         before = sum(layers[c] for c in range(1, column))
+        layer: int | np.ndarray
         if "/blocks/" in path:
             layer = np.arange(1, leaf.shape[0] + 1).reshape(-1, *(1,) * (len(leaf.shape) - 1))
         elif kind == "stage":

@@ -30,7 +30,7 @@ LAYERS = (
     (r"\.mlp\.dense([12])\.", r".mlp.fc\1."),
     (r"^(patch_embed\d)\.layer_norm\.", r"\1.norm."),
 )
-HEADS = re.compile(r"(decode_head|classifier)\..*")  # for segmentation and for classification
+HEADS = re.compile(r"(decode_head|classifier)\..*")  # tensor names of the heads for segmentation and classification
 KEY = re.compile(r"(block\d\.\d+\.attn)\.k\.(weight|bias)")
 
 

@@ -67,7 +67,7 @@ def stage(path: str, blocks: str, norm: str, depth: int, reduced: bool) -> list[
 
 def encoder(path: str, depths: Sequence[int]) -> list[Entry]:
     """Returns the entries of the Mix Transformer at `path`, in its original naming (`block1.0.attn.q.weight`)."""
-    entries = []
+    entries: list[Entry] = []
     for i, depth in enumerate(depths, start=1):
         entries += module_entries(f"{path}/embed{i}", f"patch_embed{i}", EMBED)
         entries += stage(f"{path}/stage{i}", f"block{i}", f"norm{i}", depth, reduced=i < 4)
@@ -86,7 +86,7 @@ def _width(tensors: Mapping[str, np.ndarray], i: int) -> int:
 
 def count_blocks(stages: Sequence[str], tensors: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     """Returns the number of blocks of each stage of a state dict; `stages` are the names of the stages in PyTorch."""
-    depths = defaultdict(int)
+    depths: defaultdict[str, int] = defaultdict(int)
     for block in filter(None, map(BLOCK.fullmatch, tensors)):
         depths[block[1]] = max(depths[block[1]], int(block[2]) + 1)
     return tuple(depths[name] for name in stages)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from flax import linen as nn
@@ -12,11 +12,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from aggpose_jax.networks.weight_table import Table
 
 Tensors = Mapping[str, np.ndarray]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclasses.dataclass(frozen=True)
-class StateDictForm:
-    """A naming of tensors under which weights of a network are published.
+class StateDictForm(Generic[Module]):
+    """A naming of tensors under which weights of a network, a `Module`, are published.
 
     Attributes:
       name: name of the form, such as "AggPose", in messages and to choose it.
@@ -31,7 +32,7 @@ class StateDictForm:
     name: str
     mark: str
     fields: Callable[[Tensors], dict[str, Any]]
-    table: Callable[[nn.Module], Table]
+    table: Callable[[Module], Table]
     unused: str = ""
     rename: Callable[[Tensors], Tensors] = dict
 
@@ -72,12 +73,12 @@ class Network:
         or to None for a variable without one. None if variables are copied from equal paths.
     """
 
-    module: Callable[..., nn.Module]
+    module: type[nn.Module]
     variants: Mapping[str, Mapping[str, Any]]
     stride: int
     depths: Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
     backbone: Callable[[Mapping[str, Any]], tuple]
-    state_dicts: tuple[StateDictForm, ...] = ()
+    state_dicts: tuple[StateDictForm[Any], ...] = ()
     head: str | None = None
     keypoints_at: str = ""
     backbone_origin: Callable[[str], Origin | None] | None = None

@@ -27,7 +27,7 @@ from aggpose_jax.networks.weight_table import (
 EXPANSION = 4  # ratio of a bottleneck's output channels to the channels of its 3×3 convolution
 DECONVOLUTIONS = 3
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "50": {"depths": (3, 4, 6, 3)},
     "101": {"depths": (3, 4, 23, 3)},
     "152": {"depths": (3, 8, 36, 3)},
@@ -285,10 +285,14 @@ def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
     return next((shape[0] for shape in shapes if shape), missing)
 
 
-def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm:
+def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm[SimpleBaseline]:
     """Returns a form with the published names after the prefixes `encoder` and `head`, see `table`."""
-    prefixes = {"encoder": encoder, "head": head}
-    return StateDictForm(name, mark, functools.partial(fields, **prefixes), functools.partial(table, **prefixes))
+    return StateDictForm(
+        name,
+        mark,
+        functools.partial(fields, encoder=encoder, head=head),
+        functools.partial(table, encoder=encoder, head=head),
+    )
 
 
 NETWORK = Network(

@@ -114,26 +114,26 @@ def flip_back(heatmaps: jax.Array, permutation: np.ndarray) -> jax.Array:
     return heatmaps[:, :, ::-1, permutation]
 
 
-def _windows(maps, peaks, radius):
+def _windows(maps: jax.Array, peaks: jax.Array, radius: int) -> jax.Array:
     """Returns the values [B, K, 2r+1, 2r+1] around each peak [B, K, 2]; they are 0 outside the map."""
     padded = jnp.pad(maps, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
     size = 2 * radius + 1
 
     # With vmap, a batch that is sharded over several devices stays local; indexing with arrays would all-gather it.
-    def window(plane, peak):
+    def window(plane: jax.Array, peak: jax.Array) -> jax.Array:
         return lax.dynamic_slice(plane, (peak[1], peak[0]), (size, size))
 
     return jax.vmap(jax.vmap(window, in_axes=(2, 0)))(padded, peaks)
 
 
-def _inside(peaks, size, margin):
+def _inside(peaks: jax.Array, size: tuple[int, ...], margin: int) -> jax.Array:
     """Returns [B, K] bool: whether each peak is at least `margin` pixels away from the border."""
     h, w = size
     x, y = peaks[..., 0], peaks[..., 1]
     return (x >= margin) & (x <= w - 1 - margin) & (y >= margin) & (y <= h - 1 - margin)
 
 
-def _quarter_offset(heatmaps, peaks):
+def _quarter_offset(heatmaps: jax.Array, peaks: jax.Array) -> jax.Array:
     """Returns the offset [B, K, 2] of a quarter pixel towards the higher neighbour in x and in y."""
     f = _windows(heatmaps, peaks, 1)
     difference = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
@@ -149,7 +149,7 @@ def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:
     return np.where(np.abs(offset) <= kernel // 2, weight, 0.0).astype(np.float32)
 
 
-def _dark_offset(heatmaps, peaks, scores, kernel, sigma):
+def _dark_offset(heatmaps: jax.Array, peaks: jax.Array, scores: jax.Array, kernel: int, sigma: float) -> jax.Array:
     """Returns the offset [B, K, 2] of one Newton step on the log of the blurred heatmap (DARK Eq. 6–8).
 
     It follows from the second-order Taylor expansion at the peak, and is 0 for peaks less than 2 pixels from the border

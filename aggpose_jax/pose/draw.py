@@ -8,6 +8,8 @@ import numpy as np
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
+Colour = tuple[int, int, int]  # RGB, each 0 to 255
+
 LEFT, RIGHT, MIDDLE = (255, 140, 40), (50, 160, 255), (150, 225, 80)
 OUTLINE, BACKGROUND, TEXT = (25, 25, 25), (32, 32, 34), (235, 235, 235)
 SUBPIXEL_BITS = 4
@@ -115,7 +117,8 @@ def blend_heatmap(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)[..., None] * np.full(3, 0.75)
     coloured = cv2.applyColorMap((level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     opacity = np.minimum(1.5 * level, 0.85)
-    return (grey * (1 - opacity) + coloured * opacity).astype(np.uint8)
+    blended: np.ndarray = (grey * (1 - opacity) + coloured * opacity).astype(np.uint8)
+    return blended
 
 
 def mosaic(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -129,11 +132,11 @@ def mosaic(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return cv2.resize(patches, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
-def _colour(name: str) -> tuple[int, int, int]:
+def _colour(name: str) -> Colour:
     return LEFT if name.startswith("left_") else RIGHT if name.startswith("right_") else MIDDLE
 
 
-def _limb_colour(start: tuple, end: tuple) -> tuple[int, int, int]:
+def _limb_colour(start: Colour, end: Colour) -> Colour:
     """Returns the colour of a limb: that of its side if one end is central, the central one if it crosses the body."""
     if start == end:
         return start
@@ -153,7 +156,7 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     return round(float(x)), round(float(y))
 
 
-def _write_text(canvas: np.ndarray, text: str, position: tuple[float, float], colour: tuple[int, int, int]) -> None:
+def _write_text(canvas: np.ndarray, text: str, position: np.ndarray | tuple[float, float], colour: Colour) -> None:
     position = round(float(position[0])), round(float(position[1]))
     for border, text_colour in ((3, OUTLINE), (1, colour)):
         cv2.putText(canvas, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.5, text_colour, border, cv2.LINE_AA)

@@ -5,6 +5,7 @@ Points are (x, y) with pixel centres at integer coordinates, boxes are (x, y, wi
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -66,8 +67,8 @@ def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[
 
 
 def crop_transform(
-    center: np.ndarray,
-    size: np.ndarray,
+    center: np.ndarray | Sequence[float],
+    size: np.ndarray | Sequence[float],
     output_size: tuple[int, int],
     rotation: float = 0.0,
     convention: str = "unbiased",
@@ -103,19 +104,21 @@ def crop_transform(
 
 def apply(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Returns points [..., 2] transformed by a transform [2, 3]."""
-    return np.asarray(points) @ transform[:, :2].T + transform[:, 2]
+    transformed: np.ndarray = np.asarray(points) @ transform[:, :2].T + transform[:, 2]
+    return transformed
 
 
 def invert(transform: np.ndarray) -> np.ndarray:
     """Returns the inverse [2, 3] of a transform [2, 3]."""
     (a, b, x), (c, d, y) = transform.tolist()
     det = a * d - b * c
-    return np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / det
+    inverse: np.ndarray = np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / det
+    return inverse
 
 
 def compose(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Returns the [2, 3] transform that applies first and then second: apply(second, apply(first, points))."""
-    composed = second[:, :2] @ first
+    composed: np.ndarray = second[:, :2] @ first
     composed[:, 2] += second[:, 2]
     return composed
 

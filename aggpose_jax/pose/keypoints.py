@@ -4,10 +4,13 @@ import dataclasses
 import functools
 import json
 import pathlib
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 
 from aggpose_jax.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,5 +165,5 @@ def _pairs(field: str, pairs: object, index: dict[str, int]) -> tuple[tuple[int,
     return tuple((index[a], index[b]) for a, b in pairs)
 
 
-def _is_list(value: object, kind: type | tuple[type, ...]) -> bool:
+def _is_list(value: object, kind: type[T] | tuple[type[T], ...]) -> TypeGuard[list[T]]:
     return isinstance(value, list) and all(isinstance(item, kind) for item in value)

@@ -4,17 +4,21 @@ import contextlib
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aggpose_jax.pose.keypoints import KeypointSet
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 MIN_KEYPOINT_SCORE = 0.2  # keypoints scoring this or less are excluded from the instance score
 
 
-def similarity(points: np.ndarray, others: np.ndarray, area: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+def similarity(points: np.ndarray, others: np.ndarray, area: ArrayLike, sigmas: ArrayLike) -> np.ndarray:
     """Returns the similarity of each point to its counterpart: exp(-d² / (2 area (2σ)²)), as in COCOeval.
 
     Args:
@@ -27,10 +31,11 @@ def similarity(points: np.ndarray, others: np.ndarray, area: np.ndarray, sigmas:
     """
     difference = np.asarray(points)[..., :2] - np.asarray(others)[..., :2]
     variance = (2 * np.asarray(sigmas)) ** 2 * (np.asarray(area)[..., None] + np.spacing(1))
-    return np.exp(-(difference**2).sum(-1) / variance / 2)
+    similar: np.ndarray = np.exp(-(difference**2).sum(-1) / variance / 2)
+    return similar
 
 
-def oks(pose: np.ndarray, others: np.ndarray, area: float, other_areas: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
+def oks(pose: np.ndarray, others: np.ndarray, area: float, other_areas: np.ndarray, sigmas: ArrayLike) -> np.ndarray:
     """Returns the OKS of one detected pose with others, over all K points and with the mean of both areas.
 
     Args:
@@ -42,11 +47,12 @@ def oks(pose: np.ndarray, others: np.ndarray, area: float, other_areas: np.ndarr
     Returns:
       [N] OKS with each of the other poses.
     """
-    return similarity(pose, others, (area + other_areas) / 2, sigmas).mean(-1)
+    mean: np.ndarray = similarity(pose, others, (area + other_areas) / 2, sigmas).mean(-1)
+    return mean
 
 
 def oks_nms(
-    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
+    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: ArrayLike, threshold: float = 0.9
 ) -> np.ndarray:
     """Applies non-maximum suppression to the poses of one image.
 
@@ -73,7 +79,7 @@ def oks_nms(
 
 
 def soft_oks_nms(
-    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: np.ndarray, threshold: float = 0.9
+    keypoints: np.ndarray, scores: np.ndarray, areas: np.ndarray, sigmas: ArrayLike, threshold: float = 0.9
 ) -> np.ndarray:
     """Applies Gaussian soft-NMS (Bodla et al. 2017) to the poses of one image: it lowers scores and removes no pose.
 
@@ -102,10 +108,13 @@ def instance_scores(keypoint_scores: np.ndarray, box_scores: np.ndarray) -> np.n
     keypoint_scores = np.asarray(keypoint_scores)
     is_counted = keypoint_scores > MIN_KEYPOINT_SCORE
     total = np.where(is_counted, keypoint_scores, 0).sum(-1)
-    return np.asarray(box_scores) * total / np.maximum(is_counted.sum(-1), 1)
+    scores: np.ndarray = np.asarray(box_scores) * total / np.maximum(is_counted.sum(-1), 1)
+    return scores
 
 
-def coco_results(image_ids: Sequence[int], keypoints: np.ndarray, scores: np.ndarray) -> list[dict]:
+def coco_results(
+    image_ids: np.ndarray | Sequence[int], keypoints: np.ndarray, scores: np.ndarray
+) -> list[dict[str, Any]]:
     """Returns JSON-serialisable COCO results of poses: keypoints [N, K, 3] (x, y, score) and instance scores [N]."""
     return [
         {"image_id": int(image_id), "category_id": 1, "keypoints": pose.ravel().tolist(), "score": float(score)}
@@ -114,7 +123,7 @@ def coco_results(image_ids: Sequence[int], keypoints: np.ndarray, scores: np.nda
 
 
 def coco_ap(
-    ground_truth: dict, results: list[dict], keypoint_set: KeypointSet, max_detections: int = 20
+    ground_truth: dict[str, Any], results: list[dict[str, Any]], keypoint_set: KeypointSet, max_detections: int = 20
 ) -> dict[str, float]:
     """Computes the ten metrics of the COCO keypoint evaluation with COCOeval and the sigmas of the set.
 
@@ -141,7 +150,7 @@ def coco_ap(
     return _metrics(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
 
 
-def _coco(images: list[dict], annotations: list[dict]):
+def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> "COCO":
     from pycocotools.coco import COCO
 
     coco = COCO()
@@ -150,7 +159,7 @@ def _coco(images: list[dict], annotations: list[dict]):
     return coco
 
 
-def _evaluated_annotation(annotation: dict, annotation_id: int) -> dict:
+def _evaluated_annotation(annotation: dict[str, Any], annotation_id: int) -> dict[str, Any]:
     """Returns a copy of an annotation, with an id, that COCOeval evaluates as a person."""
     # COCOeval treats annotation id 0 as unmatched, requires iscrowd, and modifies the annotations that it is given.
     labelled = np.count_nonzero(annotation["keypoints"][2::3])
@@ -193,7 +202,7 @@ class Matches(NamedTuple):
     oks: np.ndarray
 
 
-def match_oks(ground_truth: dict, results: list[dict], keypoint_set: KeypointSet) -> Matches:
+def match_oks(ground_truth: dict[str, Any], results: list[dict[str, Any]], keypoint_set: KeypointSet) -> Matches:
     """Matches every labelled person with the detection of highest OKS in its image.
 
     One detection may be matched with several persons.

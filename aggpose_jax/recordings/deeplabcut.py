@@ -7,6 +7,8 @@ pose that was not found is empty (CSV) or NaN (HDF5). The format does not store 
 
 import csv
 import pathlib
+from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -79,7 +81,7 @@ def read_h5(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
     return _to_poses(path, list(table.columns), table.to_numpy(), table.index.tolist(), keypoint_set)
 
 
-def import_pandas():
+def import_pandas() -> ModuleType:
     """Returns the module pandas after checking that PyTables is installed too.
 
     Raises:
@@ -90,7 +92,8 @@ def import_pandas():
         import tables  # noqa: F401
     except ImportError as error:
         raise UserError(f"DeepLabCut HDF5 files need {error.name}: pip install 'aggpose_jax[hdf5]'") from None
-    return pandas
+    module: ModuleType = pandas
+    return module
 
 
 def _columns(poses: Poses) -> tuple[list[str], list[tuple[str, ...]]]:
@@ -100,7 +103,7 @@ def _columns(poses: Poses) -> tuple[list[str], list[tuple[str, ...]]]:
     if persons == 1:
         return ["scorer", "bodyparts", "coords"], [(SCORER, *part) for part in parts]
     individuals = [f"individual{number + 1}" for number in range(persons)]
-    columns = [(SCORER, individual, *part) for individual in individuals for part in parts]
+    columns: list[tuple[str, ...]] = [(SCORER, individual, *part) for individual in individuals for part in parts]
     return ["scorer", "individuals", "bodyparts", "coords"], columns
 
 
@@ -115,7 +118,13 @@ def _table(poses: Poses) -> np.ndarray:
     return table.reshape(len(table), np.prod(table.shape[1:]))
 
 
-def _to_poses(path, columns, table, numbers, keypoint_set: KeypointSet) -> Poses:
+def _to_poses(
+    path: pathlib.Path,
+    columns: Sequence[tuple[str, ...]],
+    table: np.ndarray,
+    numbers: list[int],
+    keypoint_set: KeypointSet,
+) -> Poses:
     individuals = list(dict.fromkeys(column[1] if len(column) == 4 else "" for column in columns))
     expected = [(*column[:-2][1:], name, coord) for column in columns[:: 3 * len(keypoint_set)]
                 for name in keypoint_set.names for coord in COORDS]  # fmt: skip

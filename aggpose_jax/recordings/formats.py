@@ -1,8 +1,15 @@
 """The output formats of recordings by name."""
 
-from aggpose_jax.recordings import coco, deeplabcut, openpose, tidy
+import pathlib
+from collections.abc import Callable
 
-FORMATS = {  # name: function that writes poses into a folder; stem is the name of the video without its suffix
+from aggpose_jax.recordings import coco, deeplabcut, openpose, tidy
+from aggpose_jax.recordings.poses import Poses
+
+# Writes poses into a folder; the text is the stem, the name of the video without its suffix.
+Writer = Callable[[Poses, pathlib.Path, str], None]
+
+FORMATS: dict[str, Writer] = {
     "coco": lambda poses, folder, stem: coco.write(poses, folder / "keypoints.json"),
     "csv": lambda poses, folder, stem: tidy.write(poses, folder / "keypoints.csv"),
     "deeplabcut": lambda poses, folder, stem: deeplabcut.write(poses, folder / "deeplabcut.csv"),

@@ -46,7 +46,7 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     names = list(keypoint_set.names)
-    frames: dict[int, tuple] = {}
+    frames: dict[int, tuple[float, dict[int, np.ndarray], str | None]] = {}
     try:
         for line in lines:
             time = float(line["time"] or "nan")

@@ -13,7 +13,7 @@ def enable_compilation_cache() -> None:
 
     The default folder has a subfolder for each kind of CPU, since different machines may share a home folder.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]  # JAX's type lacks its options
         home = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(home / "aggpose_jax" / _machine()))
 

@@ -52,24 +52,25 @@ def connect(coordinator: str | None, processes: int | None, process: int | None)
     Raises:
       UserError: some of the arguments are missing, or the other processes cannot be found.
     """
-    arguments = [coordinator, processes, process]
     if processes == 1:
         return
-    if all(value is not None for value in arguments):
+    if coordinator is not None and processes is not None and process is not None:
         if not 0 <= process < processes:
             raise UserError(f"--process={process}: not the index of one of {processes} processes; count from 0")
-        _initialize(*arguments, cluster_detection_method="deactivate")
-    elif any(value is not None for value in arguments):
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            cluster_detection_method="deactivate",
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+        )
+    elif any(value is not None for value in (coordinator, processes, process)):
         raise UserError(f"several processes need all three flags; {FLAGS}")
     elif name := detect_launcher(os.environ):
         try:
-            _initialize()
+            jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
         except Exception as error:  # the detection of a launcher raises errors of any type
             raise UserError(f"{name}: cannot find the other processes ({error}); {FLAGS}, or --processes=1") from error
-
-
-def _initialize(*args, **kwargs) -> None:
-    jax.distributed.initialize(*args, heartbeat_timeout_seconds=HEARTBEAT_SECONDS, **kwargs)
 
 
 def is_primary() -> bool:

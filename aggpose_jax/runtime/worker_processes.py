@@ -11,6 +11,7 @@ def exit_with_parent(*_) -> None:
     It is an initializer for worker processes of multiprocessing, of its pools and of grain, whose arguments it ignores.
     """
     parent = multiprocessing.parent_process()
+    assert parent is not None  # only the main process has no parent
 
     def wait() -> None:
         parent.join()

@@ -21,4 +21,6 @@ def apply_training(
       The output, and the updated collections: all but "params", such as batch statistics.
     """
     collections = [name for name in variables if name != "params"]
-    return network.apply(variables, *inputs, train=True, rngs={"drop_path": drop_path_rng}, mutable=collections)
+    return network.apply(  # type: ignore[return-value]  # Flax's type includes calls without `mutable`
+        variables, *inputs, train=True, rngs={"drop_path": drop_path_rng}, mutable=collections
+    )

@@ -203,10 +203,10 @@ class MaeEvaluator:
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(EVALUATION_KEY)))(ids)
         visible = jax.vmap(lambda key: self.masking.draw(key, 1)[0])(keys)
         images, normalised = normalise(to_unit(image)), self._normalise_pixels
-        predicted = self._network.apply(variables, images, visible)
-        loss = jax.vmap(lambda *one: masked_loss(*(a[None] for a in one), normalised=normalised))
+        predicted = self._apply(variables, images, visible)
+        loss = jax.vmap(lambda p, i, v: masked_loss(p[None], i[None], v[None], normalised=normalised))
         pixels = reconstruction.to_pixels(predicted, images, normalised)
-        shuffled = self._network.apply(variables, reconstruction.shuffled(images, visible), visible)
+        shuffled = self._apply(variables, reconstruction.shuffled(images, visible), visible)
         truth = split_patches(to_unit(image)).reshape(predicted.shape)
         candidates = (
             pixels,
@@ -216,6 +216,10 @@ class MaeEvaluator:
         )
         errors = [reconstruction.masked_error(candidate, truth, visible) for candidate in candidates]
         return jnp.stack([loss(predicted, images, visible), *errors], axis=1), pixels, visible
+
+    def _apply(self, variables: Variables, images: jax.Array, visible: jax.Array) -> jax.Array:
+        """Returns the output of the network in evaluation mode, [B, N, 32·32·3]."""
+        return self._network.apply(variables, images, visible)  # type: ignore[return-value]  # a tuple if `mutable`
 
 
 class MaePictures:

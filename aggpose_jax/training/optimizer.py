@@ -72,5 +72,5 @@ def _scale_by_layer(depths: Any, decay: float) -> optax.GradientTransformation:
 
 def update_ema(ema: Any, variables: Any, decay: float, step: jax.Array) -> Any:
     """Returns the next exponential moving average; its decay is smaller in early steps, to forget initial values."""
-    decay = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-    return jax.tree.map(lambda a, p: a + (1 - decay) * (p - a), ema, variables)
+    effective = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, p: a + (1 - effective) * (p - a), ema, variables)

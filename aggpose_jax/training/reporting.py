@@ -59,7 +59,7 @@ class Reporter:
 
     def curves(self) -> None:
         """Draws the loss and the metric over all steps in metrics.jsonl, also those before a restart, as curves.png."""
-        curves = defaultdict(dict)
+        curves: defaultdict[str, dict[int, float]] = defaultdict(dict)  # metric → value by step
         for line in self._metrics.read_text().splitlines():
             try:
                 metrics = json.loads(line)
@@ -210,7 +210,7 @@ def parameter_table(params, decayed, frozen) -> str:
       params: tree of arrays or shapes.
       decayed, frozen: trees of bool with the structure of `params`; frozen parameters do not count as decayed.
     """
-    rows = defaultdict(lambda: np.zeros(3, np.int64))
+    rows: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(3, np.int64))
     leaves = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), decays, is_frozen in zip(leaves, jax.tree.leaves(decayed), jax.tree.leaves(frozen), strict=True):
         counts = leaf.size * np.array([1, decays and not is_frozen, is_frozen])

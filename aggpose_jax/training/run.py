@@ -77,6 +77,7 @@ class Run:
             if self.step not in self.manager.all_steps():
                 self.save()
             raise
+        assert self.result is not None  # `evaluate` stores it
         value = self.result.metrics[self.trainer.task.metric]
         self.save(-value if self.trainer.task.lower_is_better else value)
 

@@ -6,10 +6,10 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.training.mae_task import MaeTask
 from aggpose_jax.training.pose_task import PoseTask
 
-TASKS = {"pose": PoseTask, "mae": MaeTask}
+TASKS: dict[str, type[PoseTask] | type[MaeTask]] = {"pose": PoseTask, "mae": MaeTask}
 
 
-def task_class(config: ml_collections.ConfigDict) -> type:
+def task_class(config: ml_collections.ConfigDict) -> type[PoseTask] | type[MaeTask]:
     """Returns the class of the task that a configuration names.
 
     Raises:

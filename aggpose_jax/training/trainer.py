@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,6 +16,9 @@ from aggpose_jax.training.frozen_statistics import frozen_statistics
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_ema
 from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
 from aggpose_jax.training.train_state import TrainState
+
+# (state, batch) → the next state, the metrics, and whether each guarded quantity is finite.
+Step = Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, dict[str, jax.Array], jax.Array]]
 
 
 class Trainer:
@@ -35,16 +39,17 @@ class Trainer:
         self.shapes = jax.eval_shape(self._new_state)
         self._frozen = paths_matching(self.shapes.params, config.freeze)
         self.shardings = sharding.tree_shardings(self.shapes, mesh)
-        self.step = jax.jit(
+        self._jitted_step = jax.jit(
             self._step,
             in_shardings=(self.shardings, sharding.batch_sharding(mesh)),
             out_shardings=(self.shardings, sharding.replicated(mesh), sharding.replicated(mesh)),
             donate_argnums=0,
         )
+        self.step: Step = self._jitted_step
 
     def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> jax.stages.Compiled:
         """Compiles the step for batches of this shape, uses the result for all further steps and returns it."""
-        program = self.step.lower(state, batch).compile()
+        program = self._jitted_step.lower(state, batch).compile()
         self.step = program
         return program
 

@@ -6,6 +6,8 @@ The programs map normalised images [N, 3, H, W] to heatmaps [N, K, H/4, W/4], ch
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
 from unittest import mock
 
 import jax
@@ -19,16 +21,19 @@ from aggpose_jax.errors import UserError
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def channels_first(model: nn.Module, variables: Mapping) -> Callable[[jax.Array], jax.Array]:
+def channels_first(model: nn.Module, variables: Mapping[str, Any]) -> Callable[[jax.Array], jax.Array]:
     """Returns the network as a function from images [N, 3, H, W] to heatmaps [N, K, H/4, W/4]."""
 
-    def heatmaps(images):
-        return model.apply(variables, images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    def heatmaps(images: jax.Array) -> jax.Array:
+        # The declared type of apply includes the tuple that it returns if collections are mutable.
+        channels_last: Any = model.apply(variables, images.transpose(0, 2, 3, 1))
+        output: jax.Array = channels_last.transpose(0, 3, 1, 2)
+        return output
 
     return heatmaps
 
 
-def to_stablehlo(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
+def to_stablehlo(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[int, int]) -> bytes:
     """Returns the serialised StableHLO program for CPU, CUDA and TPU.
 
     `jax.export.deserialize(program).call(images)` runs it. `input_size` is the height and width of images in pixels.
@@ -43,7 +48,7 @@ def to_stablehlo(model: nn.Module, variables: Mapping, input_size: tuple[int, in
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(images).serialize())
 
 
-def to_onnx(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -> bytes:
+def to_onnx(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[int, int]) -> bytes:
     """Returns the serialised ONNX model, with the input `images` and the output `heatmaps`.
 
     `input_size` is the height and width of images in pixels.
@@ -55,14 +60,15 @@ def to_onnx(model: nn.Module, variables: Mapping, input_size: tuple[int, int]) -
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # It warns about every value whose type is inferred later.
     function = channels_first(model.clone(unroll=1), variables)
 
-    def traceable(images):
+    def traceable(images: jax.Array) -> jax.Array:
         with _portable():
             return function(images)
 
     program = jax2onnx.to_onnx(
         traceable, [("N", 3, *input_size)], input_names=["images"], output_names=["heatmaps"], model_name="heatmaps"
     )
-    return program.SerializeToString()
+    serialised: bytes = program.SerializeToString()
+    return serialised
 
 
 @contextlib.contextmanager
@@ -77,7 +83,7 @@ def _portable() -> Iterator[None]:
         yield
 
 
-def _require(module: str, purpose: str):
+def _require(module: str, purpose: str) -> ModuleType:
     try:
         return __import__(module)
     except ImportError:

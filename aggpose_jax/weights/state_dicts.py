@@ -4,7 +4,7 @@ import functools
 import operator
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ class Weights(NamedTuple):
 
     network: Network
     model: nn.Module
-    variables: dict
+    variables: dict[str, Any]
 
 
 def read_state_dict(tensors: Mapping[str, np.ndarray]) -> Weights:
@@ -50,7 +50,7 @@ def read_state_dict(tensors: Mapping[str, np.ndarray]) -> Weights:
     )
 
 
-def write_state_dict(model: nn.Module, variables: Mapping, form: str | None = None) -> dict[str, np.ndarray]:
+def write_state_dict(model: nn.Module, variables: Mapping[str, Any], form: str | None = None) -> dict[str, np.ndarray]:
     """Returns the state dict of a network.
 
     Args:
@@ -70,7 +70,7 @@ def write_state_dict(model: nn.Module, variables: Mapping, form: str | None = No
     return to_tensors(by_name[form or forms[0].name].table(model), variables)
 
 
-def _read_form(network: Network, form: StateDictForm, tensors: Mapping[str, np.ndarray]) -> Weights:
+def _read_form(network: Network, form: StateDictForm[Any], tensors: Mapping[str, np.ndarray]) -> Weights:
     used = {name: tensor for name, tensor in tensors.items() if not re.fullmatch(form.unused, name)}
     fields = form.fields(used)
     try:
@@ -81,7 +81,7 @@ def _read_form(network: Network, form: StateDictForm, tensors: Mapping[str, np.n
         raise UserError(f"recognised as {form.name} with {sizes}: {error}") from None
 
 
-def _shapes(network: Network, fields: dict) -> tuple[nn.Module, Mapping]:
+def _shapes(network: Network, fields: dict[str, Any]) -> tuple[nn.Module, Mapping[str, Any]]:
     """Returns the module and the shapes of its variables."""
     try:
         model = network.module(**fields)
@@ -91,7 +91,7 @@ def _shapes(network: Network, fields: dict) -> tuple[nn.Module, Mapping]:
         raise UserError("no network can have these sizes") from None
 
 
-def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping) -> dict:
+def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested variables from the tensors of a state dict.
 
     Args:
@@ -105,7 +105,7 @@ def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping)
     """
     constants = {entry.name for entry in table if isinstance(entry, Constant)}
     _check({name: tensor for name, tensor in tensors.items() if name not in constants}, tensor_shapes(table, like))
-    variables: dict = {}
+    variables: dict[str, Any] = {}
     for entry in _entries(table):
         arrays = [entry.layout.to_flax(np.asarray(tensors[name])) for name in entry.names]
         node = variables
@@ -115,7 +115,7 @@ def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping)
     return variables
 
 
-def to_tensors(table: Table, variables: Mapping) -> dict[str, np.ndarray]:
+def to_tensors(table: Table, variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Returns the tensors of a state dict from nested variables.
 
     Raises:
@@ -136,9 +136,9 @@ def to_tensors(table: Table, variables: Mapping) -> dict[str, np.ndarray]:
     return tensors
 
 
-def tensor_shapes(table: Table, like: Mapping) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(table: Table, like: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Returns by name the shape of every tensor that a state dict must contain, from nested variables or shapes."""
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for entry in _entries(table):
         shape = _leaf(like, entry).shape
         one = np.broadcast_to(np.float32(0), shape[1:] if entry.stacked else shape)
@@ -169,13 +169,14 @@ def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, 
         raise UserError(f"the weights do not fit the network; {'; '.join(found)}")
 
 
-def _leaf(variables: Mapping, entry: Entry):
+def _leaf(variables: Mapping[str, Any], entry: Entry) -> Any:
+    """Returns the array, or the shape of an array, at the path of an entry."""
     return functools.reduce(operator.getitem, entry.path, variables)
 
 
-def _paths(variables: Mapping, above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+def _paths(variables: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
     """Returns the paths of all leaves."""
-    paths = set()
+    paths: set[tuple[str, ...]] = set()
     for key, value in variables.items():
         paths |= _paths(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key)}
     return paths

@@ -43,7 +43,8 @@ class TransferReport:
 
     def __str__(self) -> str:
         """Returns a table with one row per module and source module; modules copied to equal paths share one row."""
-        same, rows = defaultdict(int), defaultdict(int)
+        same: defaultdict[str, int] = defaultdict(int)
+        rows: defaultdict[tuple[str, str], int] = defaultdict(int)
         for path, origin in self.origins.items():
             module, size = _module(path), self.sizes[path]
             if origin == path:
@@ -66,7 +67,7 @@ class TransferReport:
         return all(self.keypoints) and len(set(self.keypoints)) == 2
 
 
-def transfer(target: Weights, source: Weights) -> tuple[dict, TransferReport]:
+def transfer(target: Weights, source: Weights) -> tuple[dict[str, Any], TransferReport]:
     """Returns the variables of a network, replaced by those of a source network wherever it has corresponding ones.
 
     Args:
@@ -88,9 +89,9 @@ def transfer(target: Weights, source: Weights) -> tuple[dict, TransferReport]:
     head = target.network.head
     if any(_module(path) == head for path in mismatched):
         origins |= {path: None for path in new if _module(path) == head}
-    mismatched = sorted(path for path in mismatched if origins[path])
-    if mismatched:
-        raise UserError(f"its weights fit {_fitting(source)}, not this network: {_shapes(mismatched, found, new)}")
+    wrong = sorted(path for path in mismatched if origins[path])
+    if wrong:
+        raise UserError(f"its weights fit {_fitting(source)}, not this network: {_shapes(wrong, found, new)}")
     if not any(origins.values()):
         raise UserError(f"its weights fit {_fitting(source)}; this network contains none of them")
     variables = {path: found[path] if origins[path] else new[path] for path in new}
@@ -124,7 +125,7 @@ def _keypoints(weights: Weights) -> int:
     return 0 if leaf is None else leaf.size
 
 
-def _shapes(paths: list[str], found: Mapping, expected: Mapping) -> str:
+def _shapes(paths: list[str], found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} {found[path].shape} instead of {expected[path].shape}" for path in paths)
 
 

@@ -5,6 +5,8 @@ import pathlib
 import re
 import warnings
 from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,9 @@ import safetensors.numpy
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.io import write_bytes
+
+if TYPE_CHECKING:
+    import torch
 
 SUFFIXES = (".pth", ".safetensors")
 WRAPPER = "state_dict"  # key under which training programs store the weights
@@ -52,7 +57,7 @@ def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
     """
     _check_suffix(path)
     if path.suffix == ".safetensors":
-        content = safetensors.numpy.save(dict(tensors))
+        content: bytes | memoryview = safetensors.numpy.save(dict(tensors))
     else:
         torch = _import_torch(path)
         buffer = io.BytesIO()
@@ -114,9 +119,10 @@ def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {name: _numpy(torch, tensor) for name, tensor in tensors.items()}
 
 
-def _numpy(torch, tensor) -> np.ndarray:
+def _numpy(torch: ModuleType, tensor: "torch.Tensor") -> np.ndarray:
     tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    array: np.ndarray = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
 
 
 def _reason_not_loaded(error: str) -> str:
@@ -126,12 +132,13 @@ def _reason_not_loaded(error: str) -> str:
     return "not a PyTorch file, or truncated"
 
 
-def _import_torch(path: pathlib.Path):
+def _import_torch(path: pathlib.Path) -> ModuleType:
     try:
         import torch
     except ImportError:
         raise UserError(f"{path}: .pth files require PyTorch (pip install torch); .safetensors files do not") from None
-    return torch
+    module: ModuleType = torch
+    return module
 
 
 def _single_precision(tensor: np.ndarray) -> np.ndarray:

@@ -71,7 +71,7 @@ class SyntheticInfants(_Infants):
 
     def counts(self) -> dict[str, int]:
         """Returns the numbers of images, of persons and of labelled keypoints."""
-        labelled = sum(np.count_nonzero(self._scene(i).keypoints()[:, 2]) for i in range(self._count))
+        labelled = sum(int(np.count_nonzero(self._scene(i).keypoints()[:, 2])) for i in range(self._count))
         return {"images": self._count, "persons": self._count, "labelled keypoints": labelled}
 
     def ground_truth(self) -> dict:
@@ -124,7 +124,7 @@ def _normalise_index(index: int, count: int) -> int:
 
 
 def _labels(keypoints: np.ndarray, record_id: int) -> dict:
-    """Returns the items of a record other than its image, with `record_id` as both image_id and id."""
+    """Returns the items of a record other than its image, from keypoints [21, 3]; `record_id` becomes both ids."""
     labelled = keypoints[keypoints[:, 2] > 0, :2]
     low, high = labelled.min(axis=0), labelled.max(axis=0)
     box = np.concatenate([low, high - low]).astype(np.float32)
@@ -133,7 +133,7 @@ def _labels(keypoints: np.ndarray, record_id: int) -> dict:
 
 
 def _coco(records: list[dict]) -> dict:
-    """Returns the COCO ground truth of records; their images are not needed."""
+    """Returns the ground truth of records of synthetic infants as a COCO dict; the records need no images."""
     images, annotations = [], []
     for record in records:
         video_fields = {key: record[key] for key in ("video_id", "frame") if key in record}

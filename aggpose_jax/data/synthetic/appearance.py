@@ -1,15 +1,33 @@
 """The appearance of a scene (bed sheet, skin, hair, clothes, light, blur and noise), sampled from a split's ranges."""
 
 import dataclasses
+from typing import TypedDict
 
 import numpy as np
 
 from aggpose_jax.data.synthetic import textures
 from aggpose_jax.data.synthetic.ranges import Ranges, sample_uniform
 
-# For each outfit: its probability, whether the trunk is clothed, the intervals of how far arms and legs are clothed (0
-# is the shoulder or hip, 1 the elbow or knee, 2 the wrist or ankle), and whether a nappy is visible.
-OUTFITS = {
+
+class Outfit(TypedDict):
+    """The clothes that an infant wears.
+
+    Attributes:
+      probability: of the outfit; the probabilities of all outfits sum to 1.
+      trunk: whether the trunk is clothed.
+      arm, leg: interval of how far arms and legs are clothed: 0 is the shoulder or hip, 1 the elbow or knee, 2 the
+        wrist or ankle.
+      nappy: whether a nappy is visible.
+    """
+
+    probability: float
+    trunk: bool
+    arm: tuple[float, float]
+    leg: tuple[float, float]
+    nappy: bool
+
+
+OUTFITS: dict[str, Outfit] = {
     "nappy": {"probability": 0.30, "trunk": False, "arm": (0, 0), "leg": (0, 0), "nappy": True},
     "bodysuit": {"probability": 0.25, "trunk": True, "arm": (0, 0.7), "leg": (0.15, 0.3), "nappy": False},
     "sleepsuit": {"probability": 0.20, "trunk": True, "arm": (1.8, 1.95), "leg": (1.85, 1.97), "nappy": False},

@@ -8,6 +8,7 @@ camera; the origin is the point of the spine behind the navel. Angles are in rad
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from aggpose_jax.data.synthetic.ranges import Ranges, sample_uniform
 
@@ -68,12 +69,12 @@ class Body:
 
 def sample_body(rng: np.random.Generator, ranges: Ranges) -> Body:
     """Returns a random infant: proportions within the ranges, a posture of each limb, writhing and fidgety movement."""
-    sizes = [sample_uniform(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth)]
+    arm, leg, head, girth = (sample_uniform(rng, r) for r in (ranges.limb, ranges.limb, ranges.head, ranges.girth))
     scale = np.concatenate([np.full(len(TRUNK), 0.035), np.full(ANGLES - len(TRUNK), 0.22)])
     relative = rng.uniform(0.3, 1.0, (3, ANGLES)) * np.array([[1.0], [0.6], [0.12]])
     frequency = rng.uniform([[0.08], [0.25], [0.9]], [[0.25], [0.7], [1.8]], (3, ANGLES))
     phase = rng.uniform(0, 2 * np.pi, (3, ANGLES))
-    return Body(*sizes, _sample_posture(rng), relative * scale, frequency, phase)
+    return Body(arm, leg, head, girth, _sample_posture(rng), relative * scale, frequency, phase)
 
 
 def _sample_posture(rng: np.random.Generator) -> np.ndarray:
@@ -82,7 +83,10 @@ def _sample_posture(rng: np.random.Generator) -> np.ndarray:
 
 
 def _sample_pair(rng: np.random.Generator, postures: dict) -> np.ndarray:
-    """Returns the angles of the right and then the left limb, which have the same posture more often than by chance."""
+    """Returns random joint angles in radians of both arms or both legs, of the right limb first.
+
+    The two limbs have the same posture more often than by chance. `postures` is ARM_POSTURES or LEG_POSTURES.
+    """
     probabilities, intervals = zip(*postures.values(), strict=True)
     right, left = rng.choice(len(probabilities), 2, p=probabilities)
     if rng.random() < 0.35:
@@ -92,7 +96,7 @@ def _sample_pair(rng: np.random.Generator, postures: dict) -> np.ndarray:
 
 
 def _rotation(angle: float) -> np.ndarray:
-    """Returns the [3, 3] rotation in the image plane; a positive angle rotates x towards y."""
+    """Returns the [3, 3] matrix of a rotation in the image plane; a positive angle, in radians, rotates x towards y."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
@@ -107,7 +111,7 @@ def _directions(in_plane: np.ndarray, raised: np.ndarray) -> np.ndarray:
     return np.stack([side * np.sin(in_plane) * flat, np.cos(in_plane) * flat, np.sin(raised)], axis=1)
 
 
-def on_head(angles: np.ndarray, longitude, latitude) -> np.ndarray:
+def on_head(angles: np.ndarray, longitude: ArrayLike, latitude: ArrayLike) -> np.ndarray:
     """Returns points [..., 3] on the surface of the unit-sphere head, rotated by yaw and pitch but not by tilt.
 
     Longitude 0 is the middle of the face; positive latitude is towards the chin. Both are in radians and broadcast.

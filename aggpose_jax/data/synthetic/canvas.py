@@ -7,9 +7,15 @@ import numpy as np
 
 from aggpose_jax.data.synthetic import textures
 
-FLATTEN = 0.5  # factor of a capsule's bulge over its axis in the depth test: touching body parts sink into one another
-SHEET_DEPTH = -60.0  # height of the bed sheet, pixels
-EDGE = 100.0  # pixels by which the height is reduced where a capsule has no coverage; in proportion where it is partial
+# The depth test selects the highest surface at each pixel. Heights are in pixels above the infant's spine.
+# The test multiplies the bulge of a capsule over its axis by FLATTEN, so that touching body parts sink into each other.
+FLATTEN = 0.5
+SHEET_DEPTH = -60.0  # height of the bed sheet
+# The test reduces the height of a capsule by EDGE at pixels that it does not cover, and in proportion at pixels that it
+# covers in part, so that it hides other capsules only where it covers them.
+EDGE = 100.0
+
+Window = tuple[slice, slice]  # rows and columns of a rectangle of pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Group:
 
 
 class Canvas:
-    """The coverage, depth, shade and material [H, W] of the groups that were painted."""
+    """A drawing of groups of capsules: the coverage, depth, shade and material [H, W] of the uppermost surfaces."""
 
     def __init__(self, height: int, width: int, light: np.ndarray):
         """Creates an empty canvas of a height and width in pixels; light [3] is the unit direction to the light."""
@@ -46,18 +52,19 @@ class Canvas:
         self._light = light.tolist()
         self._colours = np.zeros((2, 3, 256), np.float32)  # dark and lit RGB of each material; 0 means no material
         self._materials = 0
-        self._clothes = []
-        self._extent = slice(0, 0), slice(0, 0)
+        self._clothes: list[tuple[int, Window, np.ndarray, tuple[float, float, float]]] = []
+        self._extent: Window = slice(0, 0), slice(0, 0)
 
     def paint(self, group: Group) -> None:
         """Paints a group where it is higher than the groups painted before, and then its marks."""
         window = self._window(group.shapes)
         if window is None:
             return
-        self._extent = tuple(_union(a, b) for a, b in zip(self._extent, window, strict=True))
+        self._extent = _union(self._extent[0], window[0]), _union(self._extent[1], window[1])
         material = self._add_material(group.colours)
         if group.cloth is not None:
-            self._clothes.append((material, window, group))
+            assert group.placement is not None, "a group with a cloth has a placement"
+            self._clothes.append((material, window, group.cloth, group.placement))
         cover, height, shade = _capsules(group.shapes, window, self._light)
         height += group.lift
         depth = self.depth[window]
@@ -80,13 +87,13 @@ class Canvas:
         planes = [cv2.LUT(material, dark[c]) + cv2.LUT(material, lit[c] - dark[c]) * shade for c in range(3)]
         shade *= 0.57
         shade += 0.45
-        for number, window, group in self._clothes:
+        for number, window, fabric, (angle, x, y) in self._clothes:
             within = _relative(window, self._extent)
-            (angle, x, y), size = group.placement, (window[1].stop - window[1].start, window[0].stop - window[0].start)
-            cloth = textures.warp(group.cloth, angle, x - window[1].start, y - window[0].start, size)
-            has_material, lit = material[within] == number, shade[within]
+            size = window[1].stop - window[1].start, window[0].stop - window[0].start
+            cloth = textures.warp(fabric, angle, x - window[1].start, y - window[0].start, size)
+            has_material, cloth_shade = material[within] == number, shade[within]
             for plane, pattern in zip(planes, cv2.split(cloth), strict=True):
-                np.copyto(plane[within], cv2.multiply(pattern, lit, dtype=cv2.CV_32F), where=has_material)
+                np.copyto(plane[within], cv2.multiply(pattern, cloth_shade, dtype=cv2.CV_32F), where=has_material)
         cover = self.cover[rows, columns]
         for plane, full_plane in zip(planes, image, strict=True):
             plane *= cover
@@ -102,15 +109,15 @@ class Canvas:
     def _mark(self, start: np.ndarray, end: np.ndarray, radius: float, colour: np.ndarray) -> None:
         """Paints a spot or a stroke with a precision of 1/16 pixel; it has the shade of the surface that it lies on."""
         material = self._add_material(np.stack([0.55 * colour, colour]))
-        ends = [tuple(int(v) for v in np.rint(16 * p[:2])) for p in (start, end)]
+        first, last = (tuple(int(v) for v in np.rint(16 * p[:2])) for p in (start, end))
         size = radius * start[3]
-        if ends[0] == ends[1]:
-            cv2.circle(self._material, ends[0], round(16 * size), material, -1, cv2.LINE_8, 4)
+        if first == last:
+            cv2.circle(self._material, first, round(16 * size), material, -1, cv2.LINE_8, 4)
         else:
-            cv2.line(self._material, *ends, material, max(round(2 * size), 1), cv2.LINE_8, 4)
+            cv2.line(self._material, first, last, material, max(round(2 * size), 1), cv2.LINE_8, 4)
 
-    def _window(self, shapes: np.ndarray) -> tuple[slice, slice] | None:
-        """Returns the rows and columns that contain the shapes, or None if all are outside of the canvas."""
+    def _window(self, shapes: np.ndarray) -> Window | None:
+        """Returns the rows and columns of the canvas that contain the capsules [N, 8]; None if all are outside of it."""
         radius = shapes[:, 3::4].max()
         low, high = shapes.reshape(-1, 4).min(axis=0) - radius, shapes.reshape(-1, 4).max(axis=0) + radius
         rows = slice(max(int(low[1]) - 1, 0), min(int(high[1]) + 3, self.cover.shape[0]))
@@ -119,16 +126,16 @@ class Canvas:
 
 
 def _union(a: slice, b: slice) -> slice:
-    """Returns the shortest slice that contains both slices; an empty a is ignored."""
+    """Returns the shortest slice that contains both slices of rows or of columns; an empty `a` is ignored."""
     return b if a.start == a.stop else slice(min(a.start, b.start), max(a.stop, b.stop))
 
 
-def _relative(window: tuple[slice, slice], extent: tuple[slice, slice]) -> tuple[slice, ...]:
-    """Returns a window of the frame in coordinates relative to the extent."""
+def _relative(window: Window, extent: Window) -> tuple[slice, ...]:
+    """Returns the rows and columns of a window, counted from the start of the extent, which contains the window."""
     return tuple(slice(w.start - e.start, w.stop - e.start) for w, e in zip(window, extent, strict=True))
 
 
-def _capsules(shapes: np.ndarray, window: tuple[slice, slice], light: list[float]) -> tuple[np.ndarray, ...]:
+def _capsules(shapes: np.ndarray, window: Window, light: list[float]) -> tuple[np.ndarray, ...]:
     """Returns the coverage, and the height and shade of the highest capsule, at each pixel of a window; all [h, w]."""
     single = len(shapes) == 1
     start, end = shapes.reshape(2, 4).tolist() if single else shapes.astype(np.float32).T.reshape(2, 4, -1, 1, 1)

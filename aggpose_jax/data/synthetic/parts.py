@@ -50,7 +50,7 @@ def perpendicular(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def infant_groups(scene: Scene, appearance: Appearance, time: float) -> list[Group]:
-    """Returns all groups of the infant at a time in seconds, in painting order."""
+    """Returns all groups of capsules of the infant at a time in seconds, in the order in which they are painted."""
     joints = bodies.joints(scene.body, time)
     p = project_points(scene.camera, joints | _face_points(scene.body, joints, time))
     clothes = _repeated_clothes(appearance, scene.camera.scale)
@@ -64,7 +64,7 @@ def infant_groups(scene: Scene, appearance: Appearance, time: float) -> list[Gro
 
 
 def _repeated_clothes(appearance: Appearance, scale: float) -> dict[str, np.ndarray]:
-    """Returns the clothes by name, each repeated to a size that covers the trunk."""
+    """Returns the fabrics of top, bottom and socks by name, each repeated to a size in pixels that covers the trunk."""
     fabrics = {"top": appearance.top, "bottom": appearance.bottom, "socks": appearance.socks}
     return {
         name: repeat(fabric.tile, fabric.period * scale, 0.3 * scale)
@@ -113,16 +113,30 @@ def _trunk(p: Points, appearance: Appearance, clothes: dict[str, np.ndarray]) ->
         spots = [(p["navel"], 0.010), *((position, 0.009) for position in p["nipple"])]
         marks = tuple((position, position, radius, 0.75 * appearance.skin[1]) for position, radius in spots)
         groups[-1] = dataclasses.replace(groups[-1], marks=marks)
+    right_hip, left_hip = p["hip"]
     if outfit["nappy"]:
-        shapes = [capsule(*p["hip"], 0.074, 0.074), capsule(interpolate(bottom, top, 0.12), bottom, 0.088, 0.085)]
+        shapes = [
+            capsule(right_hip, left_hip, 0.074, 0.074),
+            capsule(interpolate(bottom, top, 0.12), bottom, 0.088, 0.085),
+        ]
         groups += [Group(shape[None], appearance.nappy, lift=1.5) for shape in shapes]
     elif appearance.bottom is not appearance.top:
-        shapes = [capsule(*p["hip"], 0.070, 0.070), capsule(interpolate(bottom, top, 0.25), bottom, 0.100, 0.088)]
+        shapes = [
+            capsule(right_hip, left_hip, 0.070, 0.070),
+            capsule(interpolate(bottom, top, 0.25), bottom, 0.100, 0.088),
+        ]
         groups += [_cloth([shape], clothes["bottom"], top, bottom, 1.0) for shape in shapes]
     return groups
 
 
-def _limb(chain, radii, scene: Scene, appearance: Appearance, clothes: dict[str, np.ndarray], kind: str) -> list[Group]:
+def _limb(
+    chain: list[np.ndarray],
+    radii: list[float],
+    scene: Scene,
+    appearance: Appearance,
+    clothes: dict[str, np.ndarray],
+    kind: str,
+) -> list[Group]:
     """Returns the two segments of an arm or a leg between three points [4], and the clothes on them."""
     name, clothed = ("top", appearance.sleeve) if kind == "arm" else ("bottom", appearance.trouser)
     radii = [r * scene.body.girth for r in radii]
@@ -143,7 +157,7 @@ def _limb(chain, radii, scene: Scene, appearance: Appearance, clothes: dict[str,
 
 
 def _hand(wrist: np.ndarray, tip: np.ndarray, side: int, appearance: Appearance) -> Group:
-    """Returns the palm, four fingers of which the middle one ends at the tip, and the thumb.
+    """Returns the capsules of a hand as a group: palm, thumb and four fingers, of which the middle one ends at `tip`.
 
     `side` is 1 for the right hand and -1 for the left hand.
     """
@@ -160,7 +174,7 @@ def _hand(wrist: np.ndarray, tip: np.ndarray, side: int, appearance: Appearance)
 def _foot(
     ankle: np.ndarray, toe: np.ndarray, side: int, appearance: Appearance, clothes: dict[str, np.ndarray]
 ) -> Group:
-    """Returns the heel, sole and toes; the big toe, on the inner side, ends at the toe keypoint.
+    """Returns the capsules of a foot as a group: heel, sole and toes. The big toe, on the inner side, reaches `toe`.
 
     `side` is 1 for the right foot and -1 for the left foot.
     """
@@ -204,7 +218,7 @@ def _face_points(body: bodies.Body, joints: Points, time: float) -> Points:
 
 
 def _head(p: Points, appearance: Appearance, size: float) -> list[Group]:
-    """Returns the ears, the hair behind the forehead, and the skull and jaw with the face marked on them."""
+    """Returns the groups of a head: ears, hair behind the forehead, and skull and jaw with the face on them."""
     groups = [_skin([capsule(e, e, 0.022 * size, 0.022 * size)], appearance) for e in p["ears"]]
     if appearance.hair is not None:
         groups.append(Group(capsule(p["back"], p["back"], 0.101 * size, 0.101 * size)[None], appearance.hair))
@@ -213,7 +227,7 @@ def _head(p: Points, appearance: Appearance, size: float) -> list[Group]:
 
 
 def _face(p: Points, appearance: Appearance) -> tuple:
-    """Returns the marks of cheeks, nose, mouth, eyebrows and eyes; later marks cover earlier ones."""
+    """Returns the marks of a face (`Group.marks`): cheeks, nose, mouth, brows and eyes; later ones cover earlier ones."""
     dark, lit = appearance.skin
     right, left, tip = p["nose"]
     marks = [(c, c, 0.024, lit * (1.0, 0.87, 0.86)) for c in p["cheeks"]]

@@ -1,4 +1,4 @@
-"""Renders images of scenes."""
+"""Renders a scene of a synthetic infant as an image: infant, bed sheet, occluder, light, blur and sensor noise."""
 
 import cv2
 import numpy as np
@@ -16,9 +16,9 @@ def render(scene: Scene, appearance: Appearance, time: float, noise_offset: tupl
     """Renders a scene as an image.
 
     Args:
-      scene: the positions of things.
+      scene: the positions of the infant, the camera and the occluder.
       appearance: their colours and textures, and the properties of the camera.
-      time: seconds.
+      time: time in seconds at which the moving infant is shown.
       noise_offset: row and column (each 0..31) at which the window of sensor noise starts.
 
     Returns:

@@ -71,7 +71,7 @@ class Occluder:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """An infant, the camera and the occluder."""
+    """The geometry of an image: an infant, the camera, and the object that covers a part of the infant, if any."""
 
     body: bodies.Body
     camera: Camera
@@ -100,7 +100,7 @@ def sample_scene(rng: np.random.Generator, ranges: Ranges) -> Scene:
 
 
 def _outline(body: bodies.Body) -> np.ndarray:
-    """Returns the [22, 3] keypoints and crown of the head at time 0, which are fitted into the frame."""
+    """Returns the points [22, 3] of an infant at time 0 that must fit into the frame: keypoints, crown of the head."""
     points = bodies.joints(body, 0.0)
     crown = points["head"] - points["head_frame"][:, 1]
     return np.concatenate([bodies.keypoints(points), crown[None]])

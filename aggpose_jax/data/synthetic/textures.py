@@ -20,7 +20,10 @@ def colour(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def tile(pattern: str, background: np.ndarray, foreground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns one period, uint8 [TILE, TILE, 3], of a pattern of `PATTERNS` in a background and a foreground colour."""
+    """Returns one period of a pattern of bed sheets or clothes: uint8 [TILE, TILE, 3] RGB.
+
+    `pattern` is a key of `PATTERNS`. It is drawn in the foreground on the background, both colours [3] of 0..255.
+    """
     weight = PATTERNS[pattern](rng)[..., None]
     return (background + weight * (foreground - background)).clip(0, 255).astype(np.uint8)
 

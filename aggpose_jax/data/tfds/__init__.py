@@ -16,7 +16,7 @@ def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathli
     """Builds a data set of BUILDERS from a COCO directory, unless it is already built, and returns its folder.
 
     Args:
-      name: of the data set, a key of BUILDERS.
+      name: name of the data set, a key of BUILDERS.
       manual_dir: COCO directory with annotations/person_keypoints_SPLIT.json and SPLIT/ of each split.
       data_dir: folder in which NAME/VERSION/ is written.
 
@@ -40,7 +40,7 @@ class TfdsKeypoints(CocoKeypoints):
     """A source of the records of `CocoKeypoints`, read from a built data set; `image` is the bytes of an image file.
 
     Args:
-      name: of the data set, a key of BUILDERS.
+      name: name of the data set, a key of BUILDERS.
       data_dir: folder in which the data set was built.
       split, keypoint_set, detections: see `CocoKeypoints`.
 

@@ -19,7 +19,9 @@ ANNOTATIONS = "person_keypoints_{split}.json"
 MISSING = -1  # value of video_id and frame for images without these fields
 
 
-class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _KeypointsBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no stubs that declare the argument
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A data set of images with persons, from annotations/person_keypoints_SPLIT.json and SPLIT/ of `manual_dir`."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -46,7 +48,7 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
     def _generate_examples(self, file: pathlib.Path, folder: pathlib.Path) -> Iterator[tuple[int, dict]]:
         coco = read_annotations(file, len(self.KEYPOINTS))
-        persons = {image["id"]: [] for image in coco["images"]}
+        persons: dict[int, list[dict]] = {image["id"]: [] for image in coco["images"]}
         for annotation in coco["annotations"]:
             annotation.pop("segmentation", None)
             persons[annotation["image_id"]].append(annotation)
@@ -69,7 +71,7 @@ class _KeypointsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
 
 def _integer(file: pathlib.Path, image: dict, key: str) -> int:
-    """Returns the integer field `key` of an image, MISSING if the image does not have it."""
+    """Returns the integer field `key` of an entry of the COCO list `images`; MISSING if the entry does not have it."""
     number = image.get(key, MISSING)
     if type(number) is not int or not -(2**63) <= number < 2**63:
         raise UserError(f"{file}: image {image['id']} has the {key} {number!r:.80}; give a 64-bit integer")

@@ -46,7 +46,8 @@ class NonFiniteGuard:
 
     def __init__(self, names: list[str], manager: ocp.CheckpointManager, reporter: Reporter | None = None):
         self._names, self._manager, self._reporter = names, manager, reporter
-        self._step, self._finite, self._skipped = 0, np.ones(len(names), bool), 0
+        self._step, self._skipped = 0, 0
+        self._finite: np.ndarray | jax.Array = np.ones(len(names), bool)
 
     def note(self, step: int, finite: jax.Array) -> None:
         """Checks the previous step and stores the result of this one.
