@@ -26,8 +26,8 @@ from aggpose_jax.training.tasks import make_task
 
 MASKED_SIZE, MASK_RATIO = (256, 192), 0.75
 ROUNDS = 5  # All measurements are repeated and the median counts, because the speed of a shared machine varies.
-IN_MEMORY = 32  # decoded images that are kept for the measurement of warping alone
-BOUND = "decode, warp"  # name of the loop whose speed bounds the pipeline
+IN_MEMORY = 32  # number of decoded images that are kept in memory to measure warping alone
+BOUND = "decode, warp"  # name of the measured function whose speed is an upper bound for the data pipeline
 
 
 class Speed(NamedTuple):
@@ -38,7 +38,7 @@ class Speed(NamedTuple):
 
 
 def measure(work: Callable[[], object], samples: int) -> Speed:
-    """Returns the speed of a function that makes `samples` samples in one call."""
+    """Calls a function that makes `samples` samples, such as image crops, and returns its speed."""
     start, cpu = time.perf_counter(), time.process_time()
     work()
     return Speed(samples / (time.perf_counter() - start), (time.process_time() - cpu) / samples)
@@ -56,7 +56,7 @@ def loop_speed(part: Callable[[int], object], count: int, threads: int) -> Speed
 
 
 def parts(task, count: int) -> dict[str, Callable[[int], object]]:
-    """Returns the steps that make a sample, by name, as functions of the number of a record.
+    """Returns the steps that make a training sample, such as "decode", as functions of the number of a record, by name.
 
     The input of every function is in memory before it is measured, except that of "read". The last function, BOUND,
     decodes and warps without anything else; its speed is an upper bound for the pipeline.
@@ -74,7 +74,7 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
         image = encoded[number]
         pixels = image if isinstance(image, np.ndarray) else images.decode(image)
         if pixels is None:
-            raise UserError(f"the image of record {chosen[number]} is damaged; replace it, or leave it out")
+            raise UserError(f"the image of record {chosen[number]} is damaged; replace the image, or leave it out")
         return pixels
 
     def view(number: int) -> np.ndarray:
@@ -96,7 +96,7 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
 
 
 def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
-    """Returns the speed of the training pipeline, measured after the batches that it makes ahead of time."""
+    """Returns the speed of a task's training pipeline, without the batches that it made before the measurement."""
     task.config.threads, task.config.workers = threads, workers
     batches = task.train_batches(0)
 
@@ -104,7 +104,7 @@ def pipeline_speed(task, count: int, threads: int, workers: int) -> Speed:
         for _ in range(number):
             next(batches)
 
-    take(2 + 2 * threads * max(workers, 1))  # These batches may have been made ahead of time.
+    take(2 + 2 * threads * max(workers, 1))  # These batches may have been made ahead of time, before the measurement.
     number = max(count // task.config.batch_size, 4)
     speed = measure(lambda: take(number), number * task.config.batch_size)
     batches.close()

@@ -27,7 +27,7 @@ PROGRAMS = {  # verb: module, and what it does
 }
 WITH_HUGE_PAGES = ("train", "benchmark")
 OVERRIDE = "--config."
-_SET = "--set"  # how argparse sees an override
+_SET = "--set"  # hidden option that stands for --config.KEY=VALUE, because argparse needs fixed option names
 
 
 class Parser(argparse.ArgumentParser):
@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def error(self, message: str) -> NoReturn:
-        """Ends the program with one line and exit status 2."""
+        """Ends the program with a usage error: one line on standard error and exit status 2."""
         self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
 
 
@@ -102,7 +102,7 @@ def command(verb: str) -> str:
 
 
 def unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    """Returns a message that names the nearest of the known words."""
+    """Returns an error message for an unknown word of a kind, such as "verb"; it names the most similar known word."""
     nearest = difflib.get_close_matches(word, sorted(known), 1)
     return f"unknown {kind} {word}" + (f"; the nearest is {nearest[0]}" if nearest else "")
 
@@ -122,12 +122,12 @@ def restart_with_huge_pages() -> None:
 
 @reports_user_errors
 def run(parser: Callable[[], Parser], main: Callable[[argparse.Namespace], None], argv: Sequence[str]) -> None:
-    """Runs a program with the arguments of its command line."""
+    """Runs a program: `parser` parses the arguments `argv` of its command line, and `main` does the work."""
     main(parser().parse(argv))
 
 
 def main() -> None:
-    """Runs `aggpose VERB …`."""
+    """Runs the command `aggpose VERB …`: starts the program of the verb, or prints help."""
     verb, *rest = sys.argv[1:] or ["--help"]
     if verb in ("-h", "--help"):
         width = max(map(len, PROGRAMS)) + 2

@@ -53,10 +53,12 @@ def check(arguments: argparse.Namespace) -> None:
     stride = networks.find(config.model.name).stride
     images, expected = _read_array(arguments.input), _read_array(arguments.expect)
     if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
-        raise UserError(f"{arguments.input}: {images.shape} is not [N, 3, H, W] with sides that divide by {stride}")
+        raise UserError(
+            f"{arguments.input}: {images.shape} is not [N, 3, H, W] with H and W divisible by {stride}; give such ones"
+        )
     shape = (len(images), len(model.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:
-        raise UserError(f"{arguments.expect}: has shape {expected.shape}; heatmaps of these images are {shape}")
+        raise UserError(f"{arguments.expect}: has shape {expected.shape}; give the heatmaps of --input, {shape}")
     with jax.default_matmul_precision("highest"):
         heatmaps = np.asarray(jax.jit(export.channels_first(model.network, variables))(images.astype(np.float32)))
     difference = heatmaps - expected
@@ -96,7 +98,7 @@ def _read_array(path: pathlib.Path) -> np.ndarray:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as an .npy array ({error})") from None
+        raise UserError(f"{path}: cannot be read as an .npy array ({error}); check the file") from None
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays; give an .npy file of one")
     return array
@@ -173,8 +175,8 @@ def _add_export(verb: cli.Parser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Runs the verb of a command line."""
-    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
+    """Runs the verb of a command line, such as from-torch."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     arguments.run(arguments)
 
 

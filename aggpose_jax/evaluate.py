@@ -63,7 +63,7 @@ def evaluate(
 
 
 def write(evaluation: Evaluation, out: pathlib.Path) -> None:
-    """Writes metrics.json and results.json."""
+    """Writes the metrics of an evaluation to metrics.json and its COCO results to results.json in the folder `out`."""
     metrics = {"metrics": evaluation.metrics, "keypoints": evaluation.keypoints}
     try:
         io.write_json(out / "metrics.json", metrics, indent=2)
@@ -73,8 +73,8 @@ def write(evaluation: Evaluation, out: pathlib.Path) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Prints the metrics of a checkpoint and writes them with its results."""
-    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
+    """Evaluates the run or weight file of a command line; prints its metrics and writes them with its COCO results."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     compilation.enable_compilation_cache()
     source = arguments.checkpoint
     step, evaluation = evaluate(source, arguments.config, arguments.overrides, arguments.which)

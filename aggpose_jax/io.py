@@ -40,7 +40,7 @@ def remove_leftovers(path: pathlib.Path) -> None:
 
 
 def write_bytes(path: pathlib.Path, content: bytes | memoryview) -> None:
-    """Writes a file atomically."""
+    """Writes a file with this content atomically, see `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 

@@ -25,7 +25,8 @@ def parser() -> cli.Parser:
         ["--config synthetic", "--config infant_l --config.data_dir=data/infant_pose --workdir runs/infant_l"],
     )
     parser.add_experiment(
-        "experiment: a name such as infant_l, or a file; an argument follows a colon, as in infant_l:s"
+        "experiment: a name such as infant_l, or a file; an argument follows a colon, as in infant_l:s",
+        required=True,
     )
     group = parser.add_argument_group("run")
     group.add_argument("--workdir", metavar="DIR", help="folder of the run; by default runs/EXPERIMENT")
@@ -43,7 +44,7 @@ def parser() -> cli.Parser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Trains, then prints the metrics of the trained network."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # messages of libraries; their errors are raised all the same
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # hides messages of libraries; errors are raised all the same
     compilation.enable_compilation_cache()
     distributed.connect(arguments.coordinator, arguments.processes, arguments.process)
     with distributed.exit_on_error():
@@ -54,7 +55,12 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def train(config: Config, arguments: argparse.Namespace) -> tuple[dict[str, dict[str, float]], pathlib.Path]:
-    """Trains one run or several seeds; returns the rows of the table of metrics and the folder of a run."""
+    """Trains one run, or one for each of --seeds.
+
+    Returns:
+      The rows of the table of metrics by name, with mean and deviation over several seeds, and the folder of the first
+      run.
+    """
     if arguments.workdir and "://" in arguments.workdir:
         raise UserError(f"--workdir: {arguments.workdir} is not a folder; mount the bucket and give that folder")
     workdir = pathlib.Path(arguments.workdir) if arguments.workdir else default_workdir(arguments.config)
@@ -65,7 +71,7 @@ def train(config: Config, arguments: argparse.Namespace) -> tuple[dict[str, dict
 
 
 def default_workdir(experiment: str) -> pathlib.Path:
-    """Returns runs/coco_l_s_debug for configs/coco_l.py:s,debug."""
+    """Returns the folder of a run without --workdir, such as runs/coco_l_s_debug for configs/coco_l.py:s,debug."""
     path, *argument = experiment.split(":", 1)
     return pathlib.Path("runs", "_".join([pathlib.Path(path).stem, *argument]).replace(",", "_"))
 
@@ -73,7 +79,7 @@ def default_workdir(experiment: str) -> pathlib.Path:
 def print_end(
     task: type[PoseTask] | type[MaeTask], metrics: dict[str, dict[str, float]], workdir: pathlib.Path
 ) -> None:
-    """Prints the metrics, and the commands that use the run."""
+    """Prints the metrics of a trained network, and commands with which to resume, evaluate or use its run."""
     print(table(metrics, task.columns), flush=True)
     print(f"{'resume':<10}rerun the same command; --config.steps=N trains until step N", flush=True)
     for purpose, verb, options in task.next_commands:

@@ -58,7 +58,11 @@ def parser() -> cli.Parser:
         help="folder for the results: a new one, or that of the same command",
     )  # fmt: skip
     group.add_argument(
-        "--formats", type=_formats, default=["coco", "csv"], metavar="A,B,…", help=f"of {','.join(FORMATS)} (coco,csv)"
+        "--formats",
+        type=_formats,
+        default=["coco", "csv"],
+        metavar="A,B,…",
+        help=f"file formats, of {','.join(FORMATS)} (coco,csv)",
     )
     group.add_argument(
         "--overlay",
@@ -89,7 +93,7 @@ def _formats(text: str) -> list[str]:
 
 
 def output_options(arguments: argparse.Namespace) -> OutputOptions:
-    """Returns what is written.
+    """Returns the options of a command line that select which results are written.
 
     Raises:
       UserError: a library for one of the formats is missing.
@@ -100,8 +104,8 @@ def output_options(arguments: argparse.Namespace) -> OutputOptions:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Predicts the inputs of a command line."""
-    logging.getLogger("absl").setLevel(logging.ERROR)  # progress messages of libraries
+    """Predicts the keypoints in the videos and images of a command line and writes them to the folder --out."""
+    logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     boxes = BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole)
     options = output_options(arguments)
     sources = find_sources(arguments.inputs, arguments.out)

@@ -73,7 +73,7 @@ def frames(arguments: argparse.Namespace) -> None:
     print(f"train: {cli.command('train')} --config mae_mit --config.data_dir={arguments.out}")
     if manifest.skipped:
         reason = next(iter(manifest.skipped.values()))
-        raise UserError(f"{len(manifest.skipped)} videos were skipped, all listed in the manifest: {reason}")
+        raise UserError(f"{len(manifest.skipped)} videos were skipped, all listed in manifest.json; first: {reason}")
 
 
 def parser() -> cli.Parser:
@@ -121,7 +121,7 @@ def parser() -> cli.Parser:
         metavar=("TRAIN", "VAL", "TEST"),
         help="fractions of the videos (0.7 0.1 0.2)",
     )
-    verb.add_argument("--seed", type=int, default=0, help="of the assignment (0)")
+    verb.add_argument("--seed", type=int, default=0, help="seed of the random assignment (0)")
     verb.add_argument("--label", metavar="FIELD", help="field of the images by which to stratify")
 
     verb = parser.add_verb(
@@ -168,7 +168,7 @@ def parser() -> cli.Parser:
         choices=range(1, 101),
         metavar="1…100",
         default=Settings.quality,
-        help=f"of JPEG ({Settings.quality})",
+        help=f"quality of the JPEG files ({Settings.quality})",
     )
     group.add_argument(
         "--distinct",
@@ -212,7 +212,7 @@ def _count(text: str) -> int:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Runs the verb of a command line."""
+    """Runs the verb of a command line, such as synthetic."""
     try:
         arguments.run(arguments)
     except OSError as error:

@@ -33,7 +33,7 @@ def get_config(arg: str = ""):
     config.learning_rate = 1e-3
     config.schedule = "cosine"
     config.warmup_share = 0.05
-    config.adam_epsilon = 1e-12  # see configs/synthetic.py
+    config.adam_epsilon = 1e-12  # The gradients are as small as the default, see configs/synthetic.py.
     config.average_decay = 0.99
 
     config.eval_epochs = 1000.0  # This exceeds the length of the run, so only its end is evaluated.

@@ -23,7 +23,7 @@ def get_config(arg: str = ""):
     config.model.drop_path = 0.0
     config.color_jitter = 0.0
 
-    config.batch_size = BATCH  # If memory is short, accumulate the gradient in N parts: --config.accumulate=N.
+    config.batch_size = BATCH  # If memory is short, compute a batch in N parts: --config.accumulate=N.
     config.steps = 62_500
     config.learning_rate = 1.5e-4 * BATCH / 256
     config.schedule = "cosine"

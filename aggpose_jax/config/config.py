@@ -26,7 +26,7 @@ class Config(ml_collections.ConfigDict):
         return f"{key}: there is no such key. Did you mean {nearest}?"
 
     def flat(self) -> dict[str, Any]:
-        """Returns all values by dotted key, such as "model.name"."""
+        """Returns all values of the configuration, also those in groups, by dotted key, such as "model.name"."""
         flat: dict[str, Any] = {}
         for key, value in self.items():
             group = value.flat() if isinstance(value, Config) else None
@@ -35,7 +35,7 @@ class Config(ml_collections.ConfigDict):
 
 
 def _converted(key: str, value: Any, old: Any) -> Any:
-    """Returns the value converted to the type of the old one: an int to a float, a list to a tuple.
+    """Returns a new value of a key, converted to the type of its old value: an int to a float, a list to a tuple.
 
     Raises:
       UserError: the value has another type, or the key is a group.

@@ -15,7 +15,7 @@ from aggpose_jax.config.schema import check
 from aggpose_jax.errors import UserError
 
 PACKAGE = pathlib.Path(__file__).parents[1]
-FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")  # of the experiments: installed, and in a clone
+FOLDERS = (PACKAGE / "configs", PACKAGE.parent / "configs")  # of packaged experiments: installed, or in a clone
 
 MOVED = {  # modules that experiments of earlier versions import, and the advice to replace that import
     "aggpose_jax.training.config": "Write `from aggpose_jax.config import default_config`. ",
@@ -148,7 +148,10 @@ def change(config: Config, overrides: Sequence[str]) -> Config:
 
 
 def _read_value(text: str, old: Any) -> Any:
-    """Returns the text itself for a key that holds a string, otherwise the Python literal that it is, if it is one."""
+    """Returns the value that the text of an override stands for.
+
+    It is the text itself for a key that holds a string (`old`), otherwise the Python literal that the text is, if any.
+    """
     if isinstance(old, str):
         return text
     try:
@@ -172,7 +175,7 @@ def _load(path: str) -> ModuleType:
 
 
 def _location(path: str, error: Exception) -> str:
-    """Returns the path of an experiment file, with the number of the line that raised the error if one did."""
+    """Returns the path of an experiment file, and the line in it that raised the error if one did, for a message."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == os.path.abspath(path)]
     return f"{path}, line {lines[-1]}" if lines else path

@@ -19,7 +19,7 @@ IGNORED = {
 
 
 def save_config(config: Config, path: pathlib.Path) -> None:
-    """Writes a configuration as JSON, atomically."""
+    """Writes the configuration of a run as JSON, atomically; `load_config` reads it."""
     io.write_json(path, config.to_dict(), indent=2)
 
 
@@ -39,7 +39,9 @@ def load_config(path: pathlib.Path) -> Config:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file. Give the folder of a run, with config.json and checkpoints/.") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a configuration ({error})") from None
+        raise UserError(
+            f"{path}: cannot be read as a configuration ({error}); restore this file, or give another run"
+        ) from None
     config = default_config()
     try:
         stored = migrate(stored)
@@ -60,19 +62,22 @@ def migrate(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_model_fields(config: Config, stored: dict[str, Any]) -> None:
-    """Adds the stored fields that an experiment added to the model group, such as depths; the builder checks them."""
+    """Adds to config.model the fields of config.json that the schema does not have, such as depths.
+
+    An experiment had added them to its model group. They are checked when the network is built, by `networks.build`.
+    """
     for field in stored.keys() - config.model.keys():
         with config.model.unlocked():
             config.model[field] = _tuples(stored[field])
 
 
 def _tuples(value: Any) -> Any:
-    """Returns the value with lists replaced by tuples, which JSON cannot hold."""
+    """Returns a value read from JSON with tuples in place of lists, because a configuration holds tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _set(config: Config, stored: dict[str, Any]) -> None:
-    """Sets the stored values of the keys that exist, in groups too."""
+    """Sets in `config` the values of config.json whose keys still exist in the schema, also those in groups."""
     for key in config.keys() & stored.keys():
         if isinstance(config[key], Config) and isinstance(stored[key], dict):
             _set(config[key], stored[key])

@@ -46,7 +46,7 @@ class Key:
             if self.choices and value not in self.choices:
                 raise UserError(f"{value!r} is not allowed; choose from {', '.join(self.choices)}")
             if self.length and len(value) != self.length:
-                raise UserError(f"{value} does not have {self.length} elements; set {self.length} numbers")
+                raise UserError(f"{value} does not have {self.length} elements; set it to {self.length} numbers")
             for element in value if isinstance(value, tuple) else (value,):
                 self._check_pattern(element) if self.regex else self._check_number(element)
         except UserError as error:

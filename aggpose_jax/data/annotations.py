@@ -140,7 +140,7 @@ def _detection_fault(detection: dict) -> str | None:
 
 
 def _missing(entry: dict, *keys: str) -> str | None:
-    """Returns a message that lists the keys that an entry lacks or that are null, or None if it has them all."""
+    """Returns the end of a message that lists the keys that an entry lacks or that are null; None if it has all."""
     missing = [key for key in keys if entry.get(key) is None]
     return f"lacks {', '.join(missing)}; add the missing fields, or remove the entry" if missing else None
 
@@ -168,7 +168,7 @@ def _are_numbers(values: object) -> bool:
         return False
     try:
         array = np.array(values)  # Vectorised, because a file contains millions of numbers.
-    except ValueError:  # The list contains lists of different lengths.
+    except ValueError:  # The list holds lists of different lengths instead of numbers.
         return False
     return (
         array.ndim == 1

@@ -9,7 +9,7 @@ import numpy as np
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.draw import mosaic
 
-CELLS = 6  # patches of a mosaic along each side; a face in 6 × 6 patches cannot be recognised
+CELLS = 6  # patches of a pixelated box along each side; a face in 6 × 6 patches cannot be recognised
 
 
 class Track:
@@ -23,7 +23,7 @@ class Track:
         self._frames, self._boxes = rows[:, 0], rows[:, 1:]
 
     def at(self, frame: int) -> np.ndarray:
-        """Returns the box [4] (x, y, width, height) at a frame."""
+        """Returns the box [4] (x, y, width, height in pixels) at the frame with this number, from 0."""
         return np.array([np.interp(frame, self._frames, side) for side in self._boxes.T])
 
 

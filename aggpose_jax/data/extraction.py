@@ -169,7 +169,7 @@ def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
                 yield future.result()
         except concurrent.futures.process.BrokenProcessPool as error:
             raise UserError(
-                "a worker process was killed, perhaps because memory ran out; rerun with fewer --processes"
+                "a process that reads videos was killed, perhaps because memory ran out; rerun with fewer --processes"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
@@ -192,7 +192,7 @@ def _is_finished(job: Job) -> bool:
 
 
 def _extract(job: Job) -> str:
-    """Writes the shard of a video and its metadata. Returns "", or the reason if the video cannot be read."""
+    """Writes the shard of a job's video and its metadata; returns "", or the reason if the video cannot be read."""
     io.remove_leftovers(job.shard)
     try:
         with io.atomic_path(job.shard) as temporary:

@@ -10,7 +10,7 @@ from aggpose_jax.data.frames import Frames
 from aggpose_jax.data.images import ImageError, read_image
 
 MAX_STRETCH = 4 / 3  # largest factor between the aspect ratios of a random crop and of the input (He et al. 2022)
-MAX_ATTEMPTS = 10  # attempts to draw a random crop that lies inside the image
+MAX_ATTEMPTS = 10  # attempts to draw a random crop inside the image before the central crop is taken
 
 
 def random_region(

@@ -21,7 +21,7 @@ from aggpose_jax.errors import UserError
 
 PARTS = ("train", "eval")
 MAX_CACHED = 5000  # largest number of rendered synthetic frames that are kept in memory, 230 kB each
-_STAT_THREADS = 32  # A mounted bucket answers each stat call slowly, but many concurrent ones as fast as one.
+_STAT_THREADS = 32  # Threads check sizes of shards: a mounted bucket answers many stat calls as fast as one.
 
 
 class Frames(abc.ABC):
@@ -103,7 +103,7 @@ class Frames(abc.ABC):
 
     @abc.abstractmethod
     def _location(self, video: int, position: int) -> str:
-        """Returns the file of the frame at a position of a video, as text for messages."""
+        """Returns the file of the frame at a position of a video, and the place in the file, as text for messages."""
 
 
 class ShardFrames(Frames):
@@ -138,9 +138,7 @@ class ShardFrames(Frames):
         except OSError as error:
             raise UserError(f"{path} cannot be read as a shard ({error.strerror}); copy this file again") from error
         if size != shard.bytes:
-            raise UserError(
-                f"{path} has {size} bytes instead of the {shard.bytes} in the manifest; copy this file again"
-            )
+            raise UserError(f"{path} has {size} bytes, but the manifest lists {shard.bytes}; copy it again")
 
     def _read(self, video: int, position: int) -> tuple[int, bytes]:
         path = os.path.join(self._directory, self._files[video])

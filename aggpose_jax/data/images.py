@@ -21,7 +21,7 @@ JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 
 
 class ImageError(UserError):
-    """An image that cannot be read; training continues without it."""
+    """Raised for an image that cannot be read. The message names it; training continues without it."""
 
 
 class _Header(NamedTuple):

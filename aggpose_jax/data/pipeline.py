@@ -48,7 +48,7 @@ def _epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class _TrainingBatches:
-    """An indexable source of the endless training batches: item n is the batch of step n, counted from 0.
+    """An indexable source of endless training batches of `size` examples; with several processes, of parts of batches.
 
     Grain passes complete batches to its threads, because its overhead per element is too high for single records.
     """
@@ -68,7 +68,7 @@ class _TrainingBatches:
         return self.make_batch(records, generators)
 
     def _epoch_and_record(self, position: int) -> tuple[int, int]:
-        """Returns the epoch and the index of the record at a position in the endless sequence of examples."""
+        """Returns the epoch of a position in the endless sequence of training examples, and the index of its record."""
         epoch, offset = divmod(position, len(self.source))
         return epoch, int(_epoch_order(self.seed, epoch, len(self.source))[offset])
 

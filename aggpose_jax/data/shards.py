@@ -74,7 +74,7 @@ def write_records(frames: Iterable[StoredFrame], path: pathlib.Path) -> int:
         writer.write(pack(frame))
         count += 1
     try:
-        writer.close()  # also raises errors of earlier writes
+        writer.close()  # also raises the errors of earlier writes to the shard
     except RuntimeError as error:
         raise OSError(errno.EIO, str(error).split(";")[0], str(path)) from error
     return count
@@ -91,7 +91,7 @@ def read_record(path: str, position: int, count: int) -> StoredFrame:
         if reader.num_records() != count:  # A missing file, or one of another format, opens without error as empty.
             _reader.cache_clear()
             pathlib.Path(path).stat()
-            raise ShardError(f"{path} has {reader.num_records()} frames instead of {count}; copy it again")
+            raise ShardError(f"{path} has {reader.num_records()} frames, but should have {count}; copy it again")
         return unpack(reader.read([position])[0])
     except OSError as error:
         raise ShardError(f"{path} cannot be read ({error.strerror}); copy it again") from error

@@ -12,7 +12,7 @@ class Source(Protocol):
 
 
 class PoseSource(Source, Protocol):
-    """A source whose records are persons with keypoints."""
+    """A source whose records are persons with keypoints, with the ground truth that their evaluation needs."""
 
     def counts(self) -> dict[str, int]:
         """Returns numbers of images, persons and so on by name, for messages."""

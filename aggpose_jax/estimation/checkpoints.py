@@ -15,9 +15,9 @@ import numpy as np
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import checksums
 
-FOLDER = "checkpoints"  # inside the folder of a run
+FOLDER = "checkpoints"  # folder, inside the folder of a run, that contains one folder for each saved step
 COLLECTIONS = ("params", "batch_stats")
-EMA = "ema_"  # prefix of the items that are moving averages
+EMA = "ema_"  # prefix of the names of items that are moving averages of variables
 
 
 def verify(folder: pathlib.Path) -> tuple[list[int], list[int], dict[int, str]]:
@@ -79,7 +79,7 @@ def _best(folder: pathlib.Path, steps: list[int]) -> int:
 
 
 def _read(step_folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the variables of a step by collection; the moving averages if the step has them."""
+    """Returns the variables that a step stores, by collection: their moving averages if the step has them."""
     items = {name: step_folder / stored_name(step_folder, EMA + name) for name in COLLECTIONS}
     if not items["params"].exists():
         items = {name: step_folder / name for name in COLLECTIONS}

@@ -9,7 +9,7 @@ from aggpose_jax.pose import metrics
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import Matches
 
-PCK_THRESHOLDS = (0.1, 0.2)  # fractions of the torso length
+PCK_THRESHOLDS = (0.1, 0.2)  # distances within which PCK counts a keypoint as correct, as fractions of the torso length
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
       estimate: function from a batch to keypoints [B, K, 3]: x and y in image pixels, and the score.
-      batches: from `pipeline.evaluation_batches`.
+      batches: batches of crops from `pipeline.evaluation_batches`.
       ground_truth: COCO annotations of the complete split.
       keypoint_set: set of K keypoints.
       nms_threshold: OKS threshold of non-maximum suppression among the poses of an image; None keeps all poses.
@@ -74,7 +74,7 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
 
 
 def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:
-    """Returns the poses of all valid crops with their instance scores."""
+    """Returns the poses that `estimate` finds in all valid crops, as arrays by name, with their instance scores."""
     collected = []
     for batch in batches:
         pose = {name: batch[name] for name in ("image_id", "crop_area", "score", "valid")}
@@ -86,14 +86,14 @@ def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:
 
 
 def _suppress(poses: dict[str, np.ndarray], keypoint_set: KeypointSet, threshold: float) -> dict[str, np.ndarray]:
-    """Returns the poses that remain after OKS-NMS within each image."""
+    """Returns the poses that remain after OKS-NMS, which removes those similar to a better one in the same image."""
     selected = [rows[metrics.oks_nms(*image, keypoint_set.sigmas, threshold)] for rows, image in _images(poses)]
     rows = np.sort(np.concatenate(selected))
     return {name: values[rows] for name, values in poses.items()}
 
 
 def _rescore(poses: dict[str, np.ndarray], keypoint_set: KeypointSet, threshold: float) -> dict[str, np.ndarray]:
-    """Returns all poses with their scores after soft OKS-NMS within each image."""
+    """Returns all poses with new scores: soft OKS-NMS lowers those of poses similar to a better one in their image."""
     score = np.zeros_like(poses["score"])
     for rows, image in _images(poses):
         score[rows] = metrics.soft_oks_nms(*image, keypoint_set.sigmas, threshold)

@@ -11,7 +11,7 @@ from aggpose_jax.pose import geometry
 from aggpose_jax.pose.draw import blend_heatmap, draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
-CROP = (256, 192)  # height and width in pixels of a person in a prediction grid
+CROP = (256, 192)  # height and width in pixels of the crop of a person in a prediction grid
 COLUMNS = 8
 
 
@@ -38,7 +38,7 @@ def prediction_grid(source, evaluation: Evaluation, keypoint_set: KeypointSet) -
 
     Args:
       source: data source whose records were evaluated.
-      evaluation: whose matches assign a prediction to each labelled person.
+      evaluation: evaluation whose matches assign a prediction to each labelled person.
       keypoint_set: set of K keypoints.
     """
     matches = evaluation.matches

@@ -46,15 +46,15 @@ class PoseModel:
                             "network")  # fmt: skip
         stride = networks.find(config.model.name).stride
         if any(side % stride for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {stride}")
+            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {stride}; change it")
         keypoint_set = find_keypoint_set(config.keypoint_set)
         network = networks.build(**config.model.to_dict(), keypoints=len(keypoint_set))
         return cls(network, _codec(config), keypoint_set, config.flip_test)
 
     def init(self, rng: jax.Array) -> Variables:
-        """Returns newly initialised variables."""
+        """Returns newly initialised variables of the network."""
         images = jnp.zeros((1, *self.codec.input_size, 3))
-        return self.network.init(rng, images)  # type: ignore[return-value]  # FrozenDict is an option of Flax
+        return self.network.init(rng, images)  # type: ignore[return-value]  # Flax's type includes FrozenDict
 
     def shapes(self) -> Variables:
         """Returns the shapes and dtypes of the variables as a tree of jax.ShapeDtypeStruct."""
@@ -62,7 +62,7 @@ class PoseModel:
 
     def apply(self, variables: Variables, images: jax.Array) -> jax.Array:
         """Returns the heatmaps [B, H/4, W/4, K] of normalised images [B, H, W, 3], in evaluation mode."""
-        return self.network.apply(variables, images)  # type: ignore[return-value]  # a tuple if `mutable`
+        return self.network.apply(variables, images)  # type: ignore[return-value]  # a tuple if called with `mutable`
 
     @functools.cached_property
     def estimate(self) -> Estimator:

@@ -13,9 +13,10 @@ from aggpose_jax.networks.mae import mask_of, normalise_patches
 from aggpose_jax.networks.mask_patches import PATCH, gather, join_patches, split_patches
 from aggpose_jax.pose.draw import image_grid as arrange_grid
 
-GREY = 0.5  # of masked patches in image grids
-GRID_IMAGES = 8  # at most, in an image grid
-DISTANCE_POWER = 3.0  # of the interpolation: the best of 1, 1.5, 2, 3, 4 and 6 on synthetic frames
+GREY = 0.5  # level, 0…1, of masked patches in image grids
+GRID_IMAGES = 8  # largest number of images whose reconstructions an image grid shows
+# Power of the distance in the weights of `interpolated`: the best of 1, 1.5, 2, 3, 4 and 6 on synthetic frames.
+DISTANCE_POWER = 3.0
 
 
 def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.Array:
@@ -67,8 +68,9 @@ def interpolated(truth: jax.Array, visible: jax.Array, columns: int) -> jax.Arra
     corner = np.stack(np.divmod(np.arange(count), columns), axis=-1).astype(np.float32)
     inside = ((np.stack(np.divmod(np.arange(PATCH * PATCH), PATCH), axis=-1) + 0.5) / PATCH).astype(np.float32)
 
-    def fill(place):  # for one patch at a time, because the weights of all patches would take gigabytes
-        squared = jnp.square(place + inside[:, None] - corner - 0.5).sum(-1)  # [pixels, U]
+    def fill(place):  # of one patch at a time, because the weights of all patches would take gigabytes
+        # Squared distances in patches, [pixels, U].
+        squared = jnp.square(place + inside[:, None] - corner - 0.5).sum(-1)
         weight = jnp.maximum(squared, 1e-6) ** (-DISTANCE_POWER / 2)
         return (weight @ colours) / (weight @ is_visible[..., None])
 

@@ -1,4 +1,4 @@
-"""Restores a network with its variables from a run or a weight file."""
+"""Restores a pose network with its variables from a run or a weight file, for evaluation, prediction and export."""
 
 import pathlib
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def restore(
     unused = flatten_dict(weights.variables, sep="/").keys() - set(report.origins.values())
     if report.new:
         raise UserError(f"{source}: weights for {', '.join(report.new)} of {config.model.name} are missing; "
-                        "give a trained pose network")  # fmt: skip
+                        "give the weights of a trained pose network")  # fmt: skip
     if unused:
         raise UserError(f"{source}: {config.model.name} as configured has no parameters for "
                         f"{', '.join(sorted(unused))}; give the configuration that the weights were trained "
@@ -75,7 +75,7 @@ def read_weights(source: pathlib.Path) -> Weights:
       UserError: there is no such run or file, it is damaged, or its network is not one of this package.
     """
     if not source.exists():
-        raise UserError(f"{source}: no such run or weight file")
+        raise UserError(f"{source}: no such run or weight file; check the path")
     return _read_run(source, "best")[1] if source.is_dir() else _read_file(source)
 
 
@@ -106,7 +106,7 @@ def fit(source: pathlib.Path, target: Weights, weights: Weights) -> tuple[Variab
 
 def _config(source: pathlib.Path, experiment: str | None, overrides: Sequence[str]) -> Config:
     if not source.exists():
-        raise UserError(f"{source}: no such run or weight file")
+        raise UserError(f"{source}: no such run or weight file; check the path")
     if source.is_file():
         if experiment is None:
             raise UserError(f"{source}: a weight file does not describe its network; give an experiment that does with "

@@ -105,11 +105,11 @@ class _Job:
             self._write()
 
     def is_done(self, source: Source) -> bool:
-        """True if the source has complete results and its files have not changed since."""
+        """True if the manifest lists complete results of the source and its files have not changed since."""
         return self._manifest["done"].get(source.name, {}).get("source") == _fingerprint(source)
 
     def partial(self) -> pathlib.Path:
-        """Makes and returns an empty folder for results that are not complete yet."""
+        """Makes an empty folder for the results of a source while they are not complete, and returns its path."""
         folder = self._out / PARTIAL
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -194,7 +194,10 @@ def _with_progress(items: Iterable, bar: tqdm) -> Iterator:
 
 
 def _count(source: Source) -> int:
-    """Returns the number of frames of a source for the progress bar; 0 if unreadable, which is reported later."""
+    """Returns the number of frames or images of a source, for the progress bar; 0 if its video cannot be read.
+
+    The error is reported when the video is predicted.
+    """
     try:
         return len(source.files) or videos.count_frames(source.paths[0])
     except UserError:
@@ -202,6 +205,6 @@ def _count(source: Source) -> int:
 
 
 def _fingerprint(source: Source) -> list:
-    """Returns path, size and modification time of each file, which differ when a file of the source has changed."""
+    """Returns path, size and modification time of each file of a source, which differ once one of them has changed."""
     facts = [(str(path.resolve()), path.stat()) for path in source.paths]
     return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in facts]

@@ -48,7 +48,7 @@ def estimate_in_boxes(predictor: Predictor, frames: Iterable[VideoFrame], boxes:
 
 
 def full_image(frame: VideoFrame) -> np.ndarray:
-    """Returns one box [1, 4] that covers the full image."""
+    """Returns one box [1, 4] (x, y, width, height in pixels) that covers the full image of a frame."""
     height, width = frame.image.shape[:2]
     return np.array([[0, 0, width, height]], np.float64)
 

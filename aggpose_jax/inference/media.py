@@ -17,9 +17,9 @@ from aggpose_jax.inference.privacy import mosaic_heads
 from aggpose_jax.pose.draw import draw_pose, image_grid
 from aggpose_jax.pose.keypoints import KeypointSet
 
-DRAW_THRESHOLD = 0.2  # keypoints with a higher score are drawn
-PREFETCHED = 8  # items in the queue of a prefetching thread; few, because frames are large
-SHEET_COLUMNS, SHEET_ROWS, SHEET_SIDE = 4, 3, 320
+DRAW_THRESHOLD = 0.2  # only keypoints with a higher score are drawn on overlays
+PREFETCHED = 8  # largest number of items in the queue of a prefetching thread; few, because frames are large
+SHEET_COLUMNS, SHEET_ROWS, SHEET_SIDE = 4, 3, 320  # of a contact sheet; SHEET_SIDE is an image's longer side in pixels
 JPEG_QUALITY = 92
 T = TypeVar("T")
 

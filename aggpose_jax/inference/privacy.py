@@ -10,14 +10,14 @@ from aggpose_jax.pose.metrics import torso_length
 # A keypoint is on the head if its name, split at the underscores, contains one of these words, as left_eye does.
 HEAD_WORDS = ("head", "face", "forehead", "nose", "mouth", "chin", "eye", "ear")
 MIN_SCORE = 0.3  # head keypoints that do not score higher are ignored
-TILES = 5  # mosaic tiles across a head
+TILES = 5  # number of mosaic tiles, each of one colour, across a head
 
 
 def head_points(keypoint_set: KeypointSet) -> list[int]:
     """Returns the indices of the head keypoints of a set.
 
     Raises:
-      UserError: the set has fewer than two.
+      UserError: the set has fewer than two head keypoints, so that heads cannot be located.
     """
     points = [k for k, name in enumerate(keypoint_set.names) if set(HEAD_WORDS) & set(name.split("_"))]
     if len(points) < 2:

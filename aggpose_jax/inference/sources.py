@@ -8,7 +8,7 @@ from aggpose_jax.data import images, videos
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
-LIST_SUFFIX = ".txt"  # of a list of paths, one per line
+LIST_SUFFIX = ".txt"  # suffix of a text file that lists videos, images or folders, one path per line
 
 
 class Source(NamedTuple):

@@ -16,13 +16,13 @@ from aggpose_jax.pose.keypoints import KeypointSet
 # [(image, view)] → keypoints [N, K, 3] in image pixels.
 Estimate = Callable[[Sequence[tuple[np.ndarray, View]]], np.ndarray]
 
-MIN_KEYPOINT_SCORE = 0.2  # keypoints must score higher to contribute to the box
-MIN_MEAN_SCORE = 0.4  # least mean keypoint score of a detected infant
+MIN_KEYPOINT_SCORE = 0.2  # keypoints must score higher to contribute to the box of an infant
+MIN_MEAN_SCORE = 0.4  # the keypoints of a detected infant have at least this mean score
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 MAX_TILT = 30.0  # degrees by which a body may lean from upright in its crop before the crop is rotated with it
-MAX_REFINEMENTS = 5  # estimates of a candidate, each in the box around the keypoints of the previous estimate
-CANDIDATES = 4  # windows of highest score that are refined
-STABLE_OVERLAP = 0.9  # overlap of two successive views from which on the box counts as stable
+MAX_REFINEMENTS = 5  # largest number of successive estimates, each in the box around the keypoints of the previous one
+CANDIDATES = 4  # number of search windows, those of highest score, whose boxes are refined
+STABLE_OVERLAP = 0.9  # the refinement of a box ends when two successive views overlap by at least this
 MIN_OVERLAP = 0.6  # the keypoints of a frame are estimated again if the next view overlaps less with the current one
 # Heights of the search windows as fractions of the image height. Smaller windows are searched only if no infant is
 # found in the larger ones.
@@ -86,7 +86,7 @@ def best_rotation(
 def _refine(
     image, detections: list[Detection], estimate: Estimate, keypoint_set: KeypointSet, aspect: float
 ) -> list[Detection]:
-    """Returns detections after repeating box → keypoints → box until the boxes are stable."""
+    """Returns refined detections: the steps keypoints → box → keypoints are repeated until their boxes are stable."""
     refined = list(detections)
     for _ in range(MAX_REFINEMENTS):
         following = [next_view(*candidate, keypoint_set, aspect) for candidate in refined]
@@ -111,8 +111,8 @@ class Tracker:
     def __init__(self, estimate: Estimate, keypoint_set: KeypointSet, aspect: float):
         self._estimate, self._keypoint_set, self._aspect = estimate, keypoint_set, aspect
         self._view: View | None = None
-        self._lost = 0  # successive frames without the infant
-        self._tracked = 0  # successive frames with the infant
+        self._lost = 0  # number of successive frames, up to the last one, without the infant
+        self._tracked = 0  # number of successive frames, up to the last one, with the infant
 
     def step(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the keypoints [K, 3] in the next frame uint8 [H, W, 3], or None if no infant is found."""
@@ -146,7 +146,7 @@ class Tracker:
 
 
 def score(detection: Detection) -> float:
-    """Returns the mean score of the keypoints."""
+    """Returns the score of a detected infant: the mean of the scores of its keypoints."""
     return float(detection.keypoints[:, 2].mean())
 
 

@@ -49,7 +49,7 @@ def build(name: str, **fields: Any) -> nn.Module:
 
 
 def _find(name: str) -> tuple[Network, str]:
-    """Returns the network and the name of its variant."""
+    """Returns the `Network` and the variant of which a name consists: that of AggPose and "l" for "aggpose_l"."""
     for kind, network in NETWORKS.items():
         if name.startswith(f"{kind}_") and name.removeprefix(f"{kind}_") in network.variants:
             return network, name.removeprefix(f"{kind}_")
@@ -61,4 +61,4 @@ def _unknown_field_message(name: str, network: Network, field: str, value: Any) 
     if field == "keypoints":
         return f"model.name: {name} predicts no keypoints; choose a pose network, such as aggpose_l"
     known = ", ".join(field for field in network.fields if field != "keypoints")
-    return f"model.{field}: cannot be {value!r}, because {name} has no such field; its fields are {known}"
+    return f"model.{field}: cannot be {value!r}, because {name} has no such field; set one of its fields, {known}"

@@ -83,7 +83,7 @@ class AggPose(nn.Module):
         """
         depth = self.depths[i - 1][column - i]
         if depth > len(rates):
-            raise ValueError(f"stream {i}: a later stage has {depth} blocks, more than the first stage ({len(rates)})")
+            raise ValueError(f"depths: a later stage of stream {i} has {depth} blocks, its first one only {len(rates)}")
         return Stage(
             HEADS[i - 1],
             REDUCTIONS[i - 1],
@@ -95,7 +95,7 @@ class AggPose(nn.Module):
         )
 
     def fuse(self, streams: list, column: int) -> list:
-        """Returns each stream merged with its finer and coarser neighbours before this fusion (Eq. 4–5).
+        """Returns the streams of a column, each merged with its unmerged finer and coarser neighbours (Eq. 4–5).
 
         Column 1 has a single stream, which is returned unchanged.
         """
@@ -136,7 +136,7 @@ def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """Returns the kind and the sizes of the Mix Transformer that is the backbone of AggPose."""
+    """Returns the kind and the sizes of the Mix Transformer that is AggPose's backbone, see `Network.backbone`."""
     return "Mix Transformer", tuple(fields["widths"]), tuple(depths[0] for depths in fields["depths"])
 
 
@@ -155,12 +155,15 @@ def origin_in_encoder(path: str) -> Origin | None:
 
 
 def stage_names(i: int, depths: Sequence[Any]) -> list[str]:
-    """Returns the name suffixes of the stages of stream i in the released weights, such as 2, 2_1, 2_2."""
+    """Returns the ends of the names of the stages of stream i in the released weights, such as 2, 2_1 and 2_2."""
     return [f"{i}_{later}" if later else f"{i}" for later in range(len(depths))]
 
 
 def table(model: AggPose) -> Table:
-    """Returns the table of names in the released weights, which have the released fusion."""
+    """Returns the weight table of the released weights, which relates their tensors to the variables of an AggPose.
+
+    It requires the fusion "released".
+    """
     entries = []
     for i, stream in enumerate(model.depths, start=1):
         entries += module_entries(f"embed{i}", f"patch_embed{i}", EMBED)
@@ -180,7 +183,7 @@ def table(model: AggPose) -> Table:
 
 
 def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the fields of the module that follow from the names and shapes in a state dict."""
+    """Returns the fields of `AggPose` that follow from the names and shapes of the tensors in a state dict."""
     stages = ([f"block{suffix}" for suffix in stage_names(i, range(5 - i))] for i in STREAMS)
     return {
         "keypoints": mit_tables.count_keypoints(tensors),

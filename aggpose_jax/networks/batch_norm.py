@@ -12,7 +12,7 @@ from aggpose_jax.networks.weight_table import Constant, Entry, Row
 EPSILON = 1e-5
 MOMENTUM = 0.1  # weight of the current batch in an update of the running statistics
 
-BATCH_NORM = [  # rows of a weight table
+BATCH_NORM = [  # rows of the weight table of a network for a `BatchNorm`, see `weight_table.Row`
     Row("scale", "weight"),
     Row("bias", "bias"),
     Row("mean", "running_mean", collection="batch_stats"),
@@ -53,7 +53,7 @@ class BatchNorm(nn.Module):
 
 
 def update_running(running: nn.Variable, batch: jax.Array) -> None:
-    """Updates a running statistic with that of a batch. The dtype of the running statistic stays."""
+    """Updates a running mean or variance with that of a batch. The dtype of the running statistic stays."""
     running.value = ((1 - MOMENTUM) * running.value + MOMENTUM * batch).astype(running.value.dtype)
 
 

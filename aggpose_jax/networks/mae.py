@@ -25,7 +25,7 @@ from aggpose_jax.networks.mask_patches import (
 from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
 from aggpose_jax.networks.network import Network
 
-VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch
+VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch before they are divided by its root
 
 
 class Decoder(nn.Module):

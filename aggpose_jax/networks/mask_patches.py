@@ -15,7 +15,7 @@ from jax import lax
 from aggpose_jax.networks import ops
 from aggpose_jax.networks.mit import Grid
 
-PATCH = 32  # pixels on a side: stride × reduction, which is the same at every level
+PATCH = 32  # side of a mask patch in pixels: stride × reduction, which is the same at every level
 
 
 def split_patches(x: jax.Array, side: int = PATCH) -> jax.Array:
@@ -93,7 +93,7 @@ class VisiblePatches(Grid):
         return windows.reshape(-1, *windows.shape[2:])
 
     def convolve(self, convolution, x, halo):
-        def in_windows(x, kernel, strides, *_, **__):  # for nn.Conv, which creates the parameters as usual
+        def in_windows(x, kernel, strides, *_, **__):  # called by nn.Conv, which creates the parameters
             return convolve_windows(x, kernel, strides[0])
 
         y = convolution(padding=0, conv_general_dilated=in_windows)(self.windows(x, halo))
@@ -150,7 +150,7 @@ def _convolution(windows, kernel, stride):
 
 
 def _convolution_as_product(windows, kernel, stride):
-    """Returns the convolution as one matrix product of unfolded windows.
+    """Returns the convolution of `convolve_windows` as one matrix product of unfolded windows.
 
     Over many small images, XLA on CPU computes the kernel gradient of a convolution up to ten times more slowly.
     """
@@ -204,7 +204,7 @@ class MaskedFullEncode(Grid):
         self.is_visible = is_visible
 
     def mask(self, x: jax.Array) -> jax.Array:
-        """Returns x [B, H, W, C] with zeros at masked patches."""
+        """Returns a feature map x [B, H, W, C] with zeros at the tokens of masked patches."""
         side = x.shape[1] // self.is_visible.shape[1]
         return jnp.where(ops.upsample_nearest(self.is_visible[..., None], side), x, 0)
 

@@ -24,7 +24,7 @@ REDUCTIONS = (8, 4, 2, 1)
 EXPANSION = 4
 BLOCK_EPSILON = 1e-6  # epsilon of the LayerNorms in blocks and at the end of stages
 EMBED_EPSILON = 1e-5  # epsilon of the LayerNorms in patch embeddings and in the sequence reduction of attention
-MAX_UNROLLED = 8  # largest depth of a stage that is trained on CPU without a loop over its blocks
+MAX_UNROLLED = 8  # largest number of blocks of a stage that is trained on CPU without a loop over its blocks
 
 VARIANTS = {  # name: (channels, numbers of blocks) of the four stages
     "b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
@@ -62,7 +62,7 @@ class Grid:
         """Returns a convolution of x.
 
         Args:
-          convolution: function from a padding to the module.
+          convolution: function from the argument `padding` to the convolution as a Flax module.
           x: [B, H, W, C].
           halo: how many tokens the kernel extends from its centre.
         """

@@ -50,7 +50,7 @@ def original_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]
 
 
 def _original_name(name: str) -> str | None:
-    """Returns the original name of a tensor, or None if it does not belong to the encoder."""
+    """Returns the original name of a tensor of Hugging Face's Segformer; None if it does not belong to the encoder."""
     name = name.removeprefix("segformer.")
     for pattern, original_module in MODULES:
         match = re.fullmatch(pattern, name)

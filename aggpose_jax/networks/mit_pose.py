@@ -58,12 +58,12 @@ def depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """Returns the kind and the sizes of the Mix Transformer."""
+    """Returns the kind and the sizes of the Mix Transformer in a network, see `Network.backbone`."""
     return "Mix Transformer", tuple(fields["widths"]), tuple(fields["depths"])
 
 
 def table(model: MitPose) -> Table:
-    """Returns the table of names in the published weights of the baseline."""
+    """Returns the weight table of the published weights, which relates their tensors to variables of a `MitPose`."""
     entries = mit_tables.encoder("encoder", model.depths)
     for i in range(1, 5):
         entries += module_entries(f"fuse{i}", f"to_fused.{i - 1}.mlp", FFN)
@@ -71,7 +71,7 @@ def table(model: MitPose) -> Table:
 
 
 def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the fields of the module that follow from the names and shapes in a state dict."""
+    """Returns the fields of `MitPose` that follow from the names and shapes of the tensors in a state dict."""
     return {
         "keypoints": mit_tables.count_keypoints(tensors),
         "widths": mit_tables.widths(tensors),

@@ -18,7 +18,7 @@ from aggpose_jax.networks.weight_table import (
     weight_and_bias,
 )
 
-BLOCK = re.compile(r"(block\d(?:_\d)?)\.(\d{1,4})\..*")  # groups: the stage and the number of a block
+BLOCK = re.compile(r"(block\d(?:_\d)?)\.(\d{1,4})\..*")  # groups: the stage and the number of a tensor's block
 
 NORM = [Row("scale", "weight"), Row("bias", "bias")]
 EMBED = [*weight_and_bias("proj", "proj", "kernel", CONVOLUTION), *prefix_rows("norm", "norm", NORM)]
@@ -50,7 +50,7 @@ def _block(reduced: bool) -> list[Row]:
 
 
 def stage(path: str, blocks: str, norm: str, depth: int, reduced: bool) -> list[Entry]:
-    """Returns the entries of the stage at `path`: its stacked blocks and its LayerNorm.
+    """Returns the weight table entries of a Mix Transformer stage: its stacked blocks and its LayerNorm.
 
     Args:
       path: path of the stage among the Flax variables.
@@ -66,7 +66,10 @@ def stage(path: str, blocks: str, norm: str, depth: int, reduced: bool) -> list[
 
 
 def encoder(path: str, depths: Sequence[int]) -> list[Entry]:
-    """Returns the entries of the Mix Transformer at `path`, in its original naming (`block1.0.attn.q.weight`)."""
+    """Returns the weight table entries of the Mix Transformer at `path`; its tensors have the original names.
+
+    An example of these names is block1.0.attn.q.weight.
+    """
     entries: list[Entry] = []
     for i, depth in enumerate(depths, start=1):
         entries += module_entries(f"{path}/embed{i}", f"patch_embed{i}", EMBED)

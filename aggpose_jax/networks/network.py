@@ -37,7 +37,7 @@ class StateDictForm(Generic[Module]):
     rename: Callable[[Tensors], Tensors] = dict
 
     def recognises(self, tensors: Tensors) -> bool:
-        """Returns True if the tensors are named in this form."""
+        """Returns True if the tensors of a state dict are named in this form."""
         return any(re.match(self.mark, name) for name in tensors)
 
 
@@ -85,7 +85,7 @@ class Network:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names of the fields of the module."""
+        """The names of the fields of the module, such as depths, which a configuration can set."""
         return tuple(field.name for field in dataclasses.fields(self.module) if field.name not in ("parent", "name"))
 
     def layer_decay_depths(self, params: Mapping) -> dict:

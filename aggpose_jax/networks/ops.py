@@ -82,7 +82,7 @@ def _kernel_gradient(x, dz):
 
 
 def _gelu(z):
-    """Returns the exact GELU, computed by erf: the erfc of jax.nn.gelu costs several times as much on CPU."""
+    """Returns the exact GELU of z, computed by erf: the erfc of jax.nn.gelu costs several times as much on CPU."""
     return 0.5 * z * (1 + lax.erf(z * math.sqrt(0.5)))
 
 

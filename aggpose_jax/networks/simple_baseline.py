@@ -204,7 +204,7 @@ def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
-    """Returns the kind and the sizes of the ResNet."""
+    """Returns the kind and the sizes of the ResNet that is the backbone of SimpleBaseline, see `Network.backbone`."""
     return "ResNet", fields.get("width", SimpleBaseline.width), tuple(fields["depths"])
 
 
@@ -226,7 +226,7 @@ SHORTCUT = [
 
 
 def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
-    """Returns the entries of the ResNet, whose names are those of torchvision after a prefix."""
+    """Returns the weight table entries of the ResNet; its tensors have torchvision's names after a prefix."""
     entries = [*module_entries("conv1", f"{prefix}conv1", KERNEL), *module_entries("bn1", f"{prefix}bn1", BATCH_NORM)]
     for i, depth in enumerate(model.depths, start=1):
         names = [f"{prefix}layer{i}.{j}" for j in range(depth)]
@@ -236,7 +236,7 @@ def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
 
 
 def head_entries(prefix: str = "") -> list[Entry]:
-    """Returns the entries of the transposed convolutions and the last layer."""
+    """Returns the weight table entries of the transposed convolutions and the last layer; names start with a prefix."""
     entries = []
     for i in range(DECONVOLUTIONS):
         names = [f"{prefix}deconv_layers.{3 * i + j}" for j in range(2)]
@@ -246,13 +246,13 @@ def head_entries(prefix: str = "") -> list[Entry]:
 
 
 def encoder_table(model: SimpleBaseline) -> Table:
-    """Returns the table of names of a ResNet without the pose head."""
+    """Returns the weight table of a ResNet without the pose head, in torchvision's names."""
     entries = encoder_entries(model)
     return [*entries, *batch_counters(entries)]
 
 
 def table(model: SimpleBaseline, encoder: str = "", head: str = "") -> Table:
-    """Returns the table of names in published weights.
+    """Returns the weight table of published weights, which relates their tensors to the variables of the network.
 
     Args:
       model: the network.
@@ -264,7 +264,7 @@ def table(model: SimpleBaseline, encoder: str = "", head: str = "") -> Table:
 
 
 def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "") -> dict[str, Any]:
-    """Returns the fields of the module that follow from the names and shapes in a state dict.
+    """Returns the fields of `SimpleBaseline` that follow from the names and shapes of the tensors in a state dict.
 
     The number of keypoints is 0 for a ResNet without the pose head. The arguments `encoder` and `head` are the prefixes
     of names, as in `table`.
@@ -280,13 +280,13 @@ def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "")
 
 
 def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
-    """Returns the number of outputs of the layer `name`, or `missing` if the tensors do not contain it."""
+    """Returns the number of output channels of the layer `name` of a state dict; `missing` if it has no such layer."""
     shapes = [tensors[key].shape for key in (f"{name}.bias", f"{name}.weight") if key in tensors]
     return next((shape[0] for shape in shapes if shape), missing)
 
 
 def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm[SimpleBaseline]:
-    """Returns a form with the published names after the prefixes `encoder` and `head`, see `table`."""
+    """Returns a state dict form with the published names after the prefixes `encoder` and `head`, see `table`."""
     return StateDictForm(
         name,
         mark,

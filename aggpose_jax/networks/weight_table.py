@@ -27,7 +27,7 @@ DEPTHWISE = Layout(lambda a: a[:, 0].transpose(1, 2, 0), lambda a: a.transpose(2
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A variable and the tensors it contains.
+    """A row of a weight table: a variable of the network and the tensors of a PyTorch state dict that it contains.
 
     Attributes:
       path: keys of the variable, its collection first: ("params", "head", "fc1", "bias").
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """A tensor with a fixed value, which is written because PyTorch expects it and ignored when read."""
+    """A tensor without a variable: written with a fixed value, because PyTorch expects it, and ignored when read."""
 
     name: str
     value: np.ndarray
@@ -54,7 +54,14 @@ Table = Sequence[Entry | Constant]
 
 
 class Row(NamedTuple):
-    """A variable of a module: its path and its PyTorch name, both relative to the module, layout and collection."""
+    """A variable of a kind of module, from which `module_entries` and `stacked_entries` make entries of a weight table.
+
+    Attributes:
+      path: path of the variable, relative to the module.
+      name: name of the tensor in PyTorch, relative to the module.
+      layout: conversion between the axes of the two.
+      collection: collection of the variable.
+    """
 
     path: str
     name: str
@@ -63,22 +70,25 @@ class Row(NamedTuple):
 
 
 def weight_and_bias(path: str, name: str, kernel: str, layout: Layout) -> list[Row]:
-    """Returns the rows of a module with a weight, whose name in Flax is the argument `kernel`, and a bias."""
+    """Returns the `Row`s of the weight and the bias of a submodule `path`, which PyTorch calls `name`.
+
+    `kernel` is the name of the weight in Flax, such as "kernel" or "scale".
+    """
     return [Row(f"{path}/{kernel}", f"{name}.weight", layout), Row(f"{path}/bias", f"{name}.bias")]
 
 
 def prefix_rows(path: str, name: str, rows: Sequence[Row]) -> list[Row]:
-    """Returns the rows of a module as rows of its parent, in which it is called `path`, and `name` in PyTorch."""
+    """Returns the `Row`s of a module as rows of its parent, in which it is called `path`, or `name` in PyTorch."""
     return [row._replace(path=f"{path}/{row.path}", name=f"{name}.{row.name}") for row in rows]
 
 
 def module_entries(path: str, name: str, rows: Sequence[Row]) -> list[Entry]:
-    """Returns the entries of the module at `path`, whose name in PyTorch is `name`."""
+    """Returns the weight table entries of the module at `path`, whose name in PyTorch is `name`."""
     return [Entry(_keys(path, row), (f"{name}.{row.name}",), row.layout) for row in rows]
 
 
 def stacked_entries(path: str, names: Sequence[str], rows: Sequence[Row]) -> list[Entry]:
-    """Returns the entries of equal modules that are stacked at `path` and are separate modules `names` in PyTorch."""
+    """Returns the weight table entries of equal modules: stacked at `path` in Flax, separate `names` in PyTorch."""
     return [
         Entry(_keys(path, row), tuple(f"{name}.{row.name}" for name in names), row.layout, stacked=True)
         for row in (rows if names else [])

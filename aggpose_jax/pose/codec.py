@@ -35,7 +35,7 @@ class Codec:
 
     @property
     def heatmap_size(self) -> tuple[int, int]:
-        """Returns the size (h, w) of a heatmap in pixels."""
+        """Returns the size (h, w) of a heatmap in pixels, a quarter of the crop's."""
         return self.input_size[0] // STRIDE, self.input_size[1] // STRIDE
 
     def to_heatmap(self, points: jax.Array) -> jax.Array:
@@ -47,7 +47,7 @@ class Codec:
         return (points - input_centre) * factor + centre
 
     def to_input(self, points: jax.Array) -> jax.Array:
-        """Converts points [..., 2] from heatmap pixels to input pixels."""
+        """Converts points [..., 2] from heatmap pixels to input pixels: the inverse of `to_heatmap`."""
         factor, input_centre, centre = self._scaling
         return (points - centre) / factor + input_centre
 
@@ -115,7 +115,7 @@ def flip_back(heatmaps: jax.Array, permutation: np.ndarray) -> jax.Array:
 
 
 def _windows(maps: jax.Array, peaks: jax.Array, radius: int) -> jax.Array:
-    """Returns the values [B, K, 2r+1, 2r+1] around each peak [B, K, 2]; they are 0 outside the map."""
+    """Returns the values [B, K, 2r+1, 2r+1] of maps [B, h, w, K] around peaks [B, K, 2]; they are 0 outside the map."""
     padded = jnp.pad(maps, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
     size = 2 * radius + 1
 
@@ -127,14 +127,14 @@ def _windows(maps: jax.Array, peaks: jax.Array, radius: int) -> jax.Array:
 
 
 def _inside(peaks: jax.Array, size: tuple[int, ...], margin: int) -> jax.Array:
-    """Returns [B, K] bool: whether each peak is at least `margin` pixels away from the border."""
+    """Returns [B, K] bool: whether each peak [B, K, 2] is at least `margin` pixels away from the border of its map."""
     h, w = size
     x, y = peaks[..., 0], peaks[..., 1]
     return (x >= margin) & (x <= w - 1 - margin) & (y >= margin) & (y <= h - 1 - margin)
 
 
 def _quarter_offset(heatmaps: jax.Array, peaks: jax.Array) -> jax.Array:
-    """Returns the offset [B, K, 2] of a quarter pixel towards the higher neighbour in x and in y."""
+    """Returns the offset [B, K, 2] of each peak by a quarter pixel towards its higher neighbour in x and in y."""
     f = _windows(heatmaps, peaks, 1)
     difference = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
     inside = _inside(peaks, heatmaps.shape[1:3], 2)

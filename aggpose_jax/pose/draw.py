@@ -13,10 +13,10 @@ Colour = tuple[int, int, int]  # RGB, each 0 to 255
 LEFT, RIGHT, MIDDLE = (255, 140, 40), (50, 160, 255), (150, 225, 80)
 OUTLINE, BACKGROUND, TEXT = (25, 25, 25), (32, 32, 34), (235, 235, 235)
 SUBPIXEL_BITS = 4
-GAP = 6  # between the images of a grid, pixels
+GAP = 6  # width in pixels of the gaps between the images of an image grid
 CAPTION_HEIGHT = 22
-LIST_WIDTH = 205  # of the list of keypoint names in a chart, pixels
-MIN_TILE_WIDTH = 160  # of a crop under a caption, pixels
+LIST_WIDTH = 205  # width in pixels of the list of keypoint names in a keypoint chart
+MIN_TILE_WIDTH = 160  # smallest width in pixels of a crop under a caption; narrower crops are enlarged
 
 
 def draw_pose(
@@ -137,7 +137,7 @@ def _colour(name: str) -> Colour:
 
 
 def _limb_colour(start: Colour, end: Colour) -> Colour:
-    """Returns the colour of a limb: that of its side if one end is central, the central one if it crosses the body."""
+    """Returns a limb's colour: that of its side if an end is central, the central colour if it joins left and right."""
     if start == end:
         return start
     sides = {start, end} - {MIDDLE}

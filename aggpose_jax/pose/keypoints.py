@@ -119,10 +119,11 @@ def read_keypoint_set(description: str) -> str:
         _from_fields(json.loads(text))
     except OSError as error:
         raise UserError(
-            f"keypoint_set: {description} is neither {' nor '.join(KEYPOINT_SETS)} nor a file ({error.strerror})"
+            f"keypoint_set: {description} is neither {' nor '.join(KEYPOINT_SETS)} nor a file ({error.strerror}); give "
+            "one of them"
         ) from error
     except ValueError as error:
-        raise UserError(f"{description}: not valid JSON ({error})") from error
+        raise UserError(f"{description}: not valid JSON ({error}); correct the file") from error
     except UserError as error:
         raise UserError(f"{description}: {error}") from error
     return text.strip()

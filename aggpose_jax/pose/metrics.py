@@ -160,14 +160,14 @@ def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> "C
 
 
 def _evaluated_annotation(annotation: dict[str, Any], annotation_id: int) -> dict[str, Any]:
-    """Returns a copy of an annotation, with an id, that COCOeval evaluates as a person."""
+    """Returns a copy of a COCO annotation that COCOeval evaluates as a person; `annotation_id` is its new id."""
     # COCOeval treats annotation id 0 as unmatched, requires iscrowd, and modifies the annotations that it is given.
     labelled = np.count_nonzero(annotation["keypoints"][2::3])
     return {"iscrowd": 0, **annotation, "id": annotation_id, "category_id": 1, "num_keypoints": labelled}
 
 
 def _metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
-    """Returns the metrics of precision [T, R, A] and recall [T, A].
+    """Returns the values of METRICS from COCOeval's precision [T, R, A] and recall [T, A], -1 where there are none.
 
     T are the OKS thresholds .50, .55 … .95, R the recall thresholds, and A the area ranges all, medium, large.
     """

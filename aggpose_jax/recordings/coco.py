@@ -17,7 +17,7 @@ from aggpose_jax.recordings.poses import Poses
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes a results file that pycocotools' loadRes can read, atomically."""
+    """Writes poses as a COCO results file, which pycocotools' loadRes can read, atomically."""
     results = coco_results(poses.numbers[poses.row], poses.keypoints, poses.scores)
     if poses.files:
         results = [r | {"file_name": poses.files[row]} for r, row in zip(results, poses.row, strict=True)]
@@ -25,7 +25,7 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a results file. The poses have no frames without a pose, because the format does not store them.
+    """Reads poses from a COCO results file. Frames without a pose are missing, because the format does not store them.
 
     Raises:
       UserError: the file cannot be read, is not a results file, or has another number of keypoints.

@@ -19,11 +19,11 @@ from aggpose_jax.recordings.poses import Poses, collect
 
 SCORER = "aggpose_jax"
 COORDS = ("x", "y", "likelihood")
-KEY = "df_with_missing"  # DeepLabCut's name of the table in an HDF5 file
+KEY = "df_with_missing"  # key of the table in an HDF5 file, as DeepLabCut names it
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the table as CSV, atomically."""
+    """Writes poses as a DeepLabCut table in CSV, atomically."""
     levels, columns = _columns(poses)
     with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -33,7 +33,7 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def write_h5(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the table as HDF5, atomically. Requires pandas and PyTables.
+    """Writes poses as a DeepLabCut table in HDF5, atomically. Requires pandas and PyTables.
 
     Raises:
       UserError: pandas or PyTables is not installed.
@@ -48,7 +48,7 @@ def write_h5(poses: Poses, path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a DeepLabCut CSV file with one or several individuals.
+    """Reads poses from a DeepLabCut table in CSV with one or several individuals.
 
     Raises:
       UserError: the file cannot be read, is not a DeepLabCut table, or has other body parts.
@@ -68,7 +68,7 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
 
 
 def read_h5(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a DeepLabCut HDF5 file.
+    """Reads poses from a DeepLabCut table in HDF5, with one or several individuals.
 
     Raises:
       UserError: the file is not a DeepLabCut table or has other body parts, or pandas or PyTables is not installed.
@@ -97,7 +97,7 @@ def import_pandas() -> ModuleType:
 
 
 def _columns(poses: Poses) -> tuple[list[str], list[tuple[str, ...]]]:
-    """Returns the names of the header levels, and for each column its values at these levels."""
+    """Returns the names of the levels of the table's header, and for each column its values at these levels."""
     persons = _person_count(poses)
     parts = [(name, coord) for name in poses.keypoint_set.names for coord in COORDS]
     if persons == 1:
@@ -112,7 +112,7 @@ def _person_count(poses: Poses) -> int:
 
 
 def _table(poses: Poses) -> np.ndarray:
-    """Returns the table [F, persons · K · 3], with NaN where a person is missing in a frame."""
+    """Returns the values of the table of F frames, [F, persons · K · 3]; NaN where a person is missing in a frame."""
     table = np.full((len(poses.numbers), _person_count(poses), len(poses.keypoint_set), 3), np.nan)
     table[poses.row, poses.person] = poses.keypoints
     return table.reshape(len(table), np.prod(table.shape[1:]))

@@ -1,4 +1,4 @@
-"""The output formats of recordings by name."""
+"""The file formats in which the poses of a video or of images can be written, by name."""
 
 import pathlib
 from collections.abc import Callable

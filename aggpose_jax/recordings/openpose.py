@@ -29,7 +29,7 @@ NAME = re.compile(r"(.*_)?(\d+)_keypoints\.json")
 
 
 def write(poses: Poses, folder: pathlib.Path, stem: str) -> None:
-    """Writes FOLDER/STEM_000000000000_keypoints.json and so on, one file per frame.
+    """Writes poses as OpenPose files FOLDER/STEM_000000000000_keypoints.json and so on, one file per frame.
 
     Raises:
       UserError: no keypoint of the set is in BODY_25.
@@ -76,7 +76,7 @@ def read(folder: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
 
 
 def _body(poses: Poses) -> np.ndarray:
-    """Returns the poses as BODY_25 keypoints [N, 25, 3]."""
+    """Returns the N poses as BODY_25 keypoints [N, 25, 3]: 0 where neither the keypoint set nor MIDPOINTS has one."""
     names = poses.keypoint_set.names
     body = np.zeros((len(poses.keypoints), len(BODY_25), 3))
     for index, name in enumerate(BODY_25):
@@ -89,7 +89,7 @@ def _body(poses: Poses) -> np.ndarray:
 
 
 def _read_people(path: pathlib.Path) -> np.ndarray:
-    """Returns the BODY_25 keypoints [P, 25, 3] of the persons in a file."""
+    """Returns the BODY_25 keypoints [P, 25, 3] of the persons in an OpenPose file."""
     try:
         people = json.loads(path.read_bytes())["people"]
         return np.array([person["pose_keypoints_2d"] for person in people], np.float64).reshape(len(people), 25, 3)

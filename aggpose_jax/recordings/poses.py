@@ -32,7 +32,7 @@ class Poses:
     files: tuple[str, ...] = ()
 
     def rows(self, frame: int) -> range:
-        """Returns the indices of the poses in the frame of an index from 0 to F - 1."""
+        """Returns the indices, from 0 to N - 1, of the poses in the frame with the index `frame`, from 0 to F - 1."""
         return range(*np.searchsorted(self.row, (frame, frame + 1)))
 
     @property

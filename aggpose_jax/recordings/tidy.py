@@ -20,7 +20,7 @@ HEADER = ("frame", "time", "person", "keypoint", "x", "y", "score")
 
 
 def write(poses: Poses, path: pathlib.Path) -> None:
-    """Writes the CSV file, atomically."""
+    """Writes poses as a tidy CSV file, whose columns the module docstring lists, atomically."""
     with io.atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(HEADER + ("image",) * bool(poses.files))
@@ -35,10 +35,10 @@ def write(poses: Poses, path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a CSV file that `write` has written.
+    """Reads poses from a tidy CSV file that `write` has written.
 
     Raises:
-      UserError: the file cannot be read, or has other columns or keypoints.
+      UserError: the file cannot be read, lacks a column, or has a keypoint that is not in the keypoint set.
     """
     try:
         with open(path, newline="", encoding="utf-8") as file:

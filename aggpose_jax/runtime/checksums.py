@@ -9,7 +9,7 @@ import pathlib
 
 from aggpose_jax import io
 
-MANIFEST = "SHA256SUMS"  # in the format of the program sha256sum, which can also verify it
+MANIFEST = "SHA256SUMS"  # name of the manifest; the program sha256sum uses the same format and can verify it
 
 
 def write_manifest(folder: pathlib.Path) -> None:

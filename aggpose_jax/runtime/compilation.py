@@ -19,7 +19,7 @@ def enable_compilation_cache() -> None:
 
 
 def _machine() -> str:
-    """Returns a name for the kind of CPU: its architecture and a hash of its instruction set flags."""
+    """Returns a name for the kind of this machine's CPU: its architecture and a hash of its instruction set flags."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
         features = next(line for line in lines if line.lower().startswith(("flags", "features")))

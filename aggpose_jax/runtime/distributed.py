@@ -16,8 +16,8 @@ from jax.experimental import multihost_utils
 
 from aggpose_jax.errors import UserError
 
-HEARTBEAT_SECONDS = 30  # after this time without a heartbeat of one process the others exit
-BARRIER_SECONDS = 3600  # timeout of a barrier, for processes that are alive but late
+HEARTBEAT_SECONDS = 30  # time without a heartbeat of one process after which the others exit
+BARRIER_SECONDS = 3600  # longest wait at a barrier for other processes that are alive but late
 FLAGS = "give --coordinator=HOST:PORT, --processes=COUNT and --process=INDEX"
 
 _barrier_numbers = itertools.count()
@@ -79,7 +79,7 @@ def is_primary() -> bool:
 
 
 def process_shard() -> tuple[int, int]:
-    """Returns (index, count) of the data shard of this process, which are those of the process."""
+    """Returns the index of this process and the number of processes: each process reads the data shard of its index."""
     return jax.process_index(), jax.process_count()
 
 

@@ -10,7 +10,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from aggpose_jax.errors import UserError
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-STACKED = "blocks"  # parameters below this key have a leading axis over stacked blocks, which nn.scan slices
+STACKED = "blocks"  # Parameters below this key are stacked: nn.scan slices their leading axis, so it is never split.
 
 
 def make_mesh(fsdp: int = 1) -> Mesh:
@@ -25,7 +25,8 @@ def make_mesh(fsdp: int = 1) -> Mesh:
     devices = jax.device_count()
     if fsdp < 1 or devices % fsdp:
         raise UserError(f"mesh.fsdp: {fsdp} does not divide the number of devices, {devices}; give a divisor")
-    # Ordered by process, so that the parts of a batch, concatenated in order, are the batch of a single process.
+    # Devices are ordered by process, so that the parts of a batch that the processes hold, concatenated in order, are
+    # the batch that a single process would have.
     order = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     grid = np.array(order).reshape(-1, fsdp)
     return Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))

@@ -20,8 +20,9 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.checkpoints import FOLDER, rank, stored_name, verify
 from aggpose_jax.runtime import checksums, distributed
 
-DAMAGED = "damaged"  # folder beside FOLDER to which damaged and unfinished steps are moved
-REMOVED = "removed"  # folder below FOLDER to which a step is moved in one rename before its files are deleted
+DAMAGED = "damaged"  # folder in the folder of a run to which damaged and unfinished checkpoints are moved
+# Folder inside the checkpoints folder to which a step is moved in one rename before its files are deleted.
+REMOVED = "removed"
 
 
 def _handlers() -> ocp.handlers.CheckpointHandlerRegistry:
@@ -60,7 +61,10 @@ class Checkpoints(ocp.CheckpointManager):
         super().__init__(folder, options=options, handler_registry=_handlers())
 
     def save(self, step: int, *args, **kwargs) -> bool:
-        """Starts to write a step after the manifest of the previous one; replaces a step saved without evaluation."""
+        """Starts to write the checkpoint of a step; replaces the one that was saved at this step before its evaluation.
+
+        The checksum manifest is written in the background once the checkpoint is committed. The next save waits for it.
+        """
         if step in self.all_steps():
             self.delete(step)
         saved = super().save(step, *args, **kwargs)
@@ -99,7 +103,7 @@ def open_manager(workdir: pathlib.Path, log: Callable[[str], None] = print) -> C
 
 
 def _clean_up(folder: pathlib.Path, log: Callable[[str], None]) -> None:
-    """Deletes what a killed process left half written or half deleted, and moves unfinished and damaged steps away."""
+    """Deletes what a killed process left of a save or removal, and moves unfinished and damaged steps to DAMAGED."""
     for left in (*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / REMOVED):
         shutil.rmtree(left, ignore_errors=True)
     verified, unfinished, damaged = verify(folder)
@@ -117,7 +121,7 @@ def _clean_up(folder: pathlib.Path, log: Callable[[str], None]) -> None:
 
 
 def save(manager: Checkpoints, step: int, items: dict[str, Any], score: float | None = None) -> None:
-    """Starts to write the items of a step.
+    """Starts to write the checkpoint of a step; training goes on meanwhile.
 
     Args:
       manager: checkpoint manager of the run.
@@ -159,7 +163,10 @@ def evaluations_since_best(manager: Checkpoints, step: int, interval: int) -> in
 def _check_same_network(step_folder: pathlib.Path, name: str, expected: Any) -> None:
     current, item = _shapes(expected), step_folder / stored_name(step_folder, name)
     if not item.exists():
-        raise UserError(f"{step_folder}: has no {name}, which this network needs: {', '.join(current)}")
+        raise UserError(
+            f"{step_folder}: the checkpoint has no {name}, which this network needs for {', '.join(current)}; give the "
+            "configuration of this run, or another --workdir"
+        )
     with ocp.StandardCheckpointer() as checkpointer:
         metadata = checkpointer.metadata(item).item_metadata.tree
     stored = _shapes(metadata)
@@ -168,7 +175,8 @@ def _check_same_network(step_folder: pathlib.Path, name: str, expected: Any) -> 
         kind = "parameters" if name.endswith("params") else "batch statistics"
         raise UserError(
             f"{step_folder.parents[1]}: the checkpoint is of another network. {len(different)} {kind} differ, the "
-            f"first is {different[0]}: checkpoint {stored.get(different[0])}, this model {current.get(different[0])}"
+            f"first is {different[0]}: checkpoint {stored.get(different[0])}, this model {current.get(different[0])}. "
+            "Give the configuration of this run, or another --workdir."
         )
 
 

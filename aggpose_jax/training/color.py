@@ -55,5 +55,5 @@ def shift_hue(image: jax.Array, shift: jax.Array) -> jax.Array:
     )
     # As a function of hue, each channel is a trapezoid, shifted by two sextants from the next channel.
     offsets = (sextant + 6 * shift)[..., None] + jnp.array([5.0, 3.0, 1.0])
-    ramp = offsets - 6 * jnp.floor(offsets / 6)  # on CPU, jnp.mod would call a scalar function for every pixel
+    ramp = offsets - 6 * jnp.floor(offsets / 6)  # modulo 6: on CPU, jnp.mod calls a scalar function for every pixel
     return value[..., None] - chroma[..., None] * jnp.clip(jnp.minimum(ramp, 4 - ramp), 0, 1)

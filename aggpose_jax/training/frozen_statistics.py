@@ -1,4 +1,4 @@
-"""Freezes the running statistics of BatchNorm layers during training."""
+"""Freezes the running mean and variance of the BatchNorm layers that `freeze` matches during training."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

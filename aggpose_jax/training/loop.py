@@ -61,7 +61,8 @@ def _make_trainer(config: ml_collections.ConfigDict) -> Trainer:
     mesh = sharding.make_mesh(config.mesh.fsdp)
     if config.accumulate < 1 or config.batch_size % (mesh.size * config.accumulate):
         raise UserError(
-            f"batch_size: {config.batch_size} is not divisible by {mesh.size} devices × accumulate {config.accumulate}"
+            f"batch_size: {config.batch_size} is not divisible by {mesh.size} devices × accumulate "
+            f"{config.accumulate}; give a multiple of their product"
         )
     return Trainer(make_task(config), config, mesh)
 

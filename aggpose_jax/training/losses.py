@@ -1,4 +1,4 @@
-"""Loss functions."""
+"""The loss function of pose networks."""
 
 import jax
 import jax.numpy as jnp

@@ -25,7 +25,7 @@ from aggpose_jax.training.apply import apply_training
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
-EVALUATION_KEY = 0  # seed of the masks in evaluation, which are the same in all runs
+EVALUATION_KEY = 0  # seed of the random masks in evaluation, which are the same in all runs
 METRICS = ("loss", "error", "mean", "interp.", "shuffled")
 
 
@@ -73,7 +73,7 @@ class MaeTask(ComposedTask):
         super().__init__(config, network, data, objective, evaluator, MaePictures(evaluator))
 
     def init(self, rng: jax.Array) -> Variables:
-        """Returns new variables of the network, by collection."""
+        """Returns newly initialised variables of the network, by collection."""
         images = jnp.zeros((1, *self.config.input_size, 3))
         return self.model.init(rng, images, jnp.arange(self.masking.visible)[None])
 
@@ -102,12 +102,14 @@ class Masking:
           UserError: the image size is not a multiple of the patch size, or no patch or every patch is visible.
         """
         if any(side % PATCH for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {PATCH}")
+            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {PATCH}; change it")
         patches = config.input_size[0] // PATCH * (config.input_size[1] // PATCH)
         visible = round((1 - config.mask_ratio) * patches)
         if not 0 < visible < patches:
             state = "visible" if visible == 0 else "masked"
-            raise UserError(f"mask_ratio: {config.mask_ratio} of {patches} patches leaves none {state}; give another")
+            raise UserError(
+                f"mask_ratio: {config.mask_ratio} of {patches} patches leaves none {state}; give a value nearer to 0.5"
+            )
         return cls(patches, visible)
 
     def draw(self, rng: jax.Array, count: int) -> jax.Array:
@@ -116,7 +118,7 @@ class Masking:
 
 
 def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
-    """Returns segments of the training videos ("train") or of the held-out videos ("eval")."""
+    """Returns the source of the frames of the training videos (`part` "train") or of the held-out videos ("eval")."""
     stride = config.frame_stride
     if config.data == "synthetic":
         split, count = {"train": ("train", config.synthetic_train), "eval": ("test", config.synthetic_eval)}[part]
@@ -160,7 +162,7 @@ class MaeEvaluator:
 
     Args:
       network, masking, normalise_pixels: as in `MaeObjective`.
-      data: data of the task.
+      data: data of the task, whose evaluation records are the held-out frames.
     """
 
     def __init__(self, network: nn.Module, masking: Masking, normalise_pixels: bool, data: TaskData):
@@ -218,15 +220,15 @@ class MaeEvaluator:
         return jnp.stack([loss(predicted, images, visible), *errors], axis=1), pixels, visible
 
     def _apply(self, variables: Variables, images: jax.Array, visible: jax.Array) -> jax.Array:
-        """Returns the output of the network in evaluation mode, [B, N, 32·32·3]."""
-        return self._network.apply(variables, images, visible)  # type: ignore[return-value]  # a tuple if `mutable`
+        """Returns the network's output in evaluation mode: predicted pixels of all mask patches, [B, N, 32·32·3]."""
+        return self._network.apply(variables, images, visible)  # type: ignore[return-value]  # a tuple with `mutable`
 
 
 class MaePictures:
-    """Draws training batches and evaluations.
+    """Draws image grids of training batches and of evaluations of a masked autoencoder.
 
     Args:
-      evaluator: evaluator of the task.
+      evaluator: evaluator of the task, whose network, masks and held-out frames are drawn.
     """
 
     def __init__(self, evaluator: MaeEvaluator):

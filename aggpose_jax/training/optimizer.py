@@ -12,7 +12,7 @@ from aggpose_jax import networks
 
 
 def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Returns whether a pattern fully matches a parameter path such as "stage1_1/blocks/norm1/scale", as a function."""
+    """Returns a predicate on parameter paths such as "stage1_1/blocks/norm1/scale": True if a pattern fully matches."""
     compiled = [re.compile(pattern) for pattern in patterns]
     return lambda path: any(pattern.fullmatch(path) for pattern in compiled)
 
@@ -65,7 +65,10 @@ def make_optimizer(config, params: Any, schedule: optax.Schedule) -> optax.Gradi
 
 
 def _scale_by_layer(depths: Any, decay: float) -> optax.GradientTransformation:
-    """Scales updates by decay^depth, with the layer-decay depth of each block and layer (Bao et al. 2022)."""
+    """Returns a transformation that scales updates by decay^depth, the layer-wise decay of Bao et al. 2022.
+
+    `depths` is the tree of the layer-decay depths of the parameters, see `Network.layer_decay_depths`.
+    """
     factors = jax.tree.map(lambda depth: jnp.float32(decay) ** depth, depths)
     return optax.stateless(lambda updates, _: jax.tree.map(jnp.multiply, updates, factors))
 

@@ -70,7 +70,7 @@ class PoseTask(ComposedTask):
         super().__init__(config, self.pose_model.network, data, objective, evaluator, PosePictures(evaluator))
 
     def init(self, rng: jax.Array) -> Variables:
-        """Returns new variables of the network, by collection."""
+        """Returns newly initialised variables of the network, by collection."""
         return self.pose_model.init(rng)
 
     def describe(self) -> str:
@@ -90,7 +90,7 @@ def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None
 
 
 def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, part: str):
-    """Returns the records for "train", or those for "eval", which come with the ground truth of their split."""
+    """Returns the source of the training records (`part` "train") or of the evaluation records ("eval")."""
     evaluates = part == "eval"
     if config.data == "synthetic":
         count, split = (config.synthetic_eval, "test") if evaluates else (config.synthetic_train, "train")
@@ -140,7 +140,7 @@ class PoseEvaluator:
 
     Args:
       pose_model: the network, its codec and keypoint set.
-      data: data of the task.
+      data: data of the task, whose evaluation records are estimated.
       nms_threshold: OKS threshold of non-maximum suppression among the poses of an image; None disables it.
       soft_nms: lower the scores of poses that overlap with better ones, instead of suppressing the poses.
     """
@@ -159,7 +159,8 @@ class PoseEvaluator:
         """Returns evaluations of the mean training pose in each box, and of the network on another person's crop."""
 
         def estimate_exchanged(batch):
-            crops = put_crops(batch, mesh)  # from all processes, since a process may have a single crop
+            # The crops of all processes are exchanged together, since one process may have a single crop.
+            crops = put_crops(batch, mesh)
             return self.estimate(variables, crops | {"image": jnp.roll(crops["image"], 1, axis=0)}, mesh)[0]
 
         truth = self.data.eval_source.ground_truth()
@@ -196,10 +197,10 @@ def put_crops(batch: Batch, mesh: Mesh) -> dict[str, jax.Array]:
 
 
 class PosePictures:
-    """Draws training batches and evaluations.
+    """Draws image grids of training batches and of evaluations of a pose network.
 
     Args:
-      evaluator: evaluator of the task.
+      evaluator: evaluator of the task, whose network and evaluation records are drawn.
     """
 
     def __init__(self, evaluator: PoseEvaluator):

@@ -22,7 +22,7 @@ class Profiler:
         """Starts the trace at a step of the range if it is not running; a resumed run may start within the range."""
         if self._first <= step <= self._last and not self._on and self._first:
             options = jax.profiler.ProfileOptions()
-            options.python_tracer_level = 0  # it would hook into all Python threads, and the pipeline has many
+            options.python_tracer_level = 0  # Tracing Python hooks into all threads; the data pipeline has many.
             jax.profiler.start_trace(str(self._folder), profiler_options=options)
             self._on = True
 

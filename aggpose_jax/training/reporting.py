@@ -13,7 +13,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-matplotlib.use("Agg")  # figures are written to files, without a display
+matplotlib.use("Agg")  # matplotlib draws to files only and needs no display
 from matplotlib import pyplot
 
 from aggpose_jax.runtime import distributed
@@ -29,13 +29,13 @@ class Reporter:
 
     def __init__(self, workdir: pathlib.Path, metric: str):
         self.workdir = workdir
-        self._curves = {"train/loss": "log", f"eval/{metric}": "linear"}  # metric → scale of its y axis
+        self._curves = {"train/loss": "log", f"eval/{metric}": "linear"}  # {metric: scale of the y axis}
         self._metrics = workdir / "metrics.jsonl"
         self._events = SummaryWriter(str(workdir / "tensorboard"))
         self._started = time.perf_counter()
 
     def log(self, text: str) -> None:
-        """Prints the seconds since the start and the text, unbuffered and above a progress bar."""
+        """Prints a line with the seconds since the start and the text, unbuffered and above a progress bar."""
         tqdm.write(f"[{time.perf_counter() - self._started:6.1f} s] {text}", file=sys.stdout)
         sys.stdout.flush()
 
@@ -47,11 +47,11 @@ class Reporter:
             self._events.add_scalar(name, float(value), step)
 
     def text(self, name: str, text: str) -> None:
-        """Adds a text to TensorBoard."""
+        """Adds a text, such as the configuration, to the TensorBoard events of the run."""
         self._events.add_text(name, text)
 
     def picture(self, step: int, name: str, image: np.ndarray) -> None:
-        """Writes an RGB image [H, W, 3] as pictures/NAME_STEP.png and to TensorBoard."""
+        """Writes an RGB image [H, W, 3] of a step as pictures/NAME_STEP.png in the workdir, and to TensorBoard."""
         folder = self.workdir / "pictures"
         folder.mkdir(exist_ok=True)
         pyplot.imsave(folder / f"{name}_{step}.png", image)
@@ -59,7 +59,7 @@ class Reporter:
 
     def curves(self) -> None:
         """Draws the loss and the metric over all steps in metrics.jsonl, also those before a restart, as curves.png."""
-        curves: defaultdict[str, dict[int, float]] = defaultdict(dict)  # metric → value by step
+        curves: defaultdict[str, dict[int, float]] = defaultdict(dict)  # {metric: {step: value}}
         for line in self._metrics.read_text().splitlines():
             try:
                 metrics = json.loads(line)
@@ -140,12 +140,12 @@ class Progress:
         self.restart()
 
     def restart(self) -> None:
-        """Discards the metrics and times since the last log line."""
+        """Starts a new interval between log lines: discards the metrics and times since the last one."""
         self._metrics: list[Mapping[str, jax.Array]] = []
         self._waited, self._started = 0.0, time.perf_counter()
 
     def wait(self, fetch):
-        """Returns `fetch()` and counts its time as data wait."""
+        """Returns `fetch()`, the next batch, and counts the time of the call as data wait."""
         started = time.perf_counter()
         value = fetch()
         self._waited += time.perf_counter() - started
@@ -183,7 +183,7 @@ class Progress:
             self._reporter.log(f"step {step}/{self._total}: {text}, {_duration(eta)} remaining")
 
     def close(self) -> None:
-        """Closes the progress bar."""
+        """Closes the progress bar at the end of training."""
         self._bar.close()
 
 

@@ -46,7 +46,7 @@ class Run:
 
     @property
     def eval_steps(self) -> int:
-        """The number of steps from one evaluation to the next."""
+        """The number of training steps from one evaluation to the next, at least 1."""
         return max(round(self.trainer.config.eval_epochs * self.trainer.task.steps_per_epoch), 1)
 
     def is_evaluation_due(self) -> bool:
@@ -66,7 +66,7 @@ class Run:
         return True
 
     def save(self, score: float | None = None) -> None:
-        """Starts to write a checkpoint; `score` is that of the evaluation at this step, or None without one."""
+        """Starts to write a checkpoint of the current step; `score` is that of its evaluation, or None without one."""
         checkpoint.save(self.manager, self.step, self.state.checkpoint_items(), score)
 
     def evaluate_and_save(self) -> None:
@@ -77,7 +77,7 @@ class Run:
             if self.step not in self.manager.all_steps():
                 self.save()
             raise
-        assert self.result is not None  # `evaluate` stores it
+        assert self.result is not None  # because `evaluate` stores it
         value = self.result.metrics[self.trainer.task.metric]
         self.save(-value if self.trainer.task.lower_is_better else value)
 
@@ -99,7 +99,7 @@ class Run:
         return {"network": self.result, **(baselines or {})}
 
     def write_pictures(self, pictures: Mapping[str, np.ndarray]) -> None:
-        """Writes pictures [H, W, 3] of this step, by name."""
+        """Writes pictures of the current step, RGB images [H, W, 3] by name, to the workdir and to TensorBoard."""
         for name, picture in pictures.items():
             self.reporter.picture(self.step, name, picture)
 

@@ -48,7 +48,7 @@ class Task(Protocol):
         """Returns a description of the task and its data as text; opens the data."""
 
     def init(self, rng: jax.Array) -> Variables:
-        """Returns new variables of the network, by collection."""
+        """Returns newly initialised variables of the network, by collection."""
 
     def train_batches(self, start: int) -> Iterator[Batch]:
         """Returns an endless iterator of batches, starting with the batch after `start` steps.

@@ -72,7 +72,7 @@ class TaskData:
 
 
 class ComposedTask:
-    """A `Task` composed of its data, loss, evaluator and pictures."""
+    """A `Task` composed of objects for its data, loss, evaluation and pictures; base class of the tasks."""
 
     def __init__(self, config: ml_collections.ConfigDict, model: Any, data: TaskData, objective, evaluator, pictures):
         self.config, self.model, self.data = config, model, data

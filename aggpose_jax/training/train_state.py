@@ -31,7 +31,7 @@ class TrainState:
 
     @property
     def params(self) -> Any:
-        """The trained parameters."""
+        """The parameters of the network that the optimizer updates, without their moving average."""
         return self.variables["params"]
 
     @property

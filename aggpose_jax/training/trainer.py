@@ -25,7 +25,7 @@ class Trainer:
     """The compiled training step of a task, with its optimizer, schedule and shardings.
 
     Args:
-      task: a `task.Task`.
+      task: task that is trained, a `task.Task`.
       config: configuration of the experiment.
       mesh: device mesh of `sharding.make_mesh`.
     """

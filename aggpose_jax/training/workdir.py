@@ -1,4 +1,4 @@
-"""Opens the folder of a run, which belongs to one experiment configuration."""
+"""Opens the folder of a run (WORKDIR), in which only one experiment configuration can be trained."""
 
 import pathlib
 import reprlib

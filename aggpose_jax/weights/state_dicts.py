@@ -82,13 +82,13 @@ def _read_form(network: Network, form: StateDictForm[Any], tensors: Mapping[str,
 
 
 def _shapes(network: Network, fields: dict[str, Any]) -> tuple[nn.Module, Mapping[str, Any]]:
-    """Returns the module and the shapes of its variables."""
+    """Returns the Flax module of a network with these fields, and the shapes of its variables."""
     try:
         model = network.module(**fields)
         image = jnp.zeros((1, network.stride, network.stride, 3))
         return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image))
     except (ValueError, TypeError, ZeroDivisionError):  # JAX and Flax raise these for impossible sizes.
-        raise UserError("no network can have these sizes") from None
+        raise UserError("no network can have these sizes; give a complete state dict") from None
 
 
 def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,16 +166,18 @@ def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, 
     }
     found = [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]
     if found:
-        raise UserError(f"the weights do not fit the network; {'; '.join(found)}")
+        raise UserError(
+            f"the weights do not fit the network; give a complete state dict of this network alone. {'; '.join(found)}"
+        )
 
 
 def _leaf(variables: Mapping[str, Any], entry: Entry) -> Any:
-    """Returns the array, or the shape of an array, at the path of an entry."""
+    """Returns the array (or shape) in nested variables to which a weight table entry belongs."""
     return functools.reduce(operator.getitem, entry.path, variables)
 
 
 def _paths(variables: Mapping[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Returns the paths of all leaves."""
+    """Returns the paths of all arrays in nested variables, as tuples of keys that start with `above`."""
     paths: set[tuple[str, ...]] = set()
     for key, value in variables.items():
         paths |= _paths(value, (*above, key)) if isinstance(value, Mapping) else {(*above, key)}

@@ -38,7 +38,7 @@ class TransferReport:
 
     @property
     def new(self) -> list[str]:
-        """The modules that contain new variables."""
+        """The names of the modules of the target network that contain new variables."""
         return list(dict.fromkeys(_module(path) for path, origin in self.origins.items() if origin is None))
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ def _values(array: Any, like: Any, origin: Origin) -> Any:
 
 
 def _module(path: str) -> str:
-    """Returns the module of a path, without the collection: "encoder/stage1" or "stage1_2"."""
+    """Returns the name of the module to which the variable at a path belongs: "encoder/stage1" or "stage1_2"."""
     keys = path.split("/")[1:]
     return "/".join(keys[: 2 if keys[0] == BACKBONE else 1])
 
@@ -130,7 +130,7 @@ def _shapes(paths: list[str], found: Mapping[str, Any], expected: Mapping[str, A
 
 
 def _fitting(source: Weights) -> str:
-    """Returns the names of the networks whose backbone has the same kind and sizes as that of the source."""
+    """Returns the names of the networks whose backbone equals that of the source, so that its weights fit, as text."""
     fields = {field: getattr(source.model, field) for field in source.network.fields}
     backbone = source.network.backbone(fields)
     names = [

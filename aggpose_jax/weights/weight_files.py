@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIXES = (".pth", ".safetensors")
-WRAPPER = "state_dict"  # key under which training programs store the weights
+WRAPPER = "state_dict"  # key under which many training programs store the state dict in a .pth file
 PREFIX = "module."  # prefix of every name in a state dict of PyTorch's data-parallel wrapper
 SAFETENSORS_TYPES = {
     "F64": np.float64,
@@ -90,7 +90,7 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         entries = safetensors.deserialize(path.read_bytes())
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a safetensors file, or truncated ({error})") from None
+        raise UserError(f"{path}: not a safetensors file, or truncated ({error}); copy it again") from None
     unknown = {entry["dtype"] for _, entry in entries} - SAFETENSORS_TYPES.keys()
     if unknown:
         raise UserError(
@@ -129,7 +129,7 @@ def _reason_not_loaded(error: str) -> str:
     refused = re.search(r"GLOBAL ([\w.]+)", error)
     if refused:
         return f"not loaded, because it contains {refused[1]}, which could run code; save only model.state_dict()"
-    return "not a PyTorch file, or truncated"
+    return "not a PyTorch file, or truncated; copy it again"
 
 
 def _import_torch(path: pathlib.Path) -> ModuleType:

@@ -34,7 +34,7 @@ OUTFITS: dict[str, Outfit] = {
     "shirt": {"probability": 0.15, "trunk": True, "arm": (0.4, 1.9), "leg": (0, 0), "nappy": True},
     "leggings": {"probability": 0.10, "trunk": True, "arm": (0.4, 1.9), "leg": (1.4, 1.95), "nappy": False},
 }
-LIGHTEST, DARKEST = np.array([250.0, 214, 190]), np.array([104.0, 66, 46])
+LIGHTEST, DARKEST = np.array([250.0, 214, 190]), np.array([104.0, 66, 46])  # RGB of skin of melanin 0 and 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Appearance:
 
 
 def sample_appearance(rng: np.random.Generator, ranges: Ranges) -> Appearance:
-    """Returns a random appearance within the ranges of a split."""
+    """Returns a random appearance (bed sheet, infant, clothes, light) within the ranges of a split."""
     return Appearance(**_sample_sheet(rng, ranges), **_sample_infant(rng, ranges), **_sample_clothes(rng, ranges),
                       **_sample_light(rng))  # fmt: skip
 

@@ -50,7 +50,7 @@ class Canvas:
         self._shade = np.zeros((height, width), np.float32)
         self._material = np.zeros((height, width), np.uint8)
         self._light = light.tolist()
-        self._colours = np.zeros((2, 3, 256), np.float32)  # dark and lit RGB of each material; 0 means no material
+        self._colours = np.zeros((2, 3, 256), np.float32)  # dark and lit RGB of each material; material 0 is none
         self._materials = 0
         self._clothes: list[tuple[int, Window, np.ndarray, tuple[float, float, float]]] = []
         self._extent: Window = slice(0, 0), slice(0, 0)
@@ -100,7 +100,10 @@ class Canvas:
             full_plane[rows, columns] += plane
 
     def _add_material(self, colours: np.ndarray | None) -> int:
-        """Registers a material and returns its number; colours are None for a cloth."""
+        """Registers the material of a group or a mark and returns its number.
+
+        `colours` [2, 3] are its dark and lit RGB; None for a cloth, whose pattern `add_to` paints.
+        """
         self._materials += 1
         if colours is not None:
             self._colours[:, :, self._materials] = colours
@@ -117,7 +120,7 @@ class Canvas:
             cv2.line(self._material, first, last, material, max(round(2 * size), 1), cv2.LINE_8, 4)
 
     def _window(self, shapes: np.ndarray) -> Window | None:
-        """Returns the rows and columns of the canvas that contain the capsules [N, 8]; None if all are outside of it."""
+        """Returns the rows and columns of the canvas that contain capsules [N, 8]; None if all are outside of it."""
         radius = shapes[:, 3::4].max()
         low, high = shapes.reshape(-1, 4).min(axis=0) - radius, shapes.reshape(-1, 4).max(axis=0) + radius
         rows = slice(max(int(low[1]) - 1, 0), min(int(high[1]) + 3, self.cover.shape[0]))

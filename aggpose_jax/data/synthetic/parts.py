@@ -84,7 +84,7 @@ def _skin(shapes: list[np.ndarray], appearance: Appearance) -> Group:
 
 
 def _cloth(shapes: list[np.ndarray], cloth: np.ndarray, start: np.ndarray, end: np.ndarray, lift: float) -> Group:
-    """Returns a group with a cloth of `textures.repeat` whose pattern is aligned with start → end."""
+    """Returns a group of clothed capsules. The pattern of the cloth, of `textures.repeat`, follows start → end."""
     angle = np.arctan2(end[1] - start[1], end[0] - start[0])
     return Group(np.array(shapes), cloth=cloth, placement=(angle, start[0], start[1]), lift=lift)
 
@@ -103,7 +103,7 @@ def _trunk_shapes(p: Points, scale: float) -> list[np.ndarray]:
 
 
 def _trunk(p: Points, appearance: Appearance, clothes: dict[str, np.ndarray]) -> list[Group]:
-    """Returns the neck, the trunk (bare with marks for nipples and navel, or in a top), and the nappy or trousers."""
+    """Returns the groups of neck, trunk (bare with marks of nipples and navel, or in a top), and nappy or trousers."""
     outfit, top, bottom = OUTFITS[appearance.outfit], p["spine_top"], p["spine_bottom"]
     groups = [_skin([capsule(top, p["neck"], 0.05, 0.05)], appearance)]
     if outfit["trunk"]:
@@ -137,7 +137,7 @@ def _limb(
     clothes: dict[str, np.ndarray],
     kind: str,
 ) -> list[Group]:
-    """Returns the two segments of an arm or a leg between three points [4], and the clothes on them."""
+    """Returns the groups of the two segments of an arm or leg between three points [4], and of the clothes on them."""
     name, clothed = ("top", appearance.sleeve) if kind == "arm" else ("bottom", appearance.trouser)
     radii = [r * scene.body.girth for r in radii]
     groups = []
@@ -227,7 +227,7 @@ def _head(p: Points, appearance: Appearance, size: float) -> list[Group]:
 
 
 def _face(p: Points, appearance: Appearance) -> tuple:
-    """Returns the marks of a face (`Group.marks`): cheeks, nose, mouth, brows and eyes; later ones cover earlier ones."""
+    """Returns the marks of a face (`Group.marks`): cheeks, nose, mouth, brows and eyes. Later ones cover earlier."""
     dark, lit = appearance.skin
     right, left, tip = p["nose"]
     marks = [(c, c, 0.024, lit * (1.0, 0.87, 0.86)) for c in p["cheeks"]]

@@ -61,4 +61,4 @@ def sample_uniform(rng: np.random.Generator, intervals: Intervals) -> float:
         if position < width:
             return float(low + position)
         position -= width
-    return float(intervals[-1][0])  # rounding moved the position past the last width
+    return float(intervals[-1][0])  # a rounding error moved the position past the last width

@@ -91,7 +91,7 @@ class Scene:
 
 
 def sample_scene(rng: np.random.Generator, ranges: Ranges) -> Scene:
-    """Returns a random scene within the ranges of a split."""
+    """Returns a random scene (infant, camera, occluder) within the ranges of a split."""
     body = bodies.sample_body(rng, ranges)
     outline = _outline(body)
     camera = _sample_camera(rng, outline)
@@ -100,7 +100,7 @@ def sample_scene(rng: np.random.Generator, ranges: Ranges) -> Scene:
 
 
 def _outline(body: bodies.Body) -> np.ndarray:
-    """Returns the points [22, 3] of an infant at time 0 that must fit into the frame: keypoints, crown of the head."""
+    """Returns the points [22, 3] by which an infant at time 0 is fitted into the frame: its keypoints and its crown."""
     points = bodies.joints(body, 0.0)
     crown = points["head"] - points["head_frame"][:, 1]
     return np.concatenate([bodies.keypoints(points), crown[None]])
@@ -139,7 +139,7 @@ def _sample_occluder(rng: np.random.Generator, points: np.ndarray, camera: Camer
 
 
 def _sample_blanket(rng: np.random.Generator, points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Returns the edge [3] of a blanket across the legs that hides the three to five lowest points."""
+    """Returns the edge [3] (see `Occluder`) of a blanket across the legs that hides the three to five lowest points."""
     angle = camera.roll + rng.uniform(-0.25, 0.25)
     down = np.array([-np.sin(angle), np.cos(angle)])
     depth = np.sort(points @ down)
@@ -148,7 +148,7 @@ def _sample_blanket(rng: np.random.Generator, points: np.ndarray, camera: Camera
 
 
 def _sample_caregiver_arm(rng: np.random.Generator, points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Returns the shapes [4, 6] of a forearm that reaches from outside the frame to a limb, and of three fingers."""
+    """Returns the capsules [4, 6] of a caregiver's forearm, from outside the frame to a limb, and of three fingers."""
     target = points[rng.choice([2, 3, 6, 7, 8, 11, 12, 15, 16, 17])]
     away = target - camera.centre
     angle = np.arctan2(away[1], away[0]) + rng.uniform(-0.5, 0.5)

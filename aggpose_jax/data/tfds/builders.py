@@ -16,7 +16,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 
 ANNOTATIONS = "person_keypoints_{split}.json"
-MISSING = -1  # value of video_id and frame for images without these fields
+MISSING = -1  # value that is stored as video_id and frame of images without these fields
 
 
 class _KeypointsBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no stubs that declare the argument

@@ -11,7 +11,7 @@ from aggpose_jax.training.reliability import data_watchdog, preemption, storage_
 
 @contextlib.contextmanager
 def guarded_run(workdir: pathlib.Path) -> Iterator[preemption.PreemptionNotice]:
-    """Yields a notice that reports SIGTERM; inside the context file system errors become UserErrors.
+    """Yields a `PreemptionNotice`, which reports SIGTERM; inside the context file system errors become UserErrors.
 
     Args:
       workdir: folder of the run.

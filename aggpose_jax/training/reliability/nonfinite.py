@@ -31,7 +31,7 @@ def guarded_quantities(loss: Any, batch_stats: Any, gradient: Any, params: Any, 
 
 
 def are_finite(quantities: dict[str, jax.Array]) -> jax.Array:
-    """Returns [Q] bool in the order of `quantities`; False also if squares overflow, as they do in the optimizer."""
+    """Returns whether each of Q quantities is finite, [Q] bool; False also if squares overflow, as in the optimizer."""
     return jnp.stack([jnp.isfinite(jnp.square(quantity).sum()) for quantity in quantities.values()])
 
 
@@ -75,7 +75,7 @@ class NonFiniteGuard:
         if self._reporter is None:
             raise UserError(f"{fault}. {self._advice()}")
         self._skipped += 1
-        self._reporter.log(f"WARNING: {fault}. The step is skipped; {self._skipped} skipped since the start.")
+        self._reporter.log(f"WARNING: {fault}. The step is skipped; {self._skipped} steps skipped since the start.")
         self._reporter.log_metrics(self._step, {"train/skipped": self._skipped})
 
     def _advice(self) -> str:

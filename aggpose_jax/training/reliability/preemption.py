@@ -36,7 +36,7 @@ class PreemptionNotice:
         return self._signalled
 
     def check(self) -> None:
-        """Calls `is_preempted`.
+        """Ends the run by an exception if any process received SIGTERM; to be called like `is_preempted`.
 
         Raises:
           Preempted: SIGTERM was received.
@@ -50,7 +50,10 @@ class PreemptionNotice:
 
 @contextlib.contextmanager
 def catch_sigterm() -> Iterator[PreemptionNotice]:
-    """Yields a notice and catches SIGTERM inside the context."""
+    """Catches SIGTERM inside the context and yields a `PreemptionNotice`, which reports whether it was received.
+
+    If there are several processes, JAX catches the signal instead. Outside the main thread it cannot be caught.
+    """
     notice = PreemptionNotice()
     if jax.process_count() > 1 or threading.current_thread() is not threading.main_thread():
         yield notice

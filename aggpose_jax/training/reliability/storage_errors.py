@@ -40,7 +40,7 @@ def as_user_error(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def _reason(error: Exception, workdir: pathlib.Path) -> str | None:
-    """Returns the message of the file system, or None if the error has another cause."""
+    """Returns the file system's message, such as "No space left on device"; None if the error has another cause."""
     if isinstance(error, OSError):
         inside = error.filename is not None and workdir.absolute() in pathlib.Path(error.filename).absolute().parents
         return error.strerror if error.errno in STORAGE_ERRNOS or inside else None

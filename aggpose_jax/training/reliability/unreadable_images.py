@@ -9,7 +9,7 @@ from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import distributed
 
-FILE = "corrupt_images.txt"  # written by process 0; other processes add their index to the name
+FILE = "corrupt_images.txt"  # list of unreadable images of process 0; other processes add their index to the name
 
 
 def list_unreadable(
