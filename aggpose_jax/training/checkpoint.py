@@ -121,7 +121,7 @@ def _clean_up(folder: pathlib.Path, log: Callable[[str], None]) -> None:
 
 
 def save(manager: Checkpoints, step: int, items: dict[str, Any], score: float | None = None) -> None:
-    """Starts to write the checkpoint of a step; training goes on meanwhile.
+    """Starts to write the checkpoint of a step; training continues meanwhile.
 
     Args:
       manager: checkpoint manager of the run.

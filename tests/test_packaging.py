@@ -1,0 +1,19 @@
+"""What an installation contains."""
+
+import tomllib
+
+from programs import ROOT
+
+
+def test_all_packages_are_listed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {
+        str(path.parent.relative_to(ROOT)).replace("/", ".") for path in (ROOT / "aggpose_jax").rglob("__init__.py")
+    }
+    assert sorted(settings["packages"]) == sorted(found | {"aggpose_jax.configs"})
+    assert (ROOT / settings["package-dir"]["aggpose_jax.configs"] / "synthetic.py").exists()
+
+
+def test_every_folder_of_the_package_with_code_is_a_package():
+    for path in (ROOT / "aggpose_jax").rglob("*.py"):
+        assert (path.parent / "__init__.py").exists()
