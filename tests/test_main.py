@@ -42,7 +42,7 @@ def test_missing_data_is_one_line_with_the_expected_files(tmp_path):
     assert ended.returncode == 1
     message = ended.stderr.strip().splitlines()[-1]
     assert message.startswith("error: ")
-    for part in (str(missing), "annotations/person_keypoints_train2017.json", "configs/synthetic.py"):
+    for part in (str(missing), "annotations/person_keypoints_train2017.json", "--config synthetic"):
         assert part in message
     assert "Traceback" not in ended.stderr
 

@@ -115,7 +115,7 @@ class CocoKeypoints:
                 raise UserError(
                     f"{path} is missing: {self._directory} must contain annotations/{self._file.name} and "
                     f"{self._split}/*.jpg. To try training without data, run "
-                    "python -m aggpose_jax.main --config configs/synthetic.py"
+                    "python -m aggpose_jax.main --config synthetic"
                 )
 
     def counts(self) -> dict[str, int]:

@@ -110,7 +110,7 @@ def _config(source: pathlib.Path, experiment: str | None, overrides: Sequence[st
     if source.is_file():
         if experiment is None:
             raise UserError(f"{source}: a weight file does not describe its network; give an experiment that does with "
-                            "--config, such as configs/infant_l.py")  # fmt: skip
+                            "--config, such as infant_l")  # fmt: skip
         return read_experiment(experiment, overrides)
     stored = load_config(source / "config.json")
     trained = stored.keypoint_set

@@ -100,7 +100,7 @@ def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence
 
     Args:
       run: folder of a run, whose best checkpoint is used, or a weight file (.safetensors, .pth).
-      config: experiment that describes the network of a weight file, such as configs/infant_l.py. None for a run, which
+      config: experiment that describes the network of a weight file, such as "infant_l". None for a run, which
         stores its own configuration.
       overrides: KEY=VALUE changes of the configuration, such as flip_test=False.
 

@@ -101,7 +101,7 @@ def test_the_error_of_missing_files_gives_the_layout_and_a_command_without_data(
             CocoKeypoints(directory, "val2017", COCO_17)
         assert "annotations/person_keypoints_val2017.json" in str(error.value)
         assert "val2017/*.jpg" in str(error.value)
-        assert "python -m aggpose_jax.main --config configs/synthetic.py" in str(error.value)
+        assert "python -m aggpose_jax.main --config synthetic" in str(error.value)
         assert "\n" not in str(error.value)
 
 
