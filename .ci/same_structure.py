@@ -2,8 +2,9 @@
 
 python .ci/same_structure.py COMMIT PATH …
 
-A change of wording alone lists none. Numbers, operators, calls and the order of statements count. Imports do not, nor do
-the words of f-strings and the order of their placeholders. Files that git sees as renamed are compared with their old path.
+A change of wording alone lists none. Numbers, operators, calls and the order of statements count. Imports do not, nor
+do the words of f-strings and the order of their placeholders. Files that git sees as renamed are compared with their
+old path.
 """
 
 import ast
