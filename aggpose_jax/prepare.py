@@ -83,7 +83,12 @@ def parser() -> cli.Parser:
         "Prepares data sets for training.",
         ["synthetic --out data/infant_pose --images 1000 --videos 5", "frames VIDEOS --out data/frames"],
     )
+    for add_verb in (_add_synthetic, _add_split, _add_tfds, _add_frames):
+        add_verb(parser)
+    return parser
 
+
+def _add_synthetic(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "synthetic",
         synthetic,
@@ -98,6 +103,8 @@ def parser() -> cli.Parser:
         "--frames", type=_count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
     )
 
+
+def _add_split(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "split",
         split,
@@ -124,6 +131,8 @@ def parser() -> cli.Parser:
     verb.add_argument("--seed", type=int, default=0, help="seed of the random assignment (0)")
     verb.add_argument("--label", metavar="FIELD", help="field of the images by which to stratify")
 
+
+def _add_tfds(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "tfds",
         tfds,
@@ -144,6 +153,8 @@ def parser() -> cli.Parser:
         help="the data set is written to DIR/NAME/VERSION",
     )
 
+
+def _add_frames(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "frames", frames, ["VIDEOS --out data/frames", "VIDEOS --out data/frames --mosaic heads.json --shard 0/16"]
     )
@@ -194,7 +205,6 @@ def parser() -> cli.Parser:
     group.add_argument(
         "--shard", type=_part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
     )
-    return parser
 
 
 def _part(text: str) -> tuple[int, int]:
