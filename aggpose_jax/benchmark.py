@@ -222,20 +222,22 @@ def parser() -> cli.Parser:
     )
 
     verb = parser.add_verb("data", _data, ["--config synthetic", "--config infant_l --workers 0,2"])
-    verb.add_argument("--records", type=int, default=512, metavar="N", help="records of each measurement (512)")
-    verb.add_argument("--workers", default="0", metavar="N,…", help="numbers of worker processes to measure (0)")
+    verb.add_argument("--records", type=cli.count, default=512, metavar="N", help="records of each measurement (512)")
+    verb.add_argument(
+        "--workers", type=cli.counts, default=[0], metavar="N,…", help="numbers of worker processes to measure (0)"
+    )
     verb.add_experiment("experiment with the data", required=True)
 
     verb = parser.add_verb("mae", _mae, ["", "--networks b2 --batch 4"])
     verb.add_argument("--networks", default="b2,b5", metavar="NAME,…", help="Mix Transformers to measure (b2,b5)")
-    verb.add_argument("--batch", type=int, default=8, metavar="N", help="images in a step (8)")
+    verb.add_argument("--batch", type=cli.count, default=8, metavar="N", help="images in a step (8)")
     return parser
 
 
 def _data(arguments: argparse.Namespace) -> None:
     """Measures reading, decoding and warping, and the whole data pipeline of an experiment."""
     config = read_experiment(arguments.config, arguments.overrides)
-    print(benchmark_data(config, arguments.records, [int(number) for number in arguments.workers.split(",")]))
+    print(benchmark_data(config, arguments.records, arguments.workers))
 
 
 def _mae(arguments: argparse.Namespace) -> None:

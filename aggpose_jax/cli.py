@@ -68,6 +68,14 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("--config", metavar="EXPERIMENT", required=required, help=help)
         group.add_argument(_SET, dest="overrides", action="append", default=[], help=argparse.SUPPRESS)
 
+    def add_checkpoint(self) -> None:
+        """Adds what names a trained network: --checkpoint, --config and --config.KEY=VALUE."""
+        self.add_argument_group("network").add_argument(
+            "--checkpoint", required=True, type=pathlib.Path, metavar="RUN",
+            help="folder of a run, or a weight file with --config",
+        )  # fmt: skip
+        self.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses a command line; positional arguments and options may alternate.
 
@@ -92,6 +100,18 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the program with a usage error: one line on standard error and exit status 2."""
         self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
+
+
+def count(text: str, minimum: int = 1) -> int:
+    """Returns the integer of an option, which must be at least the minimum."""
+    if not text.isdecimal() or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least {minimum}")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Returns the integers, at least 0, of an option such as 0,2."""
+    return [count(one, minimum=0) for one in text.split(",")]
 
 
 def command(verb: str) -> str:

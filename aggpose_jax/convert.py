@@ -163,15 +163,8 @@ def parser() -> cli.Parser:
 
 def _add_export(verb: cli.Parser) -> None:
     verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="file to write")
-    verb.add_argument(
-        "--checkpoint",
-        type=pathlib.Path,
-        required=True,
-        metavar="RUN",
-        help="folder of a run, or a weight file with --config",
-    )
+    verb.add_checkpoint()
     verb.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
-    verb.add_experiment("experiment with the network of a weight file; a run has its own configuration")
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -28,16 +28,8 @@ def parser() -> cli.Parser:
             "--checkpoint aggpose_l.safetensors --config coco_l --out scores",
         ],
     )
-    group = parser.add_argument_group("network")
-    group.add_argument(
-        "--checkpoint",
-        required=True,
-        type=pathlib.Path,
-        metavar="RUN",
-        help="folder of a run, or a weight file with --config",
-    )
-    group.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
-    parser.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+    parser.add_checkpoint()
+    parser.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out",

@@ -33,12 +33,7 @@ def parser() -> cli.Parser:
     parser.add_argument(
         "inputs", nargs="+", type=pathlib.Path, metavar="INPUT", help="video, image, folder or list (.txt)"
     )
-    group = parser.add_argument_group("network")
-    group.add_argument(
-        "--checkpoint", required=True, type=pathlib.Path, metavar="RUN",
-        help="folder of a run, or a weight file with --config",
-    )  # fmt: skip
-    parser.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+    parser.add_checkpoint()
     group = parser.add_argument_group(
         "boxes", "Without these, one infant is searched for in the full image and tracked."
     )

@@ -1,6 +1,7 @@
 """The program `aggpose prepare`: makes the data sets that training reads."""
 
 import argparse
+import functools
 import os
 import pathlib
 import sys
@@ -96,11 +97,17 @@ def _add_synthetic(parser: cli.Parser) -> None:
     )
     verb.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="new folder")
     verb.add_argument(
-        "--images", type=_count, required=True, metavar="N", help="labelled images: 70%% train, 10%% val, 20%% test"
+        "--images", type=cli.count, required=True, metavar="N", help="labelled images: 70%% train, 10%% val, 20%% test"
     )
-    verb.add_argument("--videos", type=int, default=0, metavar="N", help="unlabelled videos of moving infants (0)")
     verb.add_argument(
-        "--frames", type=_count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
+        "--videos",
+        type=functools.partial(cli.count, minimum=0),
+        default=0,
+        metavar="N",
+        help="unlabelled videos of moving infants (0)",
+    )
+    verb.add_argument(
+        "--frames", type=cli.count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
     )
 
 
@@ -168,7 +175,7 @@ def _add_frames(parser: cli.Parser) -> None:
     )
     group.add_argument(
         "--longest-side",
-        type=_count,
+        type=cli.count,
         default=Settings.longest_side,
         metavar="N",
         help=f"largest side in pixels ({Settings.longest_side})",
@@ -197,7 +204,7 @@ def _add_frames(parser: cli.Parser) -> None:
     group = verb.add_argument_group("processes")
     group.add_argument(
         "--processes",
-        type=_count,
+        type=cli.count,
         default=os.cpu_count() or 1,
         metavar="N",
         help="processes that read videos (all cores)",
@@ -212,13 +219,6 @@ def _part(text: str) -> tuple[int, int]:
     if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
         raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 0 to N - 1")
     return int(index), int(count)
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
 
 
 def main(arguments: argparse.Namespace) -> None:

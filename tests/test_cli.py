@@ -72,6 +72,24 @@ def test_a_usage_error_is_one_line_and_exit_status_2(parser, argv, parts, capsys
     assert all(part in line for part in parts)
 
 
+@pytest.mark.parametrize(
+    ("verb", "argv", "part"),
+    [
+        ("benchmark", ["data", "--config=synthetic", "--workers=0,x"], "x"),
+        ("benchmark", ["data", "--config=synthetic", "--records=0"], "0"),
+        ("benchmark", ["mae", "--batch=-1"], "-1"),
+        ("prepare", ["synthetic", "--out=x", "--images=many"], "many"),
+        ("prepare", ["synthetic", "--out=x", "--images=1", "--videos=-2"], "-2"),
+    ],
+)
+def test_a_number_out_of_range_is_a_usage_error(verb, argv, part, capsys):
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(f"aggpose_jax.{verb}").parser().parse(argv)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f" {part} is not a whole number" in line
+
+
 def test_a_user_error_is_one_line_and_exit_status_1(capsys):
     def main(arguments):
         raise aggpose_jax.errors.UserError("a.txt: no such file")
