@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 # Compiling takes most of the time of the tests, so the optimisations of XLA's backend are turned off. Programs that
-# tests start in processes of their own (programs.py) set XLA_FLAGS anew and compile as they do for users.
+# tests start in processes of their own set XLA_FLAGS anew (see `environment` in programs.py).
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 

@@ -27,9 +27,14 @@ QUICK = (
 )
 
 
-def environment(devices: int = 1) -> dict[str, str]:
-    """Returns environment variables with which a process can import the package and sees `devices` CPU devices."""
+def environment(devices: int = 1, optimized: bool = False) -> dict[str, str]:
+    """Returns environment variables with which a process can import the package and sees `devices` CPU devices.
+
+    Compiling takes most of the time of a short run, so XLA optimises its programs only if `optimized` is true.
+    """
     flags = f"--xla_force_host_platform_device_count={devices}"
+    if not optimized:
+        flags += " --xla_backend_optimization_level=0"
     return os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
@@ -42,18 +47,20 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def start(program: str, *arguments: str, devices: int = 1) -> subprocess.Popen:
-    """Starts python -m aggpose_jax.PROGRAM, or a script by its path, in the root of the repository."""
+def start(program: str, *arguments: str, devices: int = 1, optimized: bool = False) -> subprocess.Popen:
+    """Starts python -m aggpose_jax.PROGRAM, or a script by its path, in the root of the repository.
+
+    See `environment` for `devices` and `optimized`.
+    """
     target = [program] if program.endswith(".py") else ["-m", f"aggpose_jax.{program}"]
     command = [sys.executable, *target, *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment(devices), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    pipe, variables = subprocess.PIPE, environment(devices, optimized)
+    return subprocess.Popen(command, cwd=ROOT, env=variables, text=True, stdout=pipe, stderr=pipe)
 
 
-def run(program: str, *arguments: str, devices: int = 1) -> subprocess.CompletedProcess:
+def run(program: str, *arguments: str, devices: int = 1, optimized: bool = False) -> subprocess.CompletedProcess:
     """Runs a program (see `start`) to its end and returns its exit status and output."""
-    process = start(program, *arguments, devices=devices)
+    process = start(program, *arguments, devices=devices, optimized=optimized)
     out, err = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

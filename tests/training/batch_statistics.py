@@ -29,7 +29,7 @@ class Task:
 
     def __init__(self, dtype):
         self.dtype = dtype
-        self.model = SimpleBaseline(KEYPOINTS, (2, 1, 3, 1), width=8, head_width=16, dtype=dtype)
+        self.model = SimpleBaseline(KEYPOINTS, (1, 2, 1, 1), width=8, head_width=16, dtype=dtype)
 
     def init(self, rng):
         # Initialised in float32 for both dtypes, so that both start from the same numbers.
