@@ -10,6 +10,11 @@ import pytest
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the test that takes longest to the front, so that it does not run alone at the end."""
+    items.sort(key=lambda item: item.path.name != "test_recipe.py")
+
+
 @pytest.fixture(scope="session")
 def test_data() -> pathlib.Path:
     """Returns the folder of real images that AGGPOSE_TEST_DATA names; skips the test if the variable is not set."""

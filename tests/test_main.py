@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from programs import ROOT, SMALL, checkpoint_bytes, losses, run, start
+from programs import QUICK, ROOT, SMALL, checkpoint_bytes, losses, run, start
 
 from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import SyntheticInfants
@@ -121,7 +121,7 @@ def test_pretraining_resumes_after_a_kill_and_initialises_a_pose_network(tmp_pat
 
 @pytest.mark.slow
 def test_one_device_and_two_mesh_axes_learn_the_same(tmp_path):
-    options = (*SYNTHETIC, "--config.steps=20", "--config.eval_batch_size=8")
+    options = (*QUICK, "--config.steps=20")
     for name, devices, mesh in (("one", 1, ()), ("two_axes", 8, ("--config.mesh.fsdp=2",))):
         ended = run("main", *options, *mesh, f"--workdir={tmp_path / name}", devices=devices)
         assert ended.returncode == 0, ended.stderr
@@ -134,6 +134,7 @@ def test_one_device_and_two_mesh_axes_learn_the_same(tmp_path):
 @pytest.mark.slow
 def test_real_images_train_and_are_evaluated_with_real_detections(test_data, tmp_path):
     options = ("--config=configs/coco_l.py:s,debug", f"--config.data_dir={test_data / 'coco_mini'}")
+    options += ("--config.steps=8", "--config.model.unroll=1")
     ended = run("main", *options, f"--workdir={tmp_path}")
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"^network +0\.\d+", ended.stdout, re.MULTILINE)
@@ -171,10 +172,10 @@ def test_a_users_own_keypoint_set_is_learned(tmp_path):
         "main",
         *("--config=configs/synthetic.py", "--config.data=coco", f"--config.data_dir={tmp_path / 'data'}"),
         *("--config.train_split=train", "--config.eval_split=val", f"--config.keypoint_set={file}"),
-        *("--config.steps=1000", "--config.eval_epochs=1000.0", f"--workdir={tmp_path / 'run'}"),
+        *("--config.steps=600", "--config.eval_epochs=1000.0", f"--workdir={tmp_path / 'run'}"),
         optimized=True,
     )
     assert ended.returncode == 0, ended.stderr
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["eval/AP"] >= 0.3
-    assert json.loads(lines[-1])["step"] == 1000
+    assert json.loads(lines[-1])["eval/AP"] >= 0.12
+    assert json.loads(lines[-1])["step"] == 600

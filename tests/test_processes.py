@@ -19,7 +19,7 @@ import kill
 from aggpose_jax.estimation import checkpoints
 from aggpose_jax.runtime import checksums
 
-STEPS = 20
+STEPS = 12
 # With the demo's tiny epsilon, Adam amplifies rounding errors to full steps where a gradient is nearly 0.
 OPTIONS = (*QUICK, "--config.adam_epsilon=1e-8", f"--config.steps={STEPS}", "--config.checkpoint_steps=4")
 
