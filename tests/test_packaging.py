@@ -17,3 +17,11 @@ def test_all_packages_are_listed():
 def test_every_folder_of_the_package_with_code_is_a_package():
     for path in (ROOT / "aggpose_jax").rglob("*.py"):
         assert (path.parent / "__init__.py").exists()
+
+
+def test_all_files_that_are_not_code_are_listed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for path in (ROOT / "aggpose_jax").rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            package = ".".join(path.parent.relative_to(ROOT).parts)
+            assert any(path.match(pattern) for pattern in listed.get(package, ())), path
