@@ -13,6 +13,10 @@ from aggpose_jax.data import writers
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
+from aggpose_jax.data.synthetic.staging import LEVELS
+from aggpose_jax.data.synthetic.stored import Settings as InfantSettings
+from aggpose_jax.data.synthetic.stored import draw_ahead
+from aggpose_jax.data.synthetic.styles import STYLES
 from aggpose_jax.data.tfds import BUILDERS, build
 from aggpose_jax.errors import UserError
 
@@ -41,6 +45,13 @@ def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out:
         frames = (source[first + frame]["image"] for frame in range(arguments.frames))
         writers.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
     io.write_json(out / "annotations" / "videos.json", source.ground_truth())
+
+
+def infants(arguments: argparse.Namespace) -> None:
+    """Draws rendered infants into shards, for training; rerunning the same command resumes."""
+    settings = InfantSettings(arguments.images, arguments.split, arguments.seed, LEVELS[arguments.variety])
+    draw_ahead(arguments.out / arguments.split, settings, arguments.shard, arguments.processes)
+    print(f"{arguments.out / arguments.split}: {arguments.images} images; train with --config.data=infants")
 
 
 def split(arguments: argparse.Namespace) -> None:
@@ -84,7 +95,7 @@ def parser() -> cli.Parser:
         "Prepares data sets for training.",
         ["synthetic --out data/infant_pose --images 1000 --videos 5", "frames VIDEOS --out data/frames"],
     )
-    for add_verb in (_add_synthetic, _add_split, _add_tfds, _add_frames):
+    for add_verb in (_add_synthetic, _add_infants, _add_split, _add_tfds, _add_frames):
         add_verb(parser)
     return parser
 
@@ -108,6 +119,39 @@ def _add_synthetic(parser: cli.Parser) -> None:
     )
     verb.add_argument(
         "--frames", type=cli.count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
+    )
+
+
+def _add_infants(parser: cli.Parser) -> None:
+    verb = parser.add_verb(
+        "infants",
+        infants,
+        ["--out data/infants --images 40000", "--out data/infants --images 400 --split val --variety degradation"],
+    )
+    verb.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="the shards are in DIR/SPLIT")
+    verb.add_argument("--images", type=cli.count, required=True, metavar="N", help="number of images")
+    verb.add_argument("--split", choices=STYLES, default="train", help="split, whose styles it alone has (train)")
+    verb.add_argument("--seed", type=int, default=0, help="seed of all that is random (0)")
+    verb.add_argument(
+        "--variety",
+        choices=LEVELS,
+        default="empty",
+        help="what is varied: each level adds to the ones before it (empty: everything)",
+    )
+    _add_processes(verb, "draw")
+
+
+def _add_processes(verb: argparse.ArgumentParser, action: str) -> None:
+    group = verb.add_argument_group("processes")
+    group.add_argument(
+        "--processes",
+        type=cli.count,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help=f"processes that {action} (all cores)",
+    )
+    group.add_argument(
+        "--shard", type=_part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
     )
 
 
@@ -201,17 +245,7 @@ def _add_frames(parser: cli.Parser) -> None:
     group.add_argument(
         "--mosaic", type=pathlib.Path, metavar="FILE", help="JSON of boxes, such as heads, to make unrecognisable"
     )
-    group = verb.add_argument_group("processes")
-    group.add_argument(
-        "--processes",
-        type=cli.count,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes that read videos (all cores)",
-    )
-    group.add_argument(
-        "--shard", type=_part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
-    )
+    _add_processes(verb, "read videos")
 
 
 def _part(text: str) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import pytest
 from aggpose_jax import cli, prepare
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.images import read_image
+from aggpose_jax.data.synthetic.stored import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.pose.keypoints import INFANT_21
 
@@ -62,3 +63,13 @@ def test_a_folder_that_is_not_empty_is_an_error(directory, capsys):
         cli.run(prepare.parser, prepare.main, ["synthetic", f"--out={directory}", "--images=3"])
     assert end.value.code == 1
     assert str(directory) in capsys.readouterr().err
+
+
+def test_infants_are_drawn_into_shards_of_their_split(tmp_path):
+    options = ["infants", f"--out={tmp_path}", "--images=2", "--variety=bare", "--processes=1"]
+    for split in ("train", "val"):
+        arguments = prepare.parser().parse([*options, f"--split={split}"])
+        arguments.run(arguments)
+    images = [read_image(StoredInfants(tmp_path / split)[1]["image"]) for split in ("train", "val")]
+    assert images[0].shape == images[1].shape == (240, 320, 3)
+    assert (images[0] != images[1]).any()

@@ -58,10 +58,13 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     ),
 
     # Data. `coco` reads the COCO directory data_dir. `infant_pose` and `coco_keypoints` read the TensorFlow Datasets
-    # data set that was built in data_dir. `synthetic` renders infants. `frames` reads unlabelled frames: the shards
+    # data set that was built in data_dir. `synthetic` renders infants; `infants` reads the rendered infants that
+    # `prepare infants` drew into folders of data_dir, one for each split. `frames` reads unlabelled frames: the shards
     # that `prepare frames` wrote to data_dir, or folders of images.
     "data": Key(
-        "coco", "source of the data", choices=("coco", "infant_pose", "coco_keypoints", "synthetic", "frames")
+        "coco",
+        "source of the data",
+        choices=("coco", "infant_pose", "coco_keypoints", "synthetic", "infants", "frames"),
     ),
     "data_dir": Key("data/coco", "directory of the data set", may_change=True),
     "train_split": Key("train2017", "split of the data set to train on"),

@@ -163,7 +163,8 @@ def make_batch(
       image uint8 [N, H, W, 3]; keypoints float32 [N, K, 2] in crop pixels and weight float32 [N, K], both 0 where
       unlabelled; to_image float32 [N, 2, 3] from crop to image pixels; crop_area float32 [N], square image pixels of
       the region; image_id, id int64 [N]; score float32 [N]; valid float32 [N], 1. With generators, an image that cannot
-      be read gives a black crop without keypoints whose `valid` is 0.
+      be read gives a black crop without keypoints whose `valid` is 0. If the records have `absent`, so has the batch,
+      float32 [N, K]: 1 for keypoints that nothing in the crop shows; their weight is 0.
 
     Raises:
       ImageError: without generators, an image cannot be read.
@@ -185,7 +186,7 @@ def make_batch(
         for crop, rng in zip(crops, generators, strict=True):
             if rng.random() < cutout:
                 crop[:] = cut_out(crop, rng)
-    labels = [_labels(*example, keypoint_set) for example in zip(records, views, transforms, strict=True)]
+    labels = [_labels(*example, keypoint_set, input_size) for example in zip(records, views, transforms, strict=True)]
     return {"image": crops} | {name: np.stack([label[name] for label in labels]) for name in labels[0]}
 
 
@@ -209,7 +210,9 @@ def _fill_crop(
     return transform
 
 
-def _labels(record: dict, view: View, transform: np.ndarray | None, keypoint_set: KeypointSet) -> dict[str, np.ndarray]:
+def _labels(
+    record: dict, view: View, transform: np.ndarray | None, keypoint_set: KeypointSet, input_size: tuple[int, int]
+) -> dict[str, np.ndarray]:
     """Returns the arrays that `make_batch` returns for one record, except its image.
 
     `transform` [2, 3] maps image to crop pixels; it is None for an image that could not be read.
@@ -219,8 +222,14 @@ def _labels(record: dict, view: View, transform: np.ndarray | None, keypoint_set
     order = keypoint_set.flip_permutation if view.flipped else slice(None)
     keypoints = record["keypoints"][order]
     weight = (keypoints[:, 2] > 0) * valid
-    return {
-        "keypoints": (geometry.apply(transform, keypoints[:, :2]) * weight[:, None]).astype(np.float32),
+    points, absent = geometry.apply(transform, keypoints[:, :2]), {}
+    if "absent" in record:
+        inside = ((points >= 0) & (points < input_size[::-1])).all(axis=1)
+        missing = record["absent"][order] | ((keypoints[:, 2] > 0) & ~inside)
+        absent = {"absent": (missing * valid).astype(np.float32)}
+        weight = weight * ~missing
+    return absent | {
+        "keypoints": (points * weight[:, None]).astype(np.float32),
         "weight": weight,
         "to_image": geometry.invert(transform).astype(np.float32),
         "crop_area": np.float32(view.size[0] * view.size[1] * valid),

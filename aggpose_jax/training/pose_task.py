@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
+from aggpose_jax.data.synthetic.stored import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import evaluation, pictures
@@ -79,7 +80,7 @@ class PoseTask(ComposedTask):
 
 
 def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None:
-    if config.data == "synthetic" and keypoint_set != INFANT_21:
+    if config.data in ("synthetic", "infants") and keypoint_set != INFANT_21:
         raise UserError(
             f"keypoint_set: {keypoint_set.name}, but synthetic infants have {INFANT_21.name}; give that or other data"
         )
@@ -96,6 +97,8 @@ def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, p
         count, split = (config.synthetic_eval, "test") if evaluates else (config.synthetic_train, "train")
         return pipeline.CachedSource(SyntheticInfants(count, split=split))
     split = config.eval_split if evaluates else config.train_split
+    if config.data == "infants":
+        return StoredInfants(pathlib.Path(config.data_dir) / split)
     detections = pathlib.Path(config.data_dir) / config.detections if evaluates and config.detections else None
     if config.data == "coco":
         return CocoKeypoints(config.data_dir, split, keypoint_set, detections)
@@ -128,7 +131,9 @@ class PoseObjective:
             image = color.jitter(color_rng, image, self._color_jitter)
         heatmaps, collections = apply_training(network, variables, normalise(image), drop_path_rng=drop_path_rng)
         targets, weight = codec.encode(batch["keypoints"], batch["weight"])
-        loss = heatmap_mse(heatmaps, targets, weight, self._hardest)
+        # The heatmap of a keypoint that is known to be absent is trained to be 0.
+        counted = jnp.maximum(weight, batch["absent"]) if "absent" in batch else weight
+        loss = heatmap_mse(heatmaps, targets, counted, self._hardest)
         points = codec.to_input(argmax(heatmaps)[0])
         near = jnp.linalg.norm(points - batch["keypoints"], axis=-1) < NEAR * codec.input_size[0]
         metrics = {"loss": loss, "PCK": (near * weight).sum() / jnp.maximum(weight.sum(), 1)}

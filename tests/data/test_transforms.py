@@ -95,6 +95,16 @@ def test_an_example_without_augmentation(record):
     np.testing.assert_allclose(back, record["keypoints"][:2, :2], atol=1e-4)
 
 
+def test_keypoints_that_are_absent_or_outside_the_crop_are_told_apart_from_unlabelled_ones(record):
+    record["absent"] = np.array([True, False, False])
+    record["keypoints"][1, :2] = 1000, 80  # labelled, but far outside the crop
+    record["keypoints"][2, 2] = 0  # not labelled: it may be anywhere
+    example = make_example(record, CORNERS, (64, 48))
+    assert example["absent"].tolist() == [1, 1, 0]
+    assert example["weight"].tolist() == [0, 0, 0]
+    assert not example["keypoints"].any()
+
+
 def test_an_example_in_the_hrnet_convention(record):
     example = make_example(record, CORNERS, (64, 48), convention="hrnet")
     np.testing.assert_allclose(example["keypoints"][0], [24 + 30 * 0.48, 32 + 20 * 0.48], rtol=1e-6)

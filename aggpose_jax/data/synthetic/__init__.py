@@ -76,7 +76,7 @@ class SyntheticInfants(_Infants):
 
     def ground_truth(self) -> dict:
         """Returns images, annotations and categories in the COCO format, without rendering any image."""
-        return _coco([_labels(self._scene(i).keypoints(), i + 1) for i in range(self._count)])
+        return coco_dict([_labels(self._scene(i).keypoints(), i + 1) for i in range(self._count)])
 
 
 class SyntheticMovement(_Infants):
@@ -110,7 +110,7 @@ class SyntheticMovement(_Infants):
         for video in range(self._videos):
             scene = self._scene(video)
             records += [self._frame_labels(scene, video * self._frames + frame) for frame in range(self._frames)]
-        return _coco(records)
+        return coco_dict(records)
 
     def _frame_labels(self, scene: Scene, index: int) -> dict:
         video, frame = divmod(index, self._frames)
@@ -132,13 +132,18 @@ def _labels(keypoints: np.ndarray, record_id: int) -> dict:
     return {"box": box, "keypoints": keypoints, "area": area, "image_id": record_id, "id": record_id}
 
 
-def _coco(records: list[dict]) -> dict:
-    """Returns the ground truth of records of synthetic infants as a COCO dict; the records need no images."""
+def coco_dict(records: list[dict]) -> dict:
+    """Returns the ground truth of records of synthetic infants as a COCO dict.
+
+    The records need no images. Those without a labelled keypoint give an image without a person.
+    """
     images, annotations = [], []
     for record in records:
         video_fields = {key: record[key] for key in ("video_id", "frame") if key in record}
         name = f"synthetic_{record['image_id']:06d}.png"
         images.append({"id": record["image_id"], "width": WIDTH, "height": HEIGHT, "file_name": name, **video_fields})
+        if not record["keypoints"][:, 2].any():
+            continue
         annotations.append({
             "id": record["id"], "image_id": record["image_id"], "category_id": 1, "iscrowd": 0,
             "area": record["area"], "bbox": record["box"].tolist(), "keypoints": record["keypoints"].ravel().tolist(),

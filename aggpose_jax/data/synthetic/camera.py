@@ -35,13 +35,6 @@ class Camera:
         depth = np.maximum(seen[..., 2:], 1e-3)
         return np.concatenate([self.centre + self.focal * seen[..., :2] / depth, seen[..., 2:]], axis=-1)
 
-    def rays(self) -> np.ndarray:
-        """Returns the direction float32 [H, W, 3] of the ray through each pixel, of length 1 along the optical axis."""
-        x = (np.arange(WIDTH, dtype=np.float32) - np.float32(self.centre[0])) / np.float32(self.focal)
-        y = (np.arange(HEIGHT, dtype=np.float32) - np.float32(self.centre[1])) / np.float32(self.focal)
-        right, down, forward = self.axes.astype(np.float32)
-        return forward + x[None, :, None] * right + y[:, None, None] * down
-
 
 @dataclasses.dataclass(frozen=True)
 class Framing:

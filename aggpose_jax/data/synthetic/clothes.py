@@ -80,10 +80,15 @@ class Fabric:
     period: float
     angle: float
 
+    def at(self, pixel: float) -> np.ndarray:
+        """Returns the tile uint8 [S, S, 3], made smaller until its pixels are about `pixel` metres long."""
+        side = int(np.clip(self.period / max(pixel, 1e-4), 1, len(self.tile)))
+        return cv2.resize(self.tile, (side, side), interpolation=cv2.INTER_AREA)
+
     def colours(self, positions: np.ndarray, pixel: float) -> np.ndarray:
         """Returns the RGB float32 [N, 3] at positions [N, 2] in metres, averaged over pixels of `pixel` metres."""
-        side = int(np.clip(self.period / max(pixel, 1e-4), 1, len(self.tile)))
-        tile = cv2.resize(self.tile, (side, side), interpolation=cv2.INTER_AREA)
+        tile = self.at(pixel)
+        side = len(tile)
         c, s = np.cos(self.angle), np.sin(self.angle)
         turned = positions @ np.array([[c, -s], [s, c]], np.float32)
         column, row = (np.floor(turned * np.float32(side / self.period)).astype(np.int32) % side).T

@@ -79,15 +79,26 @@ def rails(rng: np.random.Generator, bed: np.ndarray) -> list[Solid]:
     colour = np.array([1.0, 0.97, 0.9]) * rng.uniform(90, 245) * rng.uniform(0.7, 1, 3)
     height, gap, radius = rng.uniform(0.15, 0.45), rng.uniform(0.05, 0.09), rng.uniform(0.006, 0.014)
     bars = []
+    post = tube(np.outer((0, 0.5, 1), (0, 0, height)), np.full(3, radius), colour, sides=5)
     for side in rng.choice((-1.0, 1.0), rng.integers(1, 3), replace=False):
-        places = np.arange(-half_length, half_length, gap)
-        for place in places[:22]:
-            foot = np.array([side * half_width, place, -0.05])
-            path = foot + np.outer((0, 0.5, 1), (0, 0, height))
-            bars.append(tube(path @ turn.T + [x, y, 0], np.full(3, radius), colour, sides=5))
-        top = np.array([[side * half_width, v, height] for v in np.linspace(-half_length, half_length, 4)])
+        places = np.arange(-half_length, half_length, gap)[:22]
+        feet = np.stack([np.full(len(places), side * half_width), places, np.full(len(places), -0.05)], axis=1)
+        bars.append(_copies(post, feet @ turn.T + [x, y, 0]))
+        top = np.array([[side * half_width, v, height - 0.05] for v in np.linspace(-half_length, half_length, 4)])
         bars.append(tube(top @ turn.T + [x, y, 0], np.full(4, 1.8 * radius), colour, sides=6))
     return bars
+
+
+def _copies(solid: Solid, places: np.ndarray) -> Solid:
+    """Returns one object made of copies of a solid, moved by each of the places [N, 3]."""
+    count, size = len(places), len(solid.vertices)
+    return Solid(
+        (places[:, None] + solid.vertices).reshape(-1, 3),
+        np.tile(solid.normals, (count, 1)),
+        (size * np.arange(count)[:, None, None] + solid.triangles).reshape(-1, 3),
+        np.tile(solid.colours, (count, 1)),
+        solid.kind,
+    )
 
 
 @functools.cache

@@ -1,12 +1,14 @@
 """What cameras, films and people who publish them do to an image: exposure, blur, noise, compression, hidden faces."""
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
 
 from aggpose_jax.data.synthetic.camera import HEIGHT, WIDTH
 
+_GRAIN = 256
 FACES = ("mosaic", "blur", "ellipse", "bar", "noise")
 
 
@@ -95,7 +97,8 @@ def degrade(image: np.ndarray, faults: Degradation, head: np.ndarray | None, fra
     if faults.shrink < 1:
         small = cv2.resize(image, None, fx=faults.shrink, fy=faults.shrink, interpolation=cv2.INTER_LINEAR)
         image = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-    noise = faults.noise * rng.standard_normal((HEIGHT, WIDTH, 1 if faults.grey else 3), np.float32)
+    top, left = rng.integers(0, _GRAIN, 2)
+    noise = np.float32(faults.noise) * _grain()[top : top + HEIGHT, left : left + WIDTH, : 1 if faults.grey else 3]
     exposed = np.clip(image + noise, 0, 255).astype(np.uint8)
     curve = (255 * (np.arange(256) / 255) ** faults.gamma).round().astype(np.uint8)
     levels = np.asarray(cv2.LUT(exposed, curve), np.uint8)
@@ -106,6 +109,12 @@ def degrade(image: np.ndarray, faults: Degradation, head: np.ndarray | None, fra
         _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, faults.quality])
         levels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return levels
+
+
+@functools.cache
+def _grain() -> np.ndarray:
+    """Returns normal noise [H + _GRAIN, W + _GRAIN, 3]; a frame takes a window of it, faster than drawing new noise."""
+    return np.random.default_rng(0).standard_normal((HEIGHT + _GRAIN, WIDTH + _GRAIN, 3), np.float32)
 
 
 def _line(motion: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ class Mesh:
       parents: [J] parent of each bone, -1 for the pelvis.
       points: names of the P points.
       is_eye: [V] bool: whether a vertex belongs to an eyeball.
-      corners: [V, D] triangles around each vertex; the index F, of no triangle, fills the rows.
+      corners, first_corners: [3 F] triangles in the order of their vertices, and [V] where those of a vertex begin.
     """
 
     base: np.ndarray
@@ -47,6 +47,7 @@ class Mesh:
     points: tuple[str, ...]
     is_eye: np.ndarray
     corners: np.ndarray
+    first_corners: np.ndarray
 
     def bone(self, name: str) -> int:
         """Returns the index of a bone."""
@@ -137,20 +138,9 @@ def load_mesh(file: pathlib.Path = FILE) -> Mesh:
         parents=arrays["parents"].astype(int),
         points=tuple(points[i] for i in order),
         is_eye=arrays["is_eye"],
-        corners=_corners(triangles, len(arrays["weights"])),
+        corners=np.argsort(triangles.ravel(), kind="stable") // 3,
+        first_corners=np.searchsorted(np.sort(triangles.ravel()), np.arange(len(arrays["weights"]))),
     )
-
-
-def _corners(triangles: np.ndarray, count: int) -> np.ndarray:
-    """Returns the triangles around each vertex, [V, D], filled up with the number of triangles."""
-    vertex, triangle = triangles.ravel(), np.repeat(np.arange(len(triangles)), 3)
-    order = np.argsort(vertex, kind="stable")
-    vertex, triangle = vertex[order], triangle[order]
-    degree = np.bincount(vertex, minlength=count)
-    place = np.arange(len(vertex)) - np.repeat(np.cumsum(degree) - degree, degree)
-    corners = np.full((count, degree.max()), len(triangles))
-    corners[vertex, place] = triangle
-    return corners
 
 
 def make_shape(targets: dict[str, float], sizes: dict[str, float]) -> Shape:
@@ -171,6 +161,7 @@ def normals(vertices: np.ndarray) -> np.ndarray:
     """Returns the unit normals [V, 3] of the vertices [V, 3] of a posed mesh, which point outwards."""
     mesh = load_mesh()
     a, b, c = (vertices[mesh.triangles[:, i]] for i in range(3))
-    areas = np.concatenate([np.cross(b - a, c - a), np.zeros((1, 3), vertices.dtype)])
-    summed = areas[mesh.corners].sum(axis=1)
-    return summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+    (x, y, z), (u, v, w) = (b - a).T, (c - a).T
+    areas = np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=1)
+    summed = np.add.reduceat(areas[mesh.corners], mesh.first_corners, axis=0)
+    return summed / np.sqrt(np.maximum((summed * summed).sum(axis=1, keepdims=True), 1e-24))

@@ -48,7 +48,7 @@ CANDIDATES = 48  # random postures of a limb, of which the one that fits best be
 KEYS = 12  # postures through which a movement goes before it starts again
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Movement:
     """How one infant lies and moves.
 
@@ -178,8 +178,10 @@ class _LimbSampler:
     """Finds postures of limbs that go neither into the bed nor into the trunk, the head or the other leg."""
 
     def __init__(self, rng: np.random.Generator, shape: Shape, position: int, roll: float):
-        self.rng, self.shape, self.position, self.roll = rng, shape, position, roll
+        self.rng, self.shape, self.position = rng, shape, position
         self.root = rotation(np.array([0, 1.0, 0]), roll)
+        # The bed is below the pelvis by the thickness of the trunk.
+        self.thickness = 0.05 + 0.02 * abs(np.sin(roll))
 
     def place(self, key: np.ndarray, side: str, limb: str, posture: str | None = None) -> None:
         """Writes the angles of a random posture of a limb, or of the named one, into `key`."""
@@ -190,52 +192,53 @@ class _LimbSampler:
         _, intervals, resting = table[posture]
         low, high = np.radians(np.array(intervals, float).T)
         angles = self.rng.uniform(low, high, (CANDIDATES, len(low)))
-        cost, height = self._depth(key, side, limb, angles)
+        depth, height = self._depth(key, side, limb, angles)
         if resting:
-            cost = cost + 0.3 * np.maximum(height, 0)
-        key[angle_slice(side, limb)] = angles[cost.argmin()]
+            depth = depth + 0.3 * np.maximum(height, 0)
+        key[angle_slice(side, limb)] = angles[depth.argmin()]
 
     def _depth(self, key: np.ndarray, side: str, limb: str, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns how far each candidate [C, 7] goes into something, and its height above the bed, in metres."""
+        mesh = load_mesh()
+        rotations, joints = self._trunk(key[: len(TRUNK)].tobytes())
+        chain, radii = self._chain(side, limb, angles, rotations, joints)
+        head, size = mesh.bone("head"), self.shape.sizes[mesh.bone("head")]
+        skull = joints[head] + size * rotations[head] @ np.array([0, 0.045, 0.015])
+        depth = np.maximum(radii + 0.05 - _distance(chain, joints[0], joints[mesh.bone("neck")]), 0).sum(axis=1)
+        depth += np.maximum(radii + 0.06 * size - _distance(chain, skull, skull), 0).sum(axis=1)
+        other = key[angle_slice("left" if side == "right" else "right", limb)]
+        if limb == "leg" and other.any():  # The leg that is placed first has no other leg to avoid.
+            points, _ = self._chain("left" if side == "right" else "right", limb, other[None], rotations, joints)
+            for start, end in itertools.pairwise(points[0]):
+                depth += 0.4 * np.maximum(radii + 0.025 - _distance(chain, start, end), 0).sum(axis=1)
+        bed = (joints[[0, mesh.bone("chest")]] @ self.root[2]).min() - self.thickness
+        heights = chain @ self.root[2] - radii - bed
+        return depth + np.maximum(-heights, 0).sum(axis=1), heights[:, [0, 2]].sum(axis=1)
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019 (the sampler lives as long as its cache is of use)
+    def _trunk(self, angles: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Returns rotations and joints of the bones with the given angles of the trunk; those of the limbs are 0."""
+        vector = np.concatenate([np.frombuffer(angles), np.zeros(len(ANGLES) - len(TRUNK))])
+        rotations = bone_rotations(self.shape, vector)
+        return rotations, bone_positions(self.shape, rotations)
+
+    def _chain(self, side, limb, angles, rotations, joints) -> tuple[np.ndarray, np.ndarray]:
+        """Returns points [C, 4, 3] along a limb with angles [C, 7], from elbow or knee to the tip, and radii [4]."""
         mesh, shape = load_mesh(), self.shape
-        rotations = bone_rotations(shape, key)
-        joints = bone_positions(shape, rotations)
         names = ("upper_arm", "forearm", "hand") if limb == "arm" else ("thigh", "shin", "foot")
         bones = [mesh.bone(f"{side}_{name}") for name in names]
         tip = mesh.points.index(f"{side}_middle_finger" if limb == "arm" else f"{side}_toe")
-        places = [*shape.joints[bones], shape.points[tip]]
-        lengths = [
-            np.linalg.norm(b - a) * shape.sizes[bone] for a, b, bone in zip(places, places[1:], bones, strict=False)
-        ]
+        places = np.stack([*shape.joints[bones], shape.points[tip]])
+        lengths = np.linalg.norm(np.diff(places, axis=0), axis=1) * shape.sizes[bones]
         upper, lower = limb_frames(limb, angles, SIDES[side])
         base = rotations[mesh.bone("chest")] if limb == "arm" else np.eye(3)
         first, second = upper[..., 0] @ base.T, lower[..., 0] @ base.T
         last = second if limb == "arm" else -(lower[..., 1] @ base.T)  # A foot points to the front of the shin.
         middle = joints[bones[0]] + lengths[0] * first
         end = middle + lengths[1] * second
-        chain = np.stack([middle, middle + 0.5 * lengths[1] * second, end, end + 0.8 * lengths[2] * last], axis=1)
-        radii = np.array([0.02, 0.018, 0.016, 0.008]) if limb == "arm" else np.array([0.03, 0.026, 0.02, 0.01])
-
-        neck, head, pelvis = (joints[mesh.bone(name)] for name in ("neck", "head", "pelvis"))
-        head_rotation = rotations[mesh.bone("head")]
-        skull = head + shape.sizes[mesh.bone("head")] * head_rotation @ np.array([0, 0.045, 0.015])
-        depth = np.maximum(radii + 0.05 - _distance(chain, pelvis, neck), 0).sum(axis=1)
-        depth += np.maximum(radii + 0.06 * shape.sizes[mesh.bone("head")] - _distance(chain, skull, skull), 0).sum(
-            axis=1
-        )
-        if limb == "leg":
-            other = joints[[mesh.bone(f"{'left' if side == 'right' else 'right'}_{name}") for name in names]]
-            for a, b in itertools.pairwise(other):
-                depth += 0.5 * np.maximum(radii + 0.025 - _distance(chain, a, b), 0).sum(axis=1)
-        heights = (chain @ self.root.T)[..., 2] - radii - self._bed(joints)
-        return depth + np.maximum(-heights, 0).sum(axis=1), heights[:, [0, 2]].sum(axis=1)
-
-    def _bed(self, joints: np.ndarray) -> float:
-        """Returns the height of the bed below the pelvis, from the thickness of the trunk."""
-        mesh = load_mesh()
-        trunk = joints[[mesh.bone(name) for name in ("pelvis", "chest")]] @ self.root.T
-        thickness = 0.05 + 0.02 * abs(np.sin(self.roll))
-        return float(trunk[:, 2].min() - thickness)
+        points = [middle, middle + 0.5 * lengths[1] * second, end, end + 0.8 * lengths[2] * last]
+        radii = (0.02, 0.018, 0.016, 0.008) if limb == "arm" else (0.03, 0.026, 0.02, 0.01)
+        return np.stack(points, axis=1), np.array(radii)
 
 
 def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -245,6 +248,7 @@ def _distance(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndar
     return np.linalg.norm(points - start - fraction[..., None] * along, axis=-1)
 
 
+@functools.lru_cache(maxsize=2)
 def pose(movement: Movement, time: float) -> PosedBody:
     """Returns the infant at a time in seconds, lying on a bed at height 0."""
     mesh, shape = load_mesh(), movement.shape

@@ -1,6 +1,7 @@
 """Draws a scene at one moment: an RGB image, and the keypoints with their visibility."""
 
 import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -28,13 +29,15 @@ class View:
 
     Attributes:
       image: RGB float32 [H, W, 3] of 0..255, linear and without the faults of a camera.
-      keypoints: [21, 3] x, y in pixels and visibility: 2 seen, 1 hidden by the infant's own body, 0 hidden by something
-        else or outside the frame; None in a scene without an infant.
+      keypoints: float32 [21, 3] x, y in pixels and visibility: 2 seen, 1 hidden, 0 outside the frame; None in a scene
+        without an infant.
+      absent: [21] bool: whether a keypoint is hidden by something other than the infant, or outside the frame.
       head: [3] x, y and radius in pixels of a circle around the head; None in a scene without an infant.
     """
 
     image: np.ndarray
     keypoints: np.ndarray | None
+    absent: np.ndarray
     head: np.ndarray | None
 
 
@@ -46,7 +49,7 @@ def draw(scene: Scene, time: float) -> View:
     image = background.colours
     if not solids:
         image *= _light_of_background(scene.light, None, background)
-        return View(image.reshape(HEIGHT, WIDTH, 3), None, None)
+        return View(image.reshape(HEIGHT, WIDTH, 3), None, np.ones(len(INFANT_21), bool), None)
     offsets = np.cumsum([0, *(len(solid.vertices) for solid in solids)])
     owner = np.repeat(np.arange(len(solids)), [len(solid.triangles) for solid in solids])
     is_body = (owner == 0) & (body is not None)
@@ -63,21 +66,17 @@ def draw(scene: Scene, time: float) -> View:
     if body is not None:
         _paint_body(scene, fragments, is_body, triangles, colours)
     image[fragments.pixel] = colours * _shade(scene.light, maps, positions, around)
-    keypoints, head = None, None
+    keypoints, absent, head = None, np.ones(len(INFANT_21), bool), None
     if body is not None:
         head = _head(scene, body.vertices)
         is_object = np.array([solid.kind == "object" for solid in solids])[owner[fragments.triangle]]
-        keypoints = _keypoints(scene, body.points, fragments, is_object)
-    return View(image.reshape(HEIGHT, WIDTH, 3), keypoints, head)
+        keypoints, absent = _keypoints(scene, body.points, fragments, is_object)
+    return View(image.reshape(HEIGHT, WIDTH, 3), keypoints, absent, head)
 
 
 def _light_of_background(light: Light, maps: list[HeightMap] | None, background: Background) -> np.ndarray:
-    """Returns the RGB factor [N, 3] of the light at all pixels of the background, from every second row and column."""
-    half = (slice(None, None, 2), slice(None, None, 2))
-    positions, around = (
-        array.reshape(HEIGHT, WIDTH, 3)[half].reshape(-1, 3) for array in (background.positions, background.normals)
-    )
-    factors = _shade(light, maps, positions, around).reshape(HEIGHT // 2, WIDTH // 2, 3)
+    """Returns the RGB factor [N, 3] of the light at all pixels of the background, interpolated from half the size."""
+    factors = _shade(light, maps, background.positions, background.normals).reshape(HEIGHT // 2, WIDTH // 2, 3)
     return cv2.resize(factors, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).reshape(-1, 3)
 
 
@@ -144,19 +143,25 @@ def _head(scene: Scene, vertices: np.ndarray) -> np.ndarray:
     return np.array([*(low + high) / 2, (high - low).max() / 2])
 
 
-def _keypoints(scene: Scene, points: np.ndarray, fragments: Fragments, is_object: np.ndarray) -> np.ndarray:
-    """Returns x, y and visibility [21, 3] of the keypoints, from the surfaces that the camera sees at their places."""
-    projected = scene.camera.project(points[: len(INFANT_21)])
-    depth = np.full(WIDTH * HEIGHT, np.inf)
-    depth[fragments.pixel] = fragments.depth
+def _keypoints(
+    scene: Scene, points: np.ndarray, fragments: Fragments, is_object: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the keypoints [21, 3] and which are absent [21] (see `View`), from the surfaces in front of them."""
+    x, y, depth = scene.camera.project(points[: len(INFANT_21)]).T
+    inside = (x >= 0) & (x <= WIDTH - 1) & (y >= 0) & (y <= HEIGHT - 1) & (depth > 0)
+    nearest = np.full(WIDTH * HEIGHT, np.inf)
+    nearest[fragments.pixel] = fragments.depth
     other = np.zeros(WIDTH * HEIGHT, bool)
     other[fragments.pixel] = is_object
-    rows = np.zeros((len(INFANT_21), 3), np.float32)
-    for i, (name, (x, y, z)) in enumerate(zip(INFANT_21.names, projected, strict=True)):
-        tolerance = DEPTHS.get(name.removeprefix("left_").removeprefix("right_"), SURFACE) + 0.01
-        if not (0 <= x <= WIDTH - 1 and 0 <= y <= HEIGHT - 1):
-            continue
-        pixel = round(y) * WIDTH + round(x)
-        hidden = depth[pixel] < z - tolerance
-        rows[i] = x, y, 2 - hidden - (hidden and other[pixel])
-    return rows
+    pixel = np.where(inside, np.round(y) * WIDTH + np.round(x), 0).astype(int)
+    hidden = nearest[pixel] < depth - _tolerances()
+    visibility = np.where(hidden, 1, 2) * inside
+    keypoints = np.stack([x * inside, y * inside, visibility], axis=1).astype(np.float32)
+    return keypoints, ~inside | (hidden & other[pixel])
+
+
+@functools.cache
+def _tolerances() -> np.ndarray:
+    """Returns [21] how far in front of each keypoint its own skin and clothes may lie, in metres."""
+    parts = (name.removeprefix("left_").removeprefix("right_") for name in INFANT_21.names)
+    return np.array([DEPTHS.get(part, SURFACE) + 0.01 for part in parts])

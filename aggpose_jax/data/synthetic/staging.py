@@ -29,6 +29,13 @@ class Variety:
     empty: bool = True
 
 
+# Names of increasing variety: each level has what the ones before it have.
+LEVELS = {
+    name: Variety(*(i <= level for i in range(1, 6)))
+    for level, name in enumerate(("bare", "cameras", "garments", "clutter", "degradation", "empty"))
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Scene:
     """One infant, or none, with its clothes, surroundings, light and camera.
@@ -128,7 +135,7 @@ def _sample_surroundings(rng: np.random.Generator, style: Style, vertices: np.nd
         edge=np.array([*edge, rng.choice([0.0, rng.uniform(0.005, 0.05)])]),
         floor_depth=float(rng.choice([0.01, rng.uniform(0.1, 0.9)])),
         wall=rng.uniform(20, 235, (2, 3)) * 0.3 + rng.uniform(20, 235, (2, 1)) * 0.7,
-        wrinkles=sample_wrinkles(rng, rng.uniform(0.0003, 0.006)),
+        wrinkles=sample_wrinkles(rng, rng.uniform(0.0003, 0.012)),
     )
 
 

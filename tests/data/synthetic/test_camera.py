@@ -14,15 +14,6 @@ def test_points_project_by_the_distance_from_the_camera():
     np.testing.assert_allclose(projected, [[160, 120, 2], [180, 120, 2], [160, 80, 1]])
 
 
-def test_the_ray_of_a_pixel_meets_the_points_that_project_to_it():
-    rng = np.random.default_rng(0)
-    camera = sample_camera(rng, Framing(tilts=((30, 60),), cut=0.0), rng.uniform(-0.3, 0.3, (40, 3)))
-    rays = camera.rays()
-    for x, y in ((0, 0), (319, 239), (17, 200)):
-        x2, y2, depth = camera.project(camera.position + 1.7 * rays[y, x])
-        assert (x2, y2, depth) == pytest.approx((x, y, 1.7), abs=1e-3)
-
-
 @pytest.mark.parametrize("tilts", [((0, 5),), ((70, 75),)])
 def test_a_sampled_camera_sees_all_points_and_stands_at_its_tilt(tilts):
     rng = np.random.default_rng(1)

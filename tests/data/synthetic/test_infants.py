@@ -5,31 +5,53 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aggpose_jax.data.synthetic.infants import draw_frame, sample_infant
+from aggpose_jax.data.synthetic.infants import RenderedInfants, RenderedMovement, sample_infant
 from aggpose_jax.data.synthetic.objects import ellipsoid
 from aggpose_jax.data.synthetic.rendering import draw
 from aggpose_jax.data.synthetic.staging import Variety
 from aggpose_jax.data.synthetic.styles import STYLES
+from aggpose_jax.errors import UserError
 
 BARE = Variety(cameras=False, garments=False, clutter=False, degradation=False, empty=False)
 
 
-def test_an_image_is_a_pure_function_of_its_seed():
-    images = [draw_frame(sample_infant((5, i), STYLES["train"], Variety(), False), 0, 30.0)[0] for i in (1, 1, 2)]
-    np.testing.assert_array_equal(images[0], images[1])
-    assert (images[0] != images[2]).any()
+def test_a_record_is_a_pure_function_of_its_index_and_differs_between_splits_and_seeds():
+    sources = [RenderedInfants(3, variety=Variety()), RenderedInfants(9, variety=Variety())]
+    records = [sources[0][2], sources[1][2], sources[0][-1]]
+    for name, value in records[0].items():
+        for other in records[1:]:
+            np.testing.assert_array_equal(other[name], value)
+    others = [RenderedInfants(3, split="val")[2], RenderedInfants(3, seed=1)[2], sources[0][1]]
+    assert len({record["image"].tobytes() for record in (records[0], *others)}) == 4
 
 
 @pytest.mark.parametrize("split", list(STYLES))
-def test_keypoints_lie_in_the_image_where_it_shows_skin_or_clothes(split):
+def test_keypoints_and_boxes_lie_in_the_frame(split):
+    source = RenderedInfants(6, split=split)
     for i in range(6):
-        _, keypoints = draw_frame(
-            sample_infant((i,), STYLES[split], dataclasses.replace(Variety(), empty=False), False), 0, 30.0
-        )
-        assert keypoints.shape == (21, 3)
-        seen = keypoints[keypoints[:, 2] > 0]
-        assert ((seen[:, :2] >= 0) & (seen[:, :2] <= [319, 239])).all()
+        record = source[i]
+        assert record["image"].shape == (240, 320, 3)
+        assert record["image"].dtype == np.uint8
+        keypoints, absent, box = record["keypoints"], record["absent"], record["box"]
+        assert keypoints.dtype == box.dtype == np.float32
+        assert ((keypoints[:, :2] >= 0) & (keypoints[:, :2] <= [319, 239])).all()
         assert set(np.unique(keypoints[:, 2])) <= {0, 1, 2}
+        assert absent[keypoints[:, 2] == 0].all()
+        assert not absent[keypoints[:, 2] == 2].any()
+        assert (box[2:] >= 1).all()
+        assert record["id"] == record["image_id"] == i + 1
+
+
+def test_frames_of_a_film_have_their_numbers():
+    record = RenderedMovement(2, 3, variety=BARE)[4]
+    assert (record["id"], record["image_id"], record["video_id"], record["frame"]) == (5, 5, 2, 1)
+
+
+def test_an_index_out_of_range_and_an_unknown_split_raise():
+    with pytest.raises(IndexError):
+        RenderedInfants(3)[3]
+    with pytest.raises(UserError, match="train, val, test"):
+        RenderedMovement(3, 2, split="tset")
 
 
 def test_a_fifth_of_the_images_show_no_infant():
@@ -49,9 +71,10 @@ def test_what_lies_behind_an_object_cannot_be_seen():
     camera = infant.scene.camera
     before = draw(infant.scene, 0.0).keypoints
     wall = ellipsoid(camera.position + 0.3 * camera.axes[2], 0.25 * np.eye(3), np.array([9.0, 9, 9]))
-    hidden = draw(dataclasses.replace(infant.scene, objects=(wall,)), 0.0).keypoints
+    hidden = draw(dataclasses.replace(infant.scene, objects=(wall,)), 0.0)
     assert (before[:, 2] > 0).sum() >= 18
-    assert (hidden[:, 2] == 0).all()
+    assert (hidden.keypoints[:, 2] <= 1).all()
+    assert hidden.absent.all()
 
 
 def test_frames_of_a_film_move_and_stay_the_same_infant():

@@ -1,0 +1,158 @@
+"""Rendered infants that were drawn ahead into shards, so that training reads them in a millisecond.
+
+A folder holds `manifest.json`, which says how its infants are drawn, and shards, ArrayRecord files of SHARD records.
+A shard is written atomically; a run that was interrupted draws the missing ones. A record is the same as that of the
+source `RenderedInfants` with the same settings, but for the losses of JPEG.
+"""
+
+import dataclasses
+import functools
+import json
+import multiprocessing
+import pathlib
+import struct
+
+import cv2
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from tqdm import tqdm
+
+from aggpose_jax import io
+from aggpose_jax.data.synthetic import coco_dict
+from aggpose_jax.data.synthetic.infants import RenderedInfants
+from aggpose_jax.data.synthetic.staging import Variety
+from aggpose_jax.errors import UserError
+
+SHARD = 500  # records of a shard
+QUALITY = 95  # of the JPEG files
+_MANIFEST = "manifest.json"
+_LABELS = struct.Struct("<qd4f63f21?")  # id, area, box, keypoints, absent
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How infants are drawn: their number, and split, seed and variety of `RenderedInfants`."""
+
+    count: int
+    split: str
+    seed: int
+    variety: Variety
+
+    def source(self) -> RenderedInfants:
+        """Returns the source that draws the infants."""
+        return RenderedInfants(self.count, split=self.split, seed=self.seed, variety=self.variety)
+
+    def shards(self) -> int:
+        """Returns the number of shards."""
+        return -(-self.count // SHARD)
+
+
+def draw_ahead(folder: pathlib.Path, settings: Settings, part: tuple[int, int] = (0, 1), processes: int = 1) -> None:
+    """Draws the missing shards of a part (index, count) of a folder.
+
+    Raises:
+      UserError: the folder holds infants with other settings, or the split is unknown.
+    """
+    settings.source()
+    manifest = folder / _MANIFEST
+    if manifest.exists():
+        if _read_manifest(folder) != settings:
+            raise UserError(f"{manifest}: was drawn with other settings; repeat them, or give another folder")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        io.write_json(manifest, dataclasses.asdict(settings))
+    index, count = part
+    missing = [i for i in range(index, settings.shards(), count) if not _path(folder, i).exists()]
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        work = pool.imap_unordered(functools.partial(_draw_shard, folder, settings), missing)
+        for _ in tqdm(work, total=len(missing), unit="shard"):
+            pass
+
+
+def _path(folder: pathlib.Path, shard: int) -> pathlib.Path:
+    return folder / f"{shard:05}.array_record"
+
+
+def _draw_shard(folder: pathlib.Path, settings: Settings, shard: int) -> None:
+    cv2.setNumThreads(1)
+    source = settings.source()
+    with io.atomic_path(_path(folder, shard)) as temporary:
+        writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
+        for index in range(shard * SHARD, min((shard + 1) * SHARD, settings.count)):
+            writer.write(_pack(source[index]))
+        writer.close()
+
+
+def _pack(record: dict) -> bytes:
+    _, image = cv2.imencode(".jpg", record["image"][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    numbers = (*record["box"], *record["keypoints"].ravel(), *record["absent"])
+    return _LABELS.pack(record["id"], record["area"], *numbers) + image.tobytes()
+
+
+def _unpack(data: bytes) -> dict:
+    record_id, area, *numbers = _LABELS.unpack_from(data)
+    return {
+        "image": data[_LABELS.size :],
+        "box": np.array(numbers[:4], np.float32),
+        "keypoints": np.array(numbers[4:67], np.float32).reshape(21, 3),
+        "absent": np.array(numbers[67:], bool),
+        "area": area,
+        "image_id": record_id,
+        "id": record_id,
+    }
+
+
+def _read_manifest(folder: pathlib.Path) -> Settings:
+    file = folder / _MANIFEST
+    try:
+        content = json.loads(file.read_bytes())
+        return Settings(**{**content, "variety": Variety(**content["variety"])})
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); draw the infants with prepare infants") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is not a manifest of infants ({error!r}); draw them again") from None
+
+
+class StoredInfants:
+    """A data source of the infants in a folder; `image` of a record is the bytes of a JPEG file.
+
+    See `RenderedInfants` for the other items.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        """Opens a folder.
+
+        Raises:
+          UserError: the folder is not complete.
+        """
+        self._folder, self._settings = folder, _read_manifest(folder)
+        missing = [i for i in range(self._settings.shards()) if not _path(folder, i).exists()]
+        if missing:
+            raise UserError(
+                f"{folder}: {len(missing)} of {self._settings.shards()} shards are missing, first"
+                f" {_path(folder, missing[0]).name}; run prepare infants until it finishes"
+            )
+
+    def __len__(self) -> int:
+        return self._settings.count
+
+    def __getitem__(self, index: int) -> dict:
+        shard, position = divmod(int(index), SHARD)
+        file = _path(self._folder, shard)
+        try:
+            return _unpack(_reader(str(file)).read([position])[0])
+        except (RuntimeError, ValueError, IndexError, struct.error) as error:
+            raise UserError(f"{file} is damaged at record {position}; delete it and run prepare infants") from error
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of images."""
+        return {"images": len(self)}
+
+    def ground_truth(self) -> dict:
+        """Returns images, annotations and categories in the COCO format; an empty frame has no annotation."""
+        return coco_dict([self[i] for i in range(len(self))])
+
+
+@functools.lru_cache(maxsize=512)
+def _reader(path: str) -> ArrayRecordReader:
+    return ArrayRecordReader(path, options="readahead_buffer_size:0,max_parallelism:0", file_reader_buffer_size=1 << 15)
