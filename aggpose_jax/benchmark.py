@@ -17,7 +17,7 @@ import numpy as np
 
 from aggpose_jax import cli, networks
 from aggpose_jax.config import read_experiment
-from aggpose_jax.data import images, transforms
+from aggpose_jax.data import images, transforms, views
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks import mae, mask_patches, mit
 from aggpose_jax.runtime import compilation
@@ -79,19 +79,21 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
 
     def view(number: int) -> np.ndarray:
         record = source[chosen[number]]
-        drawn = transforms.draw_view(record, task.keypoint_set, input_size[1] / input_size[0], augmentation, rng)
-        return transforms.view_transform(drawn, decode(number).shape[1], input_size, config.crop_convention)
+        drawn = views.draw_view(
+            record, task.keypoint_set, input_size[1] / input_size[0], augmentation, rng, config.upright
+        )
+        return views.view_transform(drawn, decode(number).shape[1], input_size, config.crop_convention)
 
     def warp(number: int):
-        return transforms.warp(decoded[number % len(decoded)], views[number], input_size)
+        return transforms.warp(decoded[number % len(decoded)], drawn_views[number], input_size)
 
     def decode_and_warp(number: int):
-        return transforms.warp(decode(number), views[number], input_size)
+        return transforms.warp(decode(number), drawn_views[number], input_size)
 
-    augmentation = transforms.Augmentation(**config.augmentation.to_dict())
+    augmentation = views.Augmentation(**config.augmentation.to_dict())
     encoded = [read(number) for number in range(count)]
     decoded = [decode(number) for number in range(min(count, IN_MEMORY))]
-    views = [view(number) for number in range(count)]
+    drawn_views = [view(number) for number in range(count)]
     return {"read": read, "decode": decode, "warp": warp, BOUND: decode_and_warp}
 
 

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from aggpose_jax.data.transforms import view_transform, warp
+from aggpose_jax.data.transforms import warp
+from aggpose_jax.data.views import view_transform
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet

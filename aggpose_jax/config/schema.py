@@ -18,6 +18,9 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     # Pose: the keypoints, and how they are encoded as heatmaps and decoded from them.
     "keypoint_set": Key("coco_17", "coco_17, infant_21 or a file such as configs/keypoints/lsp_14.json"),
     "input_size": Key((256, 192), "height and width of the crops in pixels", positive=True, length=2),
+    "upright": Key(
+        False, "turn crops so that the shoulders of labelled persons are above their hips, as the tracker does"
+    ),
     "crop_convention": Key(
         "unbiased", "how a box is mapped to the pixels of a crop", choices=("unbiased", "hrnet")
     ),

@@ -1,119 +1,16 @@
 """Transforms records into crops: reads each image, draws a random view of its person and warps it to the input size."""
 
-import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from aggpose_jax.data.images import ImageError, read_image
+from aggpose_jax.data.views import Augmentation, View, draw_view, person_view, view_transform
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
-HALF_BODY_PADDING = 1.5
-UPPER_BODY_PROBABILITY = 0.69
 CUTOUT_SIDES = (0.2, 0.4)  # minimum and maximum side of a cutout hole, as a fraction of the side of the crop
-
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """The ranges of the geometric augmentation; the defaults are those for COCO (AggPose §4.2, after HRNet).
-
-    Attributes:
-      half_body: probability of showing only the upper or the lower body.
-      half_body_min_labelled: half-body views are drawn only for persons with more labelled keypoints than this.
-      scale: the sides of the region are multiplied by N(1, scale), clipped to 1 ± scale.
-      rotation: degrees; the view rotates by N(0, rotation), clipped to ± 2 rotation.
-      rotation_probability: probability of rotating at all.
-      flip: probability of mirroring left and right.
-      cutout: probability that a rectangle of the crop is black (DeVries and Taylor 2017).
-    """
-
-    half_body: float = 0.3
-    half_body_min_labelled: int = 8
-    scale: float = 0.35
-    rotation: float = 45.0
-    rotation_probability: float = 0.6
-    flip: float = 0.5
-    cutout: float = 0.0
-
-
-class View(NamedTuple):
-    """The content of a crop: a region of the image, rotated and then possibly mirrored.
-
-    The region has a center [2] (x, y) and a size [2] (width, height) in image pixels; the rotation is in degrees
-    counter-clockwise.
-    """
-
-    center: np.ndarray
-    size: np.ndarray
-    rotation: float = 0.0
-    flipped: bool = False
-
-
-def half_body(keypoints: np.ndarray, keypoint_set: KeypointSet, aspect: float, rng: np.random.Generator) -> View | None:
-    """Draws a view of the upper or the lower body (Wang et al. 2018).
-
-    The upper body is chosen with probability 0.69 if more than 2 of its keypoints are labelled; otherwise the lower
-    body, if more than 2 of its keypoints are labelled; otherwise the upper body.
-
-    Args:
-      keypoints: [K, 3] x, y, visibility in image pixels.
-      keypoint_set: defines which keypoints belong to the upper body.
-      aspect: width / height of the crop.
-      rng: random generator.
-
-    Returns:
-      The view centred on the mean of the labelled keypoints of the chosen half, or None if these are fewer than 2.
-    """
-    labelled = keypoints[:, 2] > 0
-    upper, lower = labelled & keypoint_set.is_upper, labelled & ~keypoint_set.is_upper
-    take_upper = upper.sum() > 2 and rng.random() < UPPER_BODY_PROBABILITY
-    points = keypoints[upper if take_upper or lower.sum() <= 2 else lower, :2]
-    if len(points) < 2:
-        return None
-    extent = np.ptp(points, axis=0) + 1
-    _, size = geometry.crop_region(np.concatenate([points.min(axis=0), extent]), aspect, HALF_BODY_PADDING)
-    return View(points.mean(axis=0), size)
-
-
-def draw_scale(deviation: float, rng: np.random.Generator) -> float:
-    """Draws a scale factor from N(1, deviation), clipped to 1 ± deviation."""
-    return min(max(1 + deviation * rng.standard_normal(), 1 - deviation), 1 + deviation)
-
-
-def draw_rotation(deviation: float, probability: float, rng: np.random.Generator) -> float:
-    """Draws a rotation in degrees: 0, or with `probability` an angle from N(0, deviation), clipped to ± 2 deviation."""
-    if rng.random() >= probability:
-        return 0.0
-    return min(max(deviation * rng.standard_normal(), -2 * deviation), 2 * deviation)
-
-
-def draw_view(
-    record: dict, keypoint_set: KeypointSet, aspect: float, augmentation: Augmentation, rng: np.random.Generator
-) -> View:
-    """Draws a random view of the person of a record: half body, scale, rotation, flip."""
-    view = None
-    labelled = np.count_nonzero(record["keypoints"][:, 2])
-    if labelled > augmentation.half_body_min_labelled and rng.random() < augmentation.half_body:
-        view = half_body(record["keypoints"], keypoint_set, aspect, rng)
-    center, size, *_ = view or View(*geometry.crop_region(record["box"], aspect))
-    size = size * draw_scale(augmentation.scale, rng)
-    rotation = draw_rotation(augmentation.rotation, augmentation.rotation_probability, rng)
-    return View(center, size, rotation, flipped=rng.random() < augmentation.flip)
-
-
-def view_transform(view: View, image_width: int, input_size: tuple[int, int], convention: str) -> np.ndarray:
-    """Returns the affine transform [2, 3] from image pixels to the pixels of the crop of a view.
-
-    A flipped view is the same view of the mirrored image. Mirroring is part of the transform; it does not copy pixels.
-    """
-    if not view.flipped:
-        return geometry.crop_transform(view.center, view.size, input_size, view.rotation, convention)
-    flip = geometry.mirror(image_width)
-    center = geometry.apply(flip, view.center)
-    return geometry.compose(flip, geometry.crop_transform(center, view.size, input_size, view.rotation, convention))
 
 
 def warp(
@@ -145,6 +42,7 @@ def make_batch(
     input_size: tuple[int, int],
     augmentation: Augmentation | None = None,
     convention: str = "unbiased",
+    upright: bool = False,
 ) -> dict[str, np.ndarray]:
     """Returns a batch of crops of the persons of records, with their keypoints in crop pixels.
 
@@ -158,6 +56,7 @@ def make_batch(
       input_size: (height, width) of the crops in pixels.
       augmentation: ranges of the augmentation; required with generators, ignored without.
       convention: how a box is mapped to the pixels of a crop, "unbiased" or "hrnet", see `geometry.crop_transform`.
+      upright: whether crops are turned so that the shoulders are above the hips, see `views.person_view`.
 
     Returns:
       image uint8 [N, H, W, 3]; keypoints float32 [N, K, 2] in crop pixels and weight float32 [N, K], both 0 where
@@ -172,11 +71,11 @@ def make_batch(
     aspect = input_size[1] / input_size[0]
     cutout = 0.0 if augmentation is None else augmentation.cutout
     if generators is None:
-        views = [View(*geometry.crop_region(record["box"], aspect)) for record in records]
+        views = [person_view(record, keypoint_set, aspect, upright) for record in records]
     else:
         assert augmentation is not None, "generators require an augmentation"
         pairs = zip(records, generators, strict=True)
-        views = [draw_view(record, keypoint_set, aspect, augmentation, rng) for record, rng in pairs]
+        views = [draw_view(record, keypoint_set, aspect, augmentation, rng, upright) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
     transforms = [
         _fill_crop(record, view, crop, convention, allow_unreadable=generators is not None)

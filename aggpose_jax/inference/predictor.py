@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from aggpose_jax.data.images import read_image
-from aggpose_jax.data.transforms import View, view_transform, warp
+from aggpose_jax.data.transforms import warp
+from aggpose_jax.data.views import View, view_transform
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
 from aggpose_jax.estimation.restore import restore

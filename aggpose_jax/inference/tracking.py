@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aggpose_jax.data.transforms import View
+from aggpose_jax.data.views import MIN_KEYPOINT_SCORE, View, body_roll, box_view, rotation_transform
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
 # [(image, view)] → keypoints [N, K, 3] in image pixels.
 Estimate = Callable[[Sequence[tuple[np.ndarray, View]]], np.ndarray]
 
-MIN_KEYPOINT_SCORE = 0.2  # keypoints must score higher to contribute to the box of an infant
 MIN_MEAN_SCORE = 0.4  # the keypoints of a detected infant have at least this mean score
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 MAX_TILT = 30.0  # degrees by which a body may lean from upright in its crop before the crop is rotated with it
@@ -166,31 +165,6 @@ def next_view(keypoints: np.ndarray, view: View, keypoint_set: KeypointSet, aspe
     return box_view(keypoints, rotation, aspect)
 
 
-def box_view(keypoints: np.ndarray, rotation: float, aspect: float) -> View:
-    """Returns the view at a rotation of the box around the keypoints [K, 3] that score above MIN_KEYPOINT_SCORE."""
-    turn = _rotation_transform(rotation)
-    points = geometry.apply(turn, keypoints[keypoints[:, 2] > MIN_KEYPOINT_SCORE, :2])
-    center, size = geometry.crop_region(np.concatenate([points.min(0), np.ptp(points, axis=0)]), aspect)
-    return View(geometry.apply(geometry.invert(turn), center), size, rotation)
-
-
-def body_roll(keypoints: np.ndarray, keypoint_set: KeypointSet) -> float | None:
-    """Returns the rotation of a body in degrees, clockwise on screen; 0 if the shoulders are above the hips.
-
-    Returns None if the keypoint set has no shoulders or hips, or if one of the four does not score above
-    MIN_KEYPOINT_SCORE.
-    """
-    ends = []
-    for part in ("shoulder", "hip"):
-        indices = [k for k, name in enumerate(keypoint_set.names) if name in (f"left_{part}", f"right_{part}")]
-        points = keypoints[indices]
-        if len(indices) < 2 or (points[:, 2] <= MIN_KEYPOINT_SCORE).any():
-            return None
-        ends.append(points[:, :2].mean(0))
-    x, y = ends[1] - ends[0]
-    return float(np.rad2deg(np.arctan2(-x, y)))
-
-
 def windows(image_size: tuple[int, int], aspect: float, scale: float, rotation: float) -> list[View]:
     """Returns views at one rotation that cover an image; neighbouring views overlap by at least half.
 
@@ -205,7 +179,7 @@ def windows(image_size: tuple[int, int], aspect: float, scale: float, rotation: 
     size = np.maximum(rotated[1] * scale * np.array([aspect, 1]), 2)
     numbers = np.ceil(np.maximum(rotated - size, 0) / (size / 2)).astype(int) + 1
     axes = [np.linspace(-0.5, 0.5, n) * max(r - s, 0) for n, r, s in zip(numbers, rotated, size, strict=True)]
-    back = geometry.invert(_rotation_transform(rotation))[:, :2]
+    back = geometry.invert(rotation_transform(rotation))[:, :2]
     return [View(middle + back @ offset, size, rotation) for offset in itertools.product(*axes)]
 
 
@@ -213,13 +187,8 @@ def overlap(a: View, b: View) -> float:
     """Returns the intersection over union of the regions of two views; 0 if their rotations differ by over MAX_TILT."""
     if abs((a.rotation - b.rotation + 180) % 360 - 180) > MAX_TILT:
         return 0.0
-    offset = _rotation_transform(a.rotation)[:, :2] @ (b.center - a.center)
+    offset = rotation_transform(a.rotation)[:, :2] @ (b.center - a.center)
     low = np.maximum(-a.size / 2, offset - b.size / 2)
     high = np.minimum(a.size / 2, offset + b.size / 2)
     common = np.prod(np.maximum(high - low, 0))
     return float(common / (np.prod(a.size) + np.prod(b.size) - common))
-
-
-def _rotation_transform(rotation: float) -> np.ndarray:
-    """Returns the transform [2, 3] that rotates image points as a view of this rotation does, without scaling."""
-    return geometry.crop_transform((0, 0), (2, 2), (2, 2), rotation)

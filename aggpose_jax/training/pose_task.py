@@ -16,6 +16,7 @@ from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.data.synthetic.stored import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
+from aggpose_jax.data.views import Augmentation
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import evaluation, pictures
 from aggpose_jax.estimation.estimator import normalise, to_unit
@@ -61,8 +62,9 @@ class PoseTask(ComposedTask):
             transforms.make_batch,
             keypoint_set=self.keypoint_set,
             input_size=self.pose_model.codec.input_size,
-            augmentation=transforms.Augmentation(**config.augmentation.to_dict()),
+            augmentation=Augmentation(**config.augmentation.to_dict()),
             convention=config.crop_convention,
+            upright=config.upright,
         )
         open_source = functools.partial(_open_source, config, self.keypoint_set)
         data = TaskData(config, open_source, batch_maker=lambda source: make_batch)

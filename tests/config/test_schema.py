@@ -6,7 +6,7 @@ import pytest
 
 from aggpose_jax.config import check, debug_variant, default_config, describe, flat_keys
 from aggpose_jax.data.tfds import BUILDERS
-from aggpose_jax.data.transforms import Augmentation
+from aggpose_jax.data.views import Augmentation
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.training.tasks import make_task

@@ -176,7 +176,8 @@ def measure_videos(predictor, folder: pathlib.Path, frames: int) -> None:
 
 def _crop(predictor, frame, region):
     """Returns the crop of a region (centre, size) of a frame, for a network with input 128×96."""
-    from aggpose_jax.data.transforms import View, view_transform, warp
+    from aggpose_jax.data.transforms import warp
+    from aggpose_jax.data.views import View, view_transform
 
     return warp(frame.image, view_transform(View(*region), 320, (128, 96), "unbiased"), (128, 96))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from stick_figures import CROP, STICK_FIGURE, StickFigureFinder, render, stick_figure
 
-from aggpose_jax.data.transforms import View
+from aggpose_jax.data.views import View, body_roll
 from aggpose_jax.inference import tracking
-from aggpose_jax.inference.tracking import Tracker, body_roll, find_infant, next_view, overlap, windows
+from aggpose_jax.inference.tracking import Tracker, find_infant, next_view, overlap, windows
 
 ASPECT = CROP[1] / CROP[0]
 

@@ -1,0 +1,41 @@
+"""A small AggPose for infants in any place, trained on rendered infants alone.
+
+aggpose prepare infants --out data/infants --images 40000
+aggpose prepare infants --out data/infants --images 400 --split val --variety degradation
+aggpose train --config pretrained
+"""
+
+from aggpose_jax.config import debug_variant, default_config, read_argument
+
+
+def get_config(arg: str = ""):
+    """Returns the experiment. `:debug` selects the debug variant: a tiny network and 20 steps."""
+    words = read_argument(arg, "debug")
+    config = default_config()
+    config.data, config.data_dir = "infants", "data/infants"
+    config.train_split, config.eval_split = "train", "val"
+    config.keypoint_set = "infant_21"
+    config.upright = True  # The tracker turns crops, so that the network need not know infants at every angle.
+    config.nms_threshold = 0.0
+
+    config.model.name = "aggpose_demo"
+    config.model.drop_path = 0.0
+    config.input_size = (128, 96)
+    config.sigma = 1.0  # The eyes, and an ankle and its toes, are only two heatmap pixels apart.
+
+    # The crop of a tracker is that of the frame before, and the search starts from views that are turned by up to 45°.
+    config.augmentation.half_body = 0.1
+    config.augmentation.scale = 0.25
+    config.augmentation.rotation = 25.0
+    config.augmentation.cutout = 0.2
+    config.batch_size = 16
+    config.steps = 10000
+    config.learning_rate = 1.5e-3
+    config.schedule = "cosine"
+    config.warmup_share = 0.02
+    config.adam_epsilon = 1e-12  # The loss, a mean over pixels, has gradients as small as the default, 1e-8.
+    config.average_decay = 0.999
+
+    config.eval_epochs = 1.0
+    config.log_steps = 100
+    return debug_variant(config) if "debug" in words else config
