@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from programs import SMALL, run
+from programs import QUICK, run
 from reference import REFERENCE, named_weight
 from trees import blank, shapes_of, zeros
 
@@ -124,9 +124,9 @@ def test_one_weight_one_percent_off_does_not_pass_the_check(tmp_path):
 def test_a_trained_network_has_the_same_metrics_after_conversion_and_back(tmp_path):
     first, second, file = tmp_path / "first", tmp_path / "second", tmp_path / "weights.safetensors"
     for arguments in (
-        ("main", DEBUG, *SMALL, "--config.baselines=False", f"--workdir={first}"),
+        ("main", *QUICK, f"--workdir={first}"),
         ("convert", "to-torch", str(file), f"--checkpoint={first}"),
-        ("convert", "from-torch", str(file), DEBUG, *SMALL, f"--workdir={second}"),
+        ("convert", "from-torch", str(file), *QUICK, f"--workdir={second}"),
         ("evaluate", f"--checkpoint={first}"),
         ("evaluate", f"--checkpoint={second}"),
     ):
@@ -136,6 +136,6 @@ def test_a_trained_network_has_the_same_metrics_after_conversion_and_back(tmp_pa
     assert metrics[0] == metrics[1]
     assert metrics[0]["metrics"]["OKS_p50"] > 0
 
-    resumed = error(run("main", DEBUG, *SMALL, f"--workdir={second}"))
+    resumed = error(run("main", *QUICK, f"--workdir={second}"))
     assert str(second) in resumed
     assert "converted" in resumed

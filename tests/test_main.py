@@ -73,7 +73,7 @@ def test_a_bucket_is_not_a_workdir():
 
 @pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes_after_a_resume(tmp_path):
-    options = (*SYNTHETIC, "--config.steps=20", "--config.checkpoint_steps=10")
+    options = (*QUICK, "--config.steps=20", "--config.checkpoint_steps=10")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert run("main", *options, f"--workdir={whole}").returncode == 0
 
