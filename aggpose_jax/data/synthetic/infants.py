@@ -39,13 +39,18 @@ def draw_record(infant: Infant, frame: int, fps: float, record_id: int) -> dict:
     view = draw(infant.scene, frame / fps)
     image = degrade(view.image, infant.faults, view.head, frame)
     keypoints = np.zeros((len(INFANT_21), 3), np.float32) if view.keypoints is None else view.keypoints
+    rows, columns = infant.faults.borders
+    shown = (np.abs(keypoints[:, 0] - (WIDTH - 1) / 2) <= (WIDTH - 1) / 2 - columns) & (
+        np.abs(keypoints[:, 1] - (HEIGHT - 1) / 2) <= (HEIGHT - 1) / 2 - rows
+    )
+    keypoints = keypoints * shown[:, None]  # What a black bar covers is outside the frame.
     labelled = keypoints[keypoints[:, 2] > 0, :2]
     if len(labelled) < 2:  # Nothing to label: the box is that of the bed's middle, where an infant would lie.
         labelled = _place_of_bed(infant.scene)
     low, high = labelled.min(axis=0), labelled.max(axis=0)
     box = np.concatenate([low, np.maximum(high - low, 1)]).astype(np.float32)
     area = PERSON_AREA_RATIO * float(box[2]) * float(box[3])
-    labels = {"keypoints": keypoints, "absent": view.absent, "box": box, "area": area}
+    labels = {"keypoints": keypoints, "absent": view.absent | ~shown, "box": box, "area": area}
     return {"image": image, **labels, "image_id": record_id, "id": record_id}
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aggpose_jax.data.synthetic.infants import RenderedInfants, RenderedMovement, sample_infant
+from aggpose_jax.data.synthetic.infants import RenderedInfants, RenderedMovement, draw_record, sample_infant
 from aggpose_jax.data.synthetic.objects import ellipsoid
 from aggpose_jax.data.synthetic.rendering import draw
 from aggpose_jax.data.synthetic.staging import Variety
@@ -40,6 +40,17 @@ def test_keypoints_and_boxes_lie_in_the_frame(split):
         assert not absent[keypoints[:, 2] == 2].any()
         assert (box[2:] >= 1).all()
         assert record["id"] == record["image_id"] == i + 1
+
+
+def test_keypoints_under_black_bars_are_outside_the_frame():
+    infant = sample_infant((2,), STYLES["train"], BARE, False)
+    plain = draw_record(infant, 0, 1.0, 1)
+    faults = dataclasses.replace(infant.faults, borders=np.array([60, 0]))
+    barred = draw_record(dataclasses.replace(infant, faults=faults), 0, 1.0, 1)
+    under = (plain["keypoints"][:, 1] < 60) | (plain["keypoints"][:, 1] > 179)
+    assert 0 < under.sum() < 21
+    np.testing.assert_array_equal(barred["keypoints"][:, 2], plain["keypoints"][:, 2] * ~under)
+    np.testing.assert_array_equal(barred["absent"], plain["absent"] | under)
 
 
 def test_frames_of_a_film_have_their_numbers():
