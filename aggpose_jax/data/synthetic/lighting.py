@@ -47,12 +47,19 @@ class HeightMap:
 def read_map(values: np.ndarray, places: np.ndarray, outside: float) -> np.ndarray:
     """Returns the values [N] of a map [S, S] at the pixels [N, 2] by bilinear interpolation; `outside` beyond it."""
     columns, rows = np.ascontiguousarray(places.T, np.float32)[..., None]
-    read = []
+    read = [np.zeros((0, 1), np.float32)]
     for i in range(0, len(rows), 30000):  # OpenCV takes at most 32,766 rows.
         part = slice(i, i + 30000)
         read.append(
-            cv2.remap(
-                values, columns[part], rows[part], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+            np.asarray(
+                cv2.remap(
+                    values,
+                    columns[part],
+                    rows[part],
+                    cv2.INTER_LINEAR,
+                    borderMode=cv2.BORDER_CONSTANT,
+                    borderValue=outside,
+                )
             )
         )
     return np.concatenate(read).ravel()

@@ -53,6 +53,15 @@ def test_keypoints_under_black_bars_are_outside_the_frame():
     np.testing.assert_array_equal(barred["absent"], plain["absent"] | under)
 
 
+def test_an_infant_behind_the_camera_gives_an_image_without_keypoints():
+    infant = sample_infant((2,), STYLES["train"], BARE, False)
+    camera = dataclasses.replace(infant.scene.camera, axes=infant.scene.camera.axes * [[1], [-1], [-1]])
+    record = draw_record(dataclasses.replace(infant, scene=dataclasses.replace(infant.scene, camera=camera)), 0, 1.0, 1)
+    assert not record["keypoints"].any()
+    assert record["absent"].all()
+    assert np.isfinite(record["box"]).all()
+
+
 def test_frames_of_a_film_have_their_numbers():
     record = RenderedMovement(2, 3, variety=BARE)[4]
     assert (record["id"], record["image_id"], record["video_id"], record["frame"]) == (5, 5, 2, 1)
