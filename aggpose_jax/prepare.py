@@ -13,9 +13,9 @@ from aggpose_jax.data import writers
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
+from aggpose_jax.data.synthetic.drawn_ahead import Settings as InfantSettings
+from aggpose_jax.data.synthetic.drawn_ahead import draw_ahead
 from aggpose_jax.data.synthetic.staging import LEVELS
-from aggpose_jax.data.synthetic.stored import Settings as InfantSettings
-from aggpose_jax.data.synthetic.stored import draw_ahead
 from aggpose_jax.data.synthetic.styles import STYLES
 from aggpose_jax.data.tfds import BUILDERS, build
 from aggpose_jax.errors import UserError

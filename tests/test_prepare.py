@@ -8,7 +8,7 @@ import pytest
 from aggpose_jax import cli, prepare
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.images import read_image
-from aggpose_jax.data.synthetic.stored import StoredInfants
+from aggpose_jax.data.synthetic.drawn_ahead import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.pose.keypoints import INFANT_21
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.synthetic import SyntheticInfants
-from aggpose_jax.data.synthetic.stored import StoredInfants
+from aggpose_jax.data.synthetic.drawn_ahead import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
 from aggpose_jax.data.views import Augmentation
 from aggpose_jax.errors import UserError

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from aggpose_jax import io
 from aggpose_jax.config import debug_variant, default_config
-from aggpose_jax.data.synthetic import stored
+from aggpose_jax.data.synthetic import drawn_ahead
 from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.training.pose_task import PoseObjective
@@ -50,12 +50,12 @@ def test_the_heatmap_of_an_absent_keypoint_is_pulled_to_zero_and_that_of_an_unla
 def test_infants_that_were_drawn_ahead_are_trained_on_and_evaluated(tmp_path, monkeypatch):
     for split, variety in (("train", LEVELS["empty"]), ("val", LEVELS["cameras"])):
         folder = tmp_path / split
-        monkeypatch.setattr(stored, "SHARD", 3)
+        monkeypatch.setattr(drawn_ahead, "SHARD", 3)
         folder.mkdir()
-        settings = stored.Settings(6, split, 0, variety)
+        settings = drawn_ahead.Settings(6, split, 0, variety)
         io.write_json(folder / "manifest.json", dataclasses.asdict(settings))
         for shard in range(2):
-            stored._draw_shard(folder, settings, shard)
+            drawn_ahead._draw_shard(folder, settings, shard)
     config = debug_variant(default_config())
     config.model.name, config.keypoint_set, config.data, config.data_dir = (
         "mit_pose_tiny",

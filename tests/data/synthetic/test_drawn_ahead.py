@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aggpose_jax.data.images import read_image
-from aggpose_jax.data.synthetic import stored
+from aggpose_jax.data.synthetic import drawn_ahead
+from aggpose_jax.data.synthetic.drawn_ahead import Settings, StoredInfants, draw_ahead
 from aggpose_jax.data.synthetic.staging import Variety
-from aggpose_jax.data.synthetic.stored import Settings, StoredInfants, draw_ahead
 from aggpose_jax.errors import UserError
 
 SETTINGS = Settings(5, "train", 3, Variety())
@@ -26,9 +26,9 @@ def small_shards(monkeypatch):
         def imap_unordered(self, function, items):
             return map(function, items)
 
-    monkeypatch.setattr(stored, "SHARD", 2)
+    monkeypatch.setattr(drawn_ahead, "SHARD", 2)
     monkeypatch.setattr(
-        stored.multiprocessing, "get_context", lambda _: type("Context", (), {"Pool": lambda *_: Pool()})
+        drawn_ahead.multiprocessing, "get_context", lambda _: type("Context", (), {"Pool": lambda *_: Pool()})
     )
 
 
