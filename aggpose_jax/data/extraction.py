@@ -4,11 +4,9 @@ For each video, DIR/shards/VIDEO.array_record is written atomically, and then DI
 marks the shard as complete. When every video has metadata, DIR/manifest.json is written from them.
 """
 
-import concurrent.futures.process
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,8 +17,8 @@ from tqdm import tqdm
 from aggpose_jax import io
 from aggpose_jax.data import boxes, shards, videos
 from aggpose_jax.data.images import encode_jpeg
+from aggpose_jax.data.worker_jobs import run_in_processes
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 SETTINGS = "settings.json"
 _THUMBNAIL = (32, 32)  # (width, height) to which frames are resized to compare them
@@ -131,7 +129,7 @@ def extract(
     jobs = [Job(name, files[name], out, settings, *(track.get(name) for track in tracks)) for name in names]
     pending = [job for job in jobs if not _is_finished(job)]
     with tqdm(total=len(jobs), initial=len(jobs) - len(pending), unit="video") as progress:
-        for message in _run(pending, processes):
+        for message in run_in_processes(_extract, pending, processes):
             if message:
                 progress.write(message)
             progress.update()
@@ -155,29 +153,6 @@ def _check_settings(
             )
     else:
         io.write_json(path, given)
-
-
-def _run(jobs: Sequence[Job], processes: int) -> Iterator[str]:
-    """Extracts the videos of the jobs; yields a message for each, which is empty if its video could be read."""
-    if processes == 1:
-        yield from map(_extract, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(processes, context, _start_worker) as pool:
-        try:
-            for future in concurrent.futures.as_completed([pool.submit(_extract, job) for job in jobs]):
-                yield future.result()
-        except concurrent.futures.process.BrokenProcessPool as error:
-            raise UserError(
-                "a process that reads videos was killed, perhaps because memory ran out; rerun with fewer --processes"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    cv2.setNumThreads(0)  # OpenCV needs one thread per process only, because there are as many processes as cores.
-    exit_with_parent()
 
 
 def _is_finished(job: Job) -> bool:

@@ -63,15 +63,20 @@ def unpack(record: bytes) -> StoredFrame:
 
 
 def write_records(frames: Iterable[StoredFrame], path: pathlib.Path) -> int:
-    """Writes a shard and returns its number of frames. The same frames always give the same bytes.
+    """Writes a shard and returns its number of frames; see `write_packed`."""
+    return write_packed(map(pack, frames), path)
+
+
+def write_packed(records: Iterable[bytes], path: pathlib.Path) -> int:
+    """Writes records to a file and returns their number. The same records always give the same bytes.
 
     Raises:
-      OSError: the shard cannot be written, for example because the disk is full.
+      OSError: the file cannot be written, for example because the disk is full.
     """
     writer = ArrayRecordWriter(str(path), _WRITER)
     count = 0
-    for frame in frames:
-        writer.write(pack(frame))
+    for record in records:
+        writer.write(record)
         count += 1
     try:
         writer.close()  # also raises the errors of earlier writes to the shard
@@ -102,6 +107,11 @@ def read_record(path: str, position: int, count: int) -> StoredFrame:
 # A reader that is evicted from the cache is closed when the last thread that reads from it releases it.
 @functools.lru_cache(maxsize=MAX_OPEN)
 def _reader(path: str) -> ArrayRecordReader:
+    return open_packed(path)
+
+
+def open_packed(path: str) -> ArrayRecordReader:
+    """Opens a file of `write_packed` for reading single records. A file that does not exist opens as empty."""
     return ArrayRecordReader(path, options=_READER, file_reader_buffer_size=1 << 15)
 
 

@@ -150,12 +150,6 @@ def test_the_error_of_a_full_disk_names_the_file():
     assert raised.value.filename == "/dev/full"
 
 
-def test_the_error_of_a_killed_worker_recommends_fewer_processes(monkeypatch):
-    monkeypatch.setattr(extraction, "_extract", signal.raise_signal)
-    with pytest.raises(UserError, match="--processes"):
-        list(extraction._run([signal.SIGKILL, signal.SIGKILL], 2))
-
-
 def test_resuming_with_other_settings_is_an_error(films, tmp_path):
     extract(films, tmp_path / "out")
     with pytest.raises(UserError, match=r"out .*fps 2\.0.* 3\.0"):

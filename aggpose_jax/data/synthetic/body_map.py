@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 
-from aggpose_jax.data.synthetic.mesh import load_mesh, make_shape, normals
+from aggpose_jax.data.synthetic.mesh import Mesh, Shape, load_mesh, make_shape, normals
 from aggpose_jax.data.synthetic.skeleton import SIDES
 
 
@@ -91,7 +91,8 @@ def body_map() -> BodyMap:
     )
 
 
-def _along(mesh, shape, side: str, limb: str, weights: np.ndarray) -> np.ndarray:
+def _along(mesh: Mesh, shape: Shape, side: str, limb: str, weights: np.ndarray) -> np.ndarray:
+    """Returns the position [V] along one limb (see `BodyMap.arm`), -1 on the rest of the body."""
     arm, leg = ("upper_arm", "forearm", "hand", "thumb", "fingers", "fingertips"), ("thigh", "shin", "foot", "toes")
     names: tuple[str, ...] = arm if limb == "arm" else leg
     bones = [mesh.bone(f"{side}_{name}") for name in names]

@@ -69,7 +69,7 @@ OUTFITS: dict[str, tuple[str, ...]] = {
     "gown": ("gown",),
     "nothing": (),
 }
-WITH_SKIRT = {"gown"}  # A cloth from the waist over the legs belongs to these, see `drapery.py`.
+WITH_SKIRT = {"gown"}  # A cloth from the waist over the legs belongs to these, see `clutter.skirt`.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Fabric:
 
 @dataclasses.dataclass(frozen=True)
 class Garment:
-    """A garment that is worn: its cut, its fabric, the colour of its hem [3] or None, and the seed of its folds."""
+    """A garment that is worn: its cut, fabric, colour of the hem, RGB [3] or None, and folds (see `sample_folds`)."""
 
     cut: Cut
     fabric: Fabric

@@ -6,6 +6,7 @@ import functools
 import cv2
 import numpy as np
 
+from aggpose_jax.data import images
 from aggpose_jax.data.synthetic.camera import HEIGHT, WIDTH
 
 _GRAIN = 256
@@ -106,8 +107,9 @@ def degrade(image: np.ndarray, faults: Degradation, head: np.ndarray | None, fra
         _hide_face(levels, faults.face, head, rng)
     _add_borders_and_text(levels, faults)
     if faults.quality:
-        _, data = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, faults.quality])
-        levels = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        decoded = images.decode(images.encode_jpeg(levels, faults.quality))
+        assert decoded is not None  # It was just encoded.
+        levels = decoded
     return levels
 
 

@@ -8,19 +8,20 @@ source `RenderedInfants` with the same settings, but for the losses of JPEG.
 import dataclasses
 import functools
 import json
-import multiprocessing
 import pathlib
 import struct
 
-import cv2
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordReader
 from tqdm import tqdm
 
 from aggpose_jax import io
+from aggpose_jax.data import shards
+from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.data.synthetic import coco_dict
 from aggpose_jax.data.synthetic.infants import RenderedInfants
 from aggpose_jax.data.synthetic.staging import Variety
+from aggpose_jax.data.worker_jobs import run_in_processes
 from aggpose_jax.errors import UserError
 
 SHARD = 500  # records of a shard
@@ -51,7 +52,8 @@ def draw_ahead(folder: pathlib.Path, settings: Settings, part: tuple[int, int] =
     """Draws the missing shards of a part (index, count) of a folder.
 
     Raises:
-      UserError: the folder holds infants with other settings, or the split is unknown.
+      UserError: the folder holds infants with other settings, the split is unknown, or a worker process was killed.
+      OSError: a shard cannot be written, for example because the disk is full.
     """
     settings.source()
     manifest = folder / _MANIFEST
@@ -63,10 +65,9 @@ def draw_ahead(folder: pathlib.Path, settings: Settings, part: tuple[int, int] =
         io.write_json(manifest, dataclasses.asdict(settings))
     index, count = part
     missing = [i for i in range(index, settings.shards(), count) if not _path(folder, i).exists()]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        work = pool.imap_unordered(functools.partial(_draw_shard, folder, settings), missing)
-        for _ in tqdm(work, total=len(missing), unit="shard"):
-            pass
+    work = run_in_processes(functools.partial(_draw_shard, folder, settings), missing, processes)
+    for _ in tqdm(work, total=len(missing), unit="shard"):
+        pass
 
 
 def _path(folder: pathlib.Path, shard: int) -> pathlib.Path:
@@ -74,19 +75,16 @@ def _path(folder: pathlib.Path, shard: int) -> pathlib.Path:
 
 
 def _draw_shard(folder: pathlib.Path, settings: Settings, shard: int) -> None:
-    cv2.setNumThreads(1)
-    source = settings.source()
-    with io.atomic_path(_path(folder, shard)) as temporary:
-        writer = ArrayRecordWriter(str(temporary), "group_size:1,uncompressed")
-        for index in range(shard * SHARD, min((shard + 1) * SHARD, settings.count)):
-            writer.write(_pack(source[index]))
-        writer.close()
+    source, path = settings.source(), _path(folder, shard)
+    io.remove_leftovers(path)
+    with io.atomic_path(path) as temporary:
+        indices = range(shard * SHARD, min((shard + 1) * SHARD, settings.count))
+        shards.write_packed((_pack(source[index]) for index in indices), temporary)
 
 
 def _pack(record: dict) -> bytes:
-    _, image = cv2.imencode(".jpg", record["image"][..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     numbers = (*record["box"], *record["keypoints"].ravel(), *record["absent"])
-    return _LABELS.pack(record["id"], record["area"], *numbers) + image.tobytes()
+    return _LABELS.pack(record["id"], record["area"], *numbers) + encode_jpeg(record["image"], QUALITY)
 
 
 def _unpack(data: bytes) -> dict:
@@ -153,6 +151,6 @@ class StoredInfants:
         return coco_dict([self[i] for i in range(len(self))])
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=512)  # Training reads in random order, and an open shard takes little memory.
 def _reader(path: str) -> ArrayRecordReader:
-    return ArrayRecordReader(path, options="readahead_buffer_size:0,max_parallelism:0", file_reader_buffer_size=1 << 15)
+    return shards.open_packed(path)

@@ -8,6 +8,7 @@ import functools
 
 import numpy as np
 
+from aggpose_jax.data.synthetic import PERSON_AREA_RATIO
 from aggpose_jax.data.synthetic.camera import HEIGHT, WIDTH
 from aggpose_jax.data.synthetic.degradation import Degradation, degrade, sample_degradation
 from aggpose_jax.data.synthetic.rendering import draw
@@ -16,7 +17,6 @@ from aggpose_jax.data.synthetic.styles import STYLES, Style
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import INFANT_21
 
-PERSON_AREA_RATIO = 0.53  # person area / box area, the convention of pose benchmarks without masks
 _STILL, _MOVING = 2, 3
 
 
@@ -107,7 +107,11 @@ class RenderedMovement:
         fps: float = 30.0,
         variety: Variety | None = None,
     ):
-        """Creates a source of the first `films` infants, each with `frames` frames at `fps` frames per second."""
+        """Creates a source of the first `films` infants, each with `frames` frames at `fps` frames per second.
+
+        Raises:
+          UserError: the split is unknown.
+        """
         if split not in STYLES:
             raise UserError(f'synthetic infants: unknown split "{split}". Choose one of {", ".join(STYLES)}.')
         self._key, self._style = (seed, list(STYLES).index(split), _MOVING), STYLES[split]

@@ -1,4 +1,4 @@
-"""Simple bodies made of triangles: tubes, ellipsoids, boxes, and cloths that lie over other things."""
+"""Simple bodies made of triangles: tubes, ellipsoids, and cloths that lie over other things."""
 
 import dataclasses
 
@@ -10,7 +10,8 @@ import numpy as np
 class Solid:
     """An object: vertices [V, 3] in metres, outward normals [V, 3], triangles [F, 3], and the RGB [V, 3] of its colour.
 
-    `kind` says what it is; an infant is seen through "clothes" (the skirt of a gown) and hidden by everything else.
+    `kind` is "infant", "clothes" (the skirt of a gown) or "object". Keypoints behind an object are absent (see
+    `rendering.View`); those behind clothes or the infant itself are only hidden.
     """
 
     vertices: np.ndarray

@@ -14,22 +14,8 @@ SETTINGS = Settings(5, "train", 3, Variety())
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    """Makes shards of two records, drawn in this process."""
-
-    class Pool:
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            return None
-
-        def imap_unordered(self, function, items):
-            return map(function, items)
-
+    """Makes shards of two records."""
     monkeypatch.setattr(drawn_ahead, "SHARD", 2)
-    monkeypatch.setattr(
-        drawn_ahead.multiprocessing, "get_context", lambda _: type("Context", (), {"Pool": lambda *_: Pool()})
-    )
 
 
 def test_records_are_those_of_the_source_that_drew_them(tmp_path):
