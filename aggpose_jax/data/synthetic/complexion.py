@@ -50,7 +50,9 @@ def sample_complexion(rng: np.random.Generator, body: BodyMap, sensors: bool) ->
     direction = rng.standard_normal((5, 3))
     waves = 2 * np.pi * direction / np.linalg.norm(direction, axis=1, keepdims=True) / rng.uniform(0.05, 0.2, (5, 1))
     count = int(rng.integers(1, 5)) if sensors else 0
-    centres = body.rest[rng.integers(0, len(body.rest), count)]
+    # The head has a third of all vertices, but seldom a plaster.
+    places = np.flatnonzero((body.skull < 0) | (rng.random() < 0.2))
+    centres = body.rest[rng.choice(places, count)]
     plasters = np.concatenate([centres, rng.uniform(0.006, 0.02, (count, 1)), rng.uniform(170, 250, (count, 1)),
                                rng.uniform(0, 40, (count, 1))], axis=1)  # fmt: skip
     return Complexion(

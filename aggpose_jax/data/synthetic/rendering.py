@@ -154,7 +154,8 @@ def _keypoints(
     other = np.zeros(WIDTH * HEIGHT, bool)
     other[fragments.pixel] = is_object
     pixel = np.where(inside, np.round(y) * WIDTH + np.round(x), 0).astype(int)
-    hidden = nearest[pixel] < depth - _tolerances()
+    # Skin and clothes lie in front of a joint that can be seen; any other thing there hides it, even if it touches.
+    hidden = nearest[pixel] < depth - np.where(other[pixel], 0.0, _tolerances())
     visibility = np.where(hidden, 1, 2) * inside
     keypoints = np.stack([x * inside, y * inside, visibility], axis=1).astype(np.float32)
     return keypoints, ~inside | (hidden & other[pixel])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from aggpose_jax.data.synthetic.clothes import Fabric
 from aggpose_jax.data.synthetic.infants import RenderedInfants, RenderedMovement, draw_record, sample_infant
 from aggpose_jax.data.synthetic.objects import ellipsoid
 from aggpose_jax.data.synthetic.rendering import draw
@@ -95,6 +96,17 @@ def test_what_lies_behind_an_object_cannot_be_seen():
     assert (before[:, 2] > 0).sum() >= 18
     assert (hidden.keypoints[:, 2] <= 1).all()
     assert hidden.absent.all()
+
+
+def test_keypoints_under_a_blanket_that_touches_the_body_are_absent():
+    infant = sample_infant((2,), STYLES["train"], BARE, False)
+    magenta = Fabric(np.full((4, 4, 3), (255, 0, 255), np.uint8), 0.1, 0.0)
+    view = draw(dataclasses.replace(infant.scene, covers=(("blanket", magenta),)), 0.0)
+    x, y = view.keypoints[:, :2].round().astype(int).T
+    red, green, blue = view.image[y, x].T
+    covered = (green < 0.2 * red) & (green < 0.2 * blue)
+    assert 2 <= covered.sum() <= 18
+    np.testing.assert_array_equal(view.absent, covered | (view.keypoints[:, 2] == 0))
 
 
 def test_frames_of_a_film_move_and_stay_the_same_infant():
