@@ -23,11 +23,14 @@ def get_config(arg: str = ""):
     config.input_size = (128, 96)
     config.sigma = 1.0  # The eyes, and an ankle and its toes, are only two heatmap pixels apart.
 
-    # The crop of a tracker is that of the frame before, and the search starts from views that are turned by up to 45°.
+    # The crop of a tracker is that of the frame before. The search starts from windows that may show part of an infant
+    # or none, turned by up to 45°.
     config.augmentation.half_body = 0.1
     config.augmentation.scale = 0.25
     config.augmentation.rotation = 25.0
     config.augmentation.cutout = 0.2
+    config.augmentation.shift = 0.1
+    config.augmentation.window = 0.2
     config.batch_size = 16
     config.steps = 10000
     config.learning_rate = 1.5e-3

@@ -104,6 +104,8 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
         "rotation_probability": Key(0.6, "probability of rotating the crop", high=1),
         "flip": Key(0.5, "probability of a horizontal flip", high=1),
         "cutout": Key(0.0, "probability of blacking out a rectangle of the crop", high=1),
+        "shift": Key(0.0, "the crop is moved by up to this fraction of its sides", high=1),
+        "window": Key(0.0, "probability of a random window near the person instead of its crop", high=1),
     },
     "color_jitter": Key(0.5, "probability of changing brightness, contrast, saturation and hue", high=1),
 

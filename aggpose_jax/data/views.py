@@ -10,6 +10,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 
 HALF_BODY_PADDING = 1.5
 UPPER_BODY_PROBABILITY = 0.69
+WINDOW_SCALES = (0.4, 2.5)  # smallest and largest side of a random window, as multiples of the person's view
 MIN_KEYPOINT_SCORE = 0.2  # keypoints must score higher, or be labelled, to contribute to the view of a person
 
 
@@ -25,6 +26,9 @@ class Augmentation:
       rotation_probability: probability of rotating at all.
       flip: probability of mirroring left and right.
       cutout: probability that a rectangle of the crop is black (DeVries and Taylor 2017).
+      shift: the view is moved by up to this fraction of its sides, as the crop of a moving person is.
+      window: probability of showing a window at a random place near the person instead, as the search for a person
+        does. It may show only part of the person, or nothing.
     """
 
     half_body: float = 0.3
@@ -34,6 +38,8 @@ class Augmentation:
     rotation_probability: float = 0.6
     flip: float = 0.5
     cutout: float = 0.0
+    shift: float = 0.0
+    window: float = 0.0
 
 
 class View(NamedTuple):
@@ -87,6 +93,12 @@ def draw_rotation(deviation: float, probability: float, rng: np.random.Generator
     return min(max(deviation * rng.standard_normal(), -2 * deviation), 2 * deviation)
 
 
+def draw_window(view: View, rng: np.random.Generator) -> View:
+    """Draws a window of random size that touches a view or overlaps it."""
+    size = view.size * np.exp(rng.uniform(*np.log(WINDOW_SCALES)))
+    return view._replace(center=view.center + rng.uniform(-0.5, 0.5, 2) * (view.size + size), size=size)
+
+
 def rotation_transform(rotation: float) -> np.ndarray:
     """Returns the transform [2, 3] that rotates image points as a view of this rotation does, without scaling."""
     return geometry.crop_transform((0, 0), (2, 2), (2, 2), rotation)
@@ -137,12 +149,17 @@ def draw_view(
     rng: np.random.Generator,
     upright: bool = False,
 ) -> View:
-    """Draws a random view of the person of a record: half body, scale, rotation, flip. See `person_view`."""
+    """Draws a random view of the person of a record, as the augmentation describes. See `person_view`."""
     view = None
     labelled = np.count_nonzero(record["keypoints"][:, 2])
     if labelled > augmentation.half_body_min_labelled and rng.random() < augmentation.half_body:
         view = half_body(record["keypoints"], keypoint_set, aspect, rng)
-    center, size, rotation, _ = view or person_view(record, keypoint_set, aspect, upright)
+    view = view or person_view(record, keypoint_set, aspect, upright)
+    if augmentation.window and rng.random() < augmentation.window:
+        view = draw_window(view, rng)
+    center, size, rotation, _ = view
+    if augmentation.shift:
+        center = center + rng.uniform(-augmentation.shift, augmentation.shift, 2) * size
     size = size * draw_scale(augmentation.scale, rng)
     rotation = rotation + draw_rotation(augmentation.rotation, augmentation.rotation_probability, rng)
     return View(center, size, rotation, flipped=rng.random() < augmentation.flip)

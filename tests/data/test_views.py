@@ -137,3 +137,25 @@ def test_a_person_without_labelled_hips_is_not_turned():
     view = person_view(record, INFANT_21, 0.75, upright=True)
     assert view.center.tolist() == [50, 70]
     assert view.rotation == 0
+
+
+def test_shifted_views_stay_within_the_fraction_of_their_sides(rng):
+    record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
+    augmentation = Augmentation(0, 8, 0, 0, 0, flip=0, shift=0.1)
+    centers = np.array([draw_view(record, CORNERS, 0.75, augmentation, rng).center for _ in range(500)])
+    np.testing.assert_allclose(np.abs(centers - [50, 70]).max(0), [7.5, 10], rtol=0.05)
+    np.testing.assert_allclose(centers.mean(0), [50, 70], atol=1)
+
+
+def test_windows_touch_the_person_and_differ_in_size(rng):
+    record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
+    augmentation = Augmentation(0, 8, 0, 0, 0, flip=0, window=0.5)
+    views = [draw_view(record, CORNERS, 0.75, augmentation, rng) for _ in range(1000)]
+    windows = [view for view in views if view.center.tolist() != [50, 70]]
+    assert len(windows) / 1000 == pytest.approx(0.5, abs=0.06)
+    sides = np.array([view.size for view in windows]) / [75, 100]  # 75 × 100: the view of the person
+    np.testing.assert_allclose(sides[:, 0], sides[:, 1])
+    np.testing.assert_allclose([sides.min(), np.median(sides), sides.max()], [0.4, 1, 2.5], rtol=0.1)
+    distances = np.abs(np.array([view.center for view in windows]) - [50, 70]) / [75, 100]
+    assert (distances <= (1 + sides) / 2 + 1e-6).all()
+    assert np.mean((distances > (1 + sides) / 4).any(1)) > 0.5  # Many show a part only.
