@@ -1,8 +1,6 @@
-"""A small AggPose for infants in any place, trained on rendered infants alone.
+"""The network whose weights come with the package: a small AggPose, trained on rendered infants alone.
 
-aggpose prepare infants --out data/infants --images 40000
-aggpose prepare infants --out data/infants --images 400 --split val --variety degradation
-aggpose train --config pretrained
+launch/pretrained.sh runs/pretrained
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument
@@ -18,7 +16,7 @@ def get_config(arg: str = ""):
     config.upright = True  # The tracker turns crops, so that the network need not know infants at every angle.
     config.nms_threshold = 0.0
 
-    config.model.name = "aggpose_demo"
+    config.model.name = "aggpose_xs"
     config.model.drop_path = 0.0
     config.input_size = (128, 96)
     config.sigma = 1.0  # The eyes, and an ankle and its toes, are only two heatmap pixels apart.
@@ -33,7 +31,7 @@ def get_config(arg: str = ""):
     config.augmentation.window = 0.2
     config.batch_size = 16
     config.steps = 10000
-    config.learning_rate = 1.5e-3
+    config.learning_rate = 1e-3
     config.schedule = "cosine"
     config.warmup_share = 0.02
     config.adam_epsilon = 1e-12  # The loss, a mean over pixels, has gradients as small as the default, 1e-8.
