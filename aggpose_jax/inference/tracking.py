@@ -54,14 +54,26 @@ def find_infant(
       scales: groups of window heights that are searched one after the other, SCALES or the first of them.
     """
     for group in scales:
-        views = [w for scale in group for turn in QUARTER_TURNS for w in windows(image.shape[:2], aspect, scale, turn)]
-        keypoints = estimate([(image, view) for view in views])
-        order = np.argsort(-keypoints[..., 2].mean(-1), kind="stable")[:CANDIDATES]
-        found = _refine(image, [Detection(keypoints[i], views[i]) for i in order], estimate, keypoint_set, aspect)
-        best = max(found, key=score)
+        best = best_in_windows(image, estimate, keypoint_set, aspect, group)
         if score(best) >= MIN_MEAN_SCORE:
             return best_rotation(image, best, estimate, keypoint_set, aspect)
     return None
+
+
+def best_in_windows(
+    image: np.ndarray, estimate: Estimate, keypoint_set: KeypointSet, aspect: float, scales: Sequence[float]
+) -> Detection:
+    """Returns the best refined detection in the windows of some heights, whatever it scores.
+
+    Args:
+      image, estimate, keypoint_set, aspect: see `find_infant`.
+      scales: heights of the windows as fractions of the image height.
+    """
+    views = [w for scale in scales for turn in QUARTER_TURNS for w in windows(image.shape[:2], aspect, scale, turn)]
+    keypoints = estimate([(image, view) for view in views])
+    order = np.argsort(-keypoints[..., 2].mean(-1), kind="stable")[:CANDIDATES]
+    found = _refine(image, [Detection(keypoints[i], views[i]) for i in order], estimate, keypoint_set, aspect)
+    return max(found, key=score)
 
 
 def best_rotation(

@@ -97,8 +97,12 @@ class Fabric:
 
 @dataclasses.dataclass(frozen=True)
 class Garment:
-    """A garment that is worn: its cut, fabric, colour of the hem, RGB [3] or None, and folds (see `sample_folds`)."""
+    """A garment that is worn.
 
+    Its name (a key of `CUTS`), cut, fabric, colour of the hem, RGB [3] or None, and folds (see `sample_folds`).
+    """
+
+    name: str
     cut: Cut
     fabric: Fabric
     hem: np.ndarray | None

@@ -119,7 +119,7 @@ def _sample_clothes(rng: np.random.Generator, style: Style) -> tuple[tuple[Garme
             white = textures.tile("plain", 255 * rng.uniform(0.8, 0.98, 3), np.zeros(3), rng)
             fabric = Fabric(white, 0.05, 0.0)
         hem = rng.uniform(20, 250, 3) if rng.random() < 0.35 else None
-        garments.append(Garment(sample_cut(rng, name), fabric, hem, sample_folds(rng)))
+        garments.append(Garment(name, sample_cut(rng, name), fabric, hem, sample_folds(rng)))
     return tuple(garments), [("skirt", garments[0].fabric)] if outfit in WITH_SKIRT else []
 
 

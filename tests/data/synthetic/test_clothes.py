@@ -14,7 +14,7 @@ WEIGHTS = load_mesh().weights[: len(PLACES.arm)]
 def covered(name: str) -> np.ndarray:
     rng = np.random.default_rng(0)
     fabric = Fabric(np.zeros((4, 4, 3), np.uint8), 0.1, 0.0)
-    return Garment(sample_cut(rng, name), fabric, None, sample_folds(rng)).cover(PLACES) > 0
+    return Garment(name, sample_cut(rng, name), fabric, None, sample_folds(rng)).cover(PLACES) > 0
 
 
 def share(name: str, *bones: str) -> float:
@@ -52,7 +52,8 @@ def test_a_hat_covers_the_crown_and_a_hood_leaves_the_face_free():
 def test_every_outfit_is_made_of_garments_and_folds_stay_outside_the_skin():
     assert {garment for garments in OUTFITS.values() for garment in garments} <= CUTS.keys()
     rng = np.random.default_rng(1)
-    garment = Garment(sample_cut(rng, "gown"), Fabric(np.zeros((4, 4, 3), np.uint8), 0.1, 0.0), None, sample_folds(rng))
+    fabric = Fabric(np.zeros((4, 4, 3), np.uint8), 0.1, 0.0)
+    garment = Garment("gown", sample_cut(rng, "gown"), fabric, None, sample_folds(rng))
     assert 0 < garment.relief(PLACES).min() < garment.relief(PLACES).max() < 0.06
 
 
