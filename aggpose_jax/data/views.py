@@ -94,9 +94,9 @@ def draw_rotation(deviation: float, probability: float, rng: np.random.Generator
 
 
 def draw_window(view: View, rng: np.random.Generator) -> View:
-    """Draws a window of random size that touches a view or overlaps it."""
+    """Draws a window of random size whose middle lies in a view."""
     size = view.size * np.exp(rng.uniform(*np.log(WINDOW_SCALES)))
-    return view._replace(center=view.center + rng.uniform(-0.5, 0.5, 2) * (view.size + size), size=size)
+    return view._replace(center=view.center + rng.uniform(-0.5, 0.5, 2) * view.size, size=size)
 
 
 def rotation_transform(rotation: float) -> np.ndarray:

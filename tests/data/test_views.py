@@ -147,7 +147,7 @@ def test_shifted_views_stay_within_the_fraction_of_their_sides(rng):
     np.testing.assert_allclose(centers.mean(0), [50, 70], atol=1)
 
 
-def test_windows_touch_the_person_and_differ_in_size(rng):
+def test_windows_have_their_middle_at_the_person_and_differ_in_size(rng):
     record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
     augmentation = Augmentation(0, 8, 0, 0, 0, flip=0, window=0.5)
     views = [draw_view(record, CORNERS, 0.75, augmentation, rng) for _ in range(1000)]
@@ -157,5 +157,4 @@ def test_windows_touch_the_person_and_differ_in_size(rng):
     np.testing.assert_allclose(sides[:, 0], sides[:, 1])
     np.testing.assert_allclose([sides.min(), np.median(sides), sides.max()], [0.4, 1, 2.5], rtol=0.1)
     distances = np.abs(np.array([view.center for view in windows]) - [50, 70]) / [75, 100]
-    assert (distances <= (1 + sides) / 2 + 1e-6).all()
-    assert np.mean((distances > (1 + sides) / 4).any(1)) > 0.5  # Many show a part only.
+    np.testing.assert_allclose(distances.max(0), 0.5, atol=0.02)
