@@ -68,11 +68,16 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("--config", metavar="EXPERIMENT", required=required, help=help)
         group.add_argument(_SET, dest="overrides", action="append", default=[], help=argparse.SUPPRESS)
 
-    def add_checkpoint(self) -> None:
-        """Adds what names a trained network: --checkpoint, --config and --config.KEY=VALUE."""
+    def add_checkpoint(self, default: str | None = None) -> None:
+        """Adds what names a trained network: --checkpoint, --config and --config.KEY=VALUE.
+
+        Args:
+          default: network that is used without --checkpoint; None makes that option required.
+        """
+        used = f" ({default})" if default else ""
         self.add_argument_group("network").add_argument(
-            "--checkpoint", required=True, type=pathlib.Path, metavar="RUN",
-            help="folder of a run, or a weight file with --config",
+            "--checkpoint", required=default is None, default=default, type=pathlib.Path, metavar="RUN",
+            help=f"folder of a run, a weight file with --config, or pretrained: the weights of this package{used}",
         )  # fmt: skip
         self.add_experiment("experiment with the network of a weight file; a run has its own configuration")
 

@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
     compilation.enable_compilation_cache()
     source = arguments.checkpoint
     step, evaluation = evaluate(source, arguments.config, arguments.overrides, arguments.which)
-    if arguments.out or source.is_dir():
+    if arguments.out or step is not None:
         write(evaluation, arguments.out or source)
     print(table({source.name if step is None else f"step {step}": evaluation.metrics}, METRICS))
     rest = [name for name in evaluation.metrics if name not in METRICS]

@@ -8,12 +8,13 @@ import time
 
 from aggpose_jax import cli
 from aggpose_jax.errors import UserError
+from aggpose_jax.estimation import pretrained
 from aggpose_jax.inference import batch_job
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import OutputOptions
-from aggpose_jax.inference.sources import find_sources
+from aggpose_jax.inference.sources import MANIFEST, find_sources
 from aggpose_jax.recordings.deeplabcut import import_pandas
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.runtime import compilation
@@ -26,14 +27,14 @@ def parser() -> cli.Parser:
         "Finds the keypoints of one infant in videos and images, or of every person in given boxes.\n"
         "Rerunning the same command resumes.",
         [
-            "--checkpoint runs/synthetic film.mp4 --out keypoints",
+            "film.mp4 --out keypoints",
             "--checkpoint runs/infant_l archive/ photo.jpg --out keypoints --formats csv,deeplabcut --mosaic head",
         ],
     )
     parser.add_argument(
         "inputs", nargs="+", type=pathlib.Path, metavar="INPUT", help="video, image, folder or list (.txt)"
     )
-    parser.add_checkpoint()
+    parser.add_checkpoint(default=pretrained.NAME)
     group = parser.add_argument_group(
         "boxes", "Without these, one infant is searched for in the full image and tracked."
     )
@@ -117,7 +118,7 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {summary.done} done in this run, {summary.before} before")
     if summary.failures:
         first, count = summary.failures[0], len(summary.failures)
-        listed = f"{count} failed, listed in {arguments.out / batch_job.MANIFEST}: {first}; …"
+        listed = f"{count} failed, listed in {arguments.out / MANIFEST}: {first}; …"
         raise UserError(first if count == 1 else listed)
 
 

@@ -57,7 +57,7 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
         ),
     },
     "init_from": Key(
-        "", "run or weight file with the initial parameters; a head for other keypoints is initialised anew"
+        "", "run, weight file or pretrained: the initial parameters; a head for other keypoints is initialised anew"
     ),
 
     # Data. `coco` reads the COCO directory data_dir. `infant_pose` and `coco_keypoints` read the TensorFlow Datasets

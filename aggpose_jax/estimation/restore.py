@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 from aggpose_jax import networks
 from aggpose_jax.config import Config, change, load_config, read_experiment
 from aggpose_jax.errors import UserError
-from aggpose_jax.estimation import checkpoints
+from aggpose_jax.estimation import checkpoints, pretrained
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
 from aggpose_jax.pose.keypoints import find_keypoint_set
 from aggpose_jax.weights import weight_files
@@ -25,7 +25,7 @@ class Restored(NamedTuple):
       config: configuration of the run, or of the experiment that describes a weight file, with the overrides applied.
       model: network with its codec and keypoint set.
       variables: variables of the network as NumPy arrays.
-      step: training step of the checkpoint; None for a weight file.
+      step: training step of the checkpoint; None for a weight file and for the weights of the package.
     """
 
     config: Config
@@ -40,7 +40,7 @@ def restore(
     """Returns the pose network of a run or a weight file.
 
     Args:
-      source: folder of a run, or a weight file (.safetensors, .pth).
+      source: folder of a run, a weight file (.safetensors, .pth), or "pretrained" for the weights of the package.
       experiment: experiment that describes the network of a weight file; not used for a run, which stores its own
         configuration.
       overrides: KEY=VALUE changes of the configuration.
@@ -49,12 +49,13 @@ def restore(
     Raises:
       UserError: there is no such run or file, it is damaged, or its weights do not fit the configuration.
     """
+    source = pretrained.locate(source)
     config = _config(source, experiment, overrides)
     try:
         model = PoseModel.from_config(config)
     except UserError as error:
         raise UserError(f"{source if source.is_dir() else experiment}: {error}") from None
-    step, weights = _read_run(source, which) if source.is_dir() else (None, _read_file(source))
+    step, weights = _read_folder(source, which) if source.is_dir() else (None, _read_file(source))
     target = Weights(networks.find(config.model.name), model.network, model.shapes())
     variables, report = fit(source, target, weights)
     unused = flatten_dict(weights.variables, sep="/").keys() - set(report.origins.values())
@@ -69,14 +70,15 @@ def restore(
 
 
 def read_weights(source: pathlib.Path) -> Weights:
-    """Returns the network and the variables of a run's best checkpoint or of a weight file.
+    """Returns the network and the variables of a run's best checkpoint, a weight file or "pretrained".
 
     Raises:
       UserError: there is no such run or file, it is damaged, or its network is not one of this package.
     """
+    source = pretrained.locate(source)
     if not source.exists():
         raise UserError(f"{source}: no such run or weight file; check the path")
-    return _read_run(source, "best")[1] if source.is_dir() else _read_file(source)
+    return _read_folder(source, "best")[1] if source.is_dir() else _read_file(source)
 
 
 def fit(source: pathlib.Path, target: Weights, weights: Weights) -> tuple[Variables, TransferReport]:
@@ -127,6 +129,10 @@ def _read_file(path: pathlib.Path) -> Weights:
         return read_state_dict(tensors)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _read_folder(folder: pathlib.Path, which: str) -> tuple[int | None, Weights]:
+    return (None, pretrained.read()) if folder == pretrained.FOLDER else _read_run(folder, which)
 
 
 def _read_run(workdir: pathlib.Path, which: str) -> tuple[int, Weights]:

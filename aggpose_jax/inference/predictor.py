@@ -12,6 +12,7 @@ from aggpose_jax.data.images import read_image
 from aggpose_jax.data.transforms import warp
 from aggpose_jax.data.views import View, view_transform
 from aggpose_jax.errors import UserError
+from aggpose_jax.estimation import pretrained
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
 from aggpose_jax.estimation.restore import restore
 from aggpose_jax.inference import tracking
@@ -96,11 +97,14 @@ class Predictor:
         return self._model.estimate(self._variables, pixels, to_image)[0]
 
 
-def load(run: str | pathlib.Path, config: str | None = None, overrides: Sequence[str] = ()) -> Predictor:
-    """Returns a predictor with the network of a run or of a weight file.
+def load(
+    run: str | pathlib.Path = pretrained.NAME, config: str | None = None, overrides: Sequence[str] = ()
+) -> Predictor:
+    """Returns a predictor with the network of a run, of a weight file or of the package.
 
     Args:
-      run: folder of a run, whose best checkpoint is used, or a weight file (.safetensors, .pth).
+      run: folder of a run, whose best checkpoint is used, a weight file (.safetensors, .pth), or "pretrained" for the
+        weights that come with the package, which find the 21 keypoints of infants.
       config: experiment that describes the network of a weight file, such as "infant_l". None for a run, which
         stores its own configuration.
       overrides: KEY=VALUE changes of the configuration, such as flip_test=False.
