@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import hashlib
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
       OSError: writing or renaming the file failed. The exception always has a file name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{shorten(path.name)}.{os.getpid()}.partial")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -33,9 +34,17 @@ def atomic_path(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
+def shorten(name: str, size: int = 200) -> str:
+    """Returns a file name of at most `size` bytes, to which a suffix can be added; a longer name ends in its digest."""
+    if len(os.fsencode(name)) <= size:
+        return name
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return os.fsencode(name)[: size - len(digest) - 1].decode(errors="ignore") + f"-{digest}"
+
+
 def remove_leftovers(path: pathlib.Path) -> None:
     """Removes the temporary files that killed processes of `atomic_path` left beside `path`."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+    for leftover in path.parent.glob(f".{glob.escape(shorten(path.name))}.*.partial"):
         leftover.unlink(missing_ok=True)
 
 

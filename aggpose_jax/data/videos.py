@@ -1,5 +1,6 @@
 """Reads video files as frames with times, oriented as a player displays them, and writes frames to video files."""
 
+import errno
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -95,8 +96,22 @@ def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path)
     """Writes pairs of a time in seconds and an image uint8 [H, W, 3] RGB as H.264 in MP4, atomically.
 
     H.264 with 4:2:0 chroma requires even sides, so an odd side loses its last row or column.
+
+    Raises:
+      VideoError: the frames cannot be encoded.
+      OSError: the file cannot be written.
     """
-    with io.atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+    with io.atomic_path(path) as temporary:
+        try:
+            _encode(frames, temporary)
+        except av.FFmpegError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(error.errno, error.strerror, str(path)) from error
+            raise VideoError(f"{path} cannot be encoded ({_reason(error)})") from error
+
+
+def _encode(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path) -> None:
+    with av.open(_local(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=30, options=_ENCODER)
         stream.codec_context.thread_count = 1
         stream.pix_fmt = "yuv420p"
@@ -115,7 +130,7 @@ def _open(path: pathlib.Path) -> "av.container.InputContainer":
     try:
         if path.stat().st_size == 0:
             raise VideoError(f"{path} is empty; copy it again")
-        container = av.open(str(path), options=_OPTIONS)
+        container = av.open(_local(path), options=_OPTIONS)
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read as a video ({_reason(error)}); copy or convert it again") from error
     except OSError as error:
@@ -154,6 +169,11 @@ def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarra
     if abs(b) > abs(a):
         image, a, d = image.swapaxes(0, 1), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _local(path: pathlib.Path) -> str:
+    """Returns an absolute path, which FFmpeg cannot take for an address such as 10:30.mp4 of the protocol 10."""
+    return str(path.absolute())
 
 
 def _reason(error: av.FFmpegError) -> str:

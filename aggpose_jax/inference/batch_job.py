@@ -1,6 +1,7 @@
 """Batch jobs over videos and images that can be interrupted at any time and resumed with the same command."""
 
 import dataclasses
+import errno
 import json
 import pathlib
 import shutil
@@ -18,11 +19,10 @@ from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
-from aggpose_jax.inference.sources import Source
+from aggpose_jax.inference.sources import MANIFEST, PARTIAL, Source
 from aggpose_jax.recordings.poses import Poses
 
-MANIFEST = "manifest.json"
-PARTIAL = ".partial"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of a file system after which no source can be written
 
 
 class Summary(NamedTuple):
@@ -76,16 +76,19 @@ def run(
         for number, source in enumerate(remaining, 1):
             bar.set_description(f"{number}/{len(remaining)} {source.name}")
             try:
-                poses, errors = _predict(predictor, source, job.partial(), box_source, options, bar)
+                poses, errors = _predict(predictor, source, job.partial(source), box_source, options, bar)
                 frames, found = frames + len(poses.times), found + len(np.unique(poses.row))
                 job.complete(source, poses, errors)
             except UserError as error:
                 errors = [str(error)]
                 job.fail(source, errors)
             except OSError as error:
-                raise UserError(
-                    f"{out}: cannot write ({error.strerror}); free some space, or choose another --out"
-                ) from error
+                if error.errno in NO_SPACE:
+                    raise UserError(
+                        f"{out}: cannot write ({error.strerror}); free some space, or choose another --out"
+                    ) from error
+                errors = [f"{source.paths[0]}: its results cannot be written ({error}); rename it"]
+                job.fail(source, errors)
             done += not errors
             failures += errors
     return Summary(done, len(sources) - len(remaining), frames, found, failures)
@@ -98,18 +101,31 @@ class _Job:
         self._out = out
         manifest = out / MANIFEST
         if manifest.exists():
-            self._manifest = _read_manifest(manifest, settings)
+            self._manifest = _read_manifest(manifest)
+            if not self._has_results():
+                self._manifest["settings"] = settings
+            _check_settings(out, self._manifest["settings"], settings)
         else:
             writers.new_folder(out)
             self._manifest = {"settings": settings, "done": {}, "failed": {}}
-            self._write()
+        self._write()
+
+    def _has_results(self) -> bool:
+        names = [*self._manifest["done"], *self._manifest["failed"]]
+        return any((self._out / name).exists() for name in names)
 
     def is_done(self, source: Source) -> bool:
         """True if the manifest lists complete results of the source and its files have not changed since."""
         return self._manifest["done"].get(source.name, {}).get("source") == _fingerprint(source)
 
-    def partial(self) -> pathlib.Path:
-        """Makes an empty folder for the results of a source while they are not complete, and returns its path."""
+    def partial(self, source: Source) -> pathlib.Path:
+        """Makes an empty folder for the results of a source while they are not complete, and returns its path.
+
+        Raises:
+          UserError: the final folder of the results contains those of another source, of an earlier run.
+        """
+        if inside := self._inside(source):
+            raise UserError(f"{self._out / source.name}: contains the results of {inside[0]}; choose another --out")
         folder = self._out / PARTIAL
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -137,27 +153,34 @@ class _Job:
         self._manifest["failed"][source.name] = errors
         self._write()
 
+    def _inside(self, source: Source) -> list[str]:
+        """Returns the names of sources of earlier runs whose results lie in the folder of this source."""
+        return [name for name in self._manifest["done"] if name.startswith(f"{source.name}/")]
+
     def _forget(self, source: Source) -> None:
         self._manifest["done"].pop(source.name, None)
         self._manifest["failed"].pop(source.name, None)
-        shutil.rmtree(self._out / source.name, ignore_errors=True)
+        if not self._inside(source):
+            shutil.rmtree(self._out / source.name, ignore_errors=True)
 
     def _write(self) -> None:
         io.write_json(self._out / MANIFEST, self._manifest)
 
 
-def _read_manifest(path: pathlib.Path, settings: dict) -> dict:
+def _read_manifest(path: pathlib.Path) -> dict:
     try:
         manifest = json.loads(path.read_bytes())
-        stored = manifest["settings"]
+        return {key: dict(manifest[key]) for key in ("settings", "done", "failed")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as the manifest of a job ({error}); choose another --out") from error
+
+
+def _check_settings(out: pathlib.Path, stored: dict, settings: dict) -> None:
     different = [key for key in settings if stored.get(key) != settings[key]]
     if different:
         key = different[0]
-        raise UserError(f"{path.parent}: holds the results of another job ({key} was {stored.get(key)}, this job has "
+        raise UserError(f"{out}: holds the results of another job ({key} was {stored.get(key)}, this job has "
                         f"{settings[key]}); choose another --out")  # fmt: skip
-    return manifest
 
 
 def _predict(
@@ -172,6 +195,8 @@ def _predict(
     errors: list[str] = []
     boxes = box_source.boxes_of(source)
     frames = prefetch(read_images(source.paths, errors) if source.files else videos.read_frames(source.paths[0]))
+    if boxes and source.files:
+        frames = _with_usable_boxes(frames, boxes, errors)
     if boxes:
         items = frame_poses.estimate_in_boxes(predictor, frames, boxes)
     else:
@@ -185,6 +210,19 @@ def _predict(
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
     return poses, errors
+
+
+def _with_usable_boxes(
+    images: Iterable[videos.VideoFrame], boxes: frame_poses.Boxes, errors: list[str]
+) -> Iterator[videos.VideoFrame]:
+    """Yields the images whose boxes can be used; the error messages of the others are appended to `errors`."""
+    for image in images:
+        try:
+            boxes(image)
+        except UserError as error:
+            errors.append(str(error))
+        else:
+            yield image
 
 
 def _with_progress(items: Iterable, bar: tqdm) -> Iterator:
@@ -206,5 +244,11 @@ def _count(source: Source) -> int:
 
 def _fingerprint(source: Source) -> list:
     """Returns path, size and modification time of each file of a source, which differ once one of them has changed."""
-    facts = [(str(path.resolve()), path.stat()) for path in source.paths]
-    return [[path, stat.st_size, stat.st_mtime_ns] for path, stat in facts]
+    return [[str(path.resolve()), *_size_and_time(path)] for path in source.paths]
+
+
+def _size_and_time(path: pathlib.Path) -> tuple[int, int]:
+    try:
+        return path.stat().st_size, path.stat().st_mtime_ns
+    except OSError:  # The file is missing: the error is reported when the source is predicted.
+        return -1, -1

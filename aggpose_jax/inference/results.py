@@ -2,16 +2,20 @@
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.data.videos import write_frames
 from aggpose_jax.inference.frame_poses import FramePoses
 from aggpose_jax.inference.media import ContactSheet, draw_frame, write_jpeg
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.recordings.poses import Poses, collect
+
+MAX_NUMBER = 2**53  # Smaller integers are exact as floating-point numbers, which many readers of JSON use.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,8 @@ def write_image_results(
         if options.overlay:
             image = draw_frame(item, keypoint_set, options.mosaic)
             sheet.add(image)
-            write_jpeg(image, folder / "overlay" / f"{files[item.frame.index]}.jpg")
+            file = pathlib.PurePath(files[item.frame.index])
+            write_jpeg(image, folder / "overlay" / file.with_name(f"{io.shorten(file.name)}.jpg"))
     if options.overlay and found:
         write_jpeg(sheet.draw(), folder / "sheet.jpg")
     numbers = image_numbers(files)
@@ -105,13 +110,15 @@ def image_numbers(files: Sequence[str]) -> list[int]:
     """Returns the number of each image file, which is written as its COCO `image_id`.
 
     If the names of all files, without folder and suffix, are different integers, as in COCO, these are the numbers;
-    otherwise images are numbered by their position in the list, from 0.
+    otherwise, or if one exceeds what every reader of JSON holds exactly, images are numbered by their position in the
+    list, from 0.
     """
     stems = [pathlib.PurePath(file).stem for file in files]
-    numbers = [int(stem) for stem in stems if stem.isdecimal()]
-    return numbers if len(set(numbers)) == len(files) else list(range(len(files)))
+    numbers = [int(stem) for stem in stems if re.fullmatch(r"[0-9]{1,19}", stem)]
+    usable = len(set(numbers)) == len(files) and max(numbers, default=0) < MAX_NUMBER
+    return numbers if usable else list(range(len(files)))
 
 
 def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, options: OutputOptions) -> None:
     for name in options.formats:
-        FORMATS[name](poses, folder, stem)
+        FORMATS[name](poses, folder, io.shorten(stem))

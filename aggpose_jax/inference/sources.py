@@ -1,6 +1,9 @@
 """Finds the videos and images of a batch job in files, folders and lists of paths."""
 
+import collections
+import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,15 +12,16 @@ from aggpose_jax.errors import UserError
 
 SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
 LIST_SUFFIX = ".txt"  # suffix of a text file that lists videos, images or folders, one path per line
+MANIFEST, PARTIAL = "manifest.json", ".partial"  # files of a job in the folder of its results
 
 
 class Source(NamedTuple):
     """One video, or all images of a job.
 
     Attributes:
-      name: name of its folder of results inside the job's folder.
+      name: name of its folder of results inside the job's folder. No source has a folder within that of another.
       paths: path of the video, or paths of the images.
-      files: names of the images; empty for a video.
+      files: names of the images, all different; empty for a video.
     """
 
     name: str
@@ -25,57 +29,84 @@ class Source(NamedTuple):
     files: tuple[str, ...] = ()
 
 
+class _File(NamedTuple):
+    path: pathlib.Path
+    name: str  # path relative to the folder that was given, or the file name
+
+    def is_image(self) -> bool:
+        return self.path.suffix.lower() in images.SUFFIXES
+
+
 def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Source]:
     """Returns a source for each video in files, folders and lists, and one source for all images in them.
 
-    Folders are searched recursively, without hidden files and without the contents of `out`.
+    Folders are searched recursively in natural order, in which 2 precedes 10, without hidden files and without the
+    contents of `out`. A file that is found twice counts once.
 
     Args:
-      inputs: videos, images, folders, and text files (.txt) with one path per line.
+      inputs: videos, images, folders, and text files (.txt) with one path per line. What a list names may be missing
+        or no video: its source then fails when it is read.
       out: folder of the results.
 
     Raises:
-      UserError: a path does not exist or is of an unsupported type, a list is not a text file, the inputs contain no
-        video or image, or the results of two sources would have the same name.
+      UserError: a path does not exist or is of an unsupported type, a list is not a text file, or the inputs contain no
+        video or image.
     """
-    found, image_files = [], []
-    for path, name in _expand(inputs, out):
-        if path.suffix.lower() in images.SUFFIXES:
-            image_files.append((path, name))
-        else:
-            found.append(Source(name.removesuffix(path.suffix), (path,)))
+    found = {os.path.realpath(file.path): file for file in _expand(inputs, out.resolve(), set())}
+    files = _with_different_names(list(found.values()))
+    image_files = [file for file in files if file.is_image()]
+    video_files = [file for file in files if not file.is_image()]
+    names = _result_names([file.name for file in video_files])
+    sources = [Source(name, (file.path,)) for name, file in zip(names, video_files, strict=True)]
     if image_files:
-        paths, names = zip(*image_files, strict=True)
-        found.append(Source("images", paths, names))
-    if not found:
+        taken = {*names, *_folders(names)}
+        name = next(name for name in ("images", *map("images_{}".format, range(2, 10**6))) if name not in taken)
+        sources.append(Source(name, tuple(f.path for f in image_files), tuple(as_text(f.name) for f in image_files)))
+    if not sources:
         raise UserError(f"{', '.join(map(str, inputs))}: no video or image found; give at least one")
-    by_name: dict[str, Source] = {}
-    for source in found:
-        other = by_name.setdefault(source.name, source)
-        if other is not source:
-            raise UserError(f"{other.paths[0]} and {source.paths[0]} would both be written to {out / source.name}; "
-                            "rename one of them, or predict them with different --out folders")  # fmt: skip
-    return found
+    return sources
 
 
-def _expand(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """Yields every file with its name: its path relative to the given folder, or its file name if given directly."""
+def as_text(name: str) -> str:
+    r"""Returns a file name as text that any file can hold: a backslash doubled, a byte that is not UTF-8 as \xNN."""
+    return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
+
+
+def natural_order(path: pathlib.PurePath) -> list:
+    """Returns a sorting key by which numbers in the parts of a path are compared as numbers."""
+    return [
+        [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"([0-9]+)", part))] for part in path.parts
+    ]
+
+
+def _expand(
+    inputs: Sequence[pathlib.Path], out: pathlib.Path, lists: set[str], listed: bool = False
+) -> Iterator[_File]:
+    """Yields every file in inputs; `lists` are the lists that were read already, and `listed` is true inside of one."""
     for given in inputs:
+        suffix = given.suffix.lower()
         if given.is_dir():
-            for path in sorted(given.rglob("*")):
+            for path in sorted(given.rglob("*"), key=natural_order):
                 name = path.relative_to(given)
                 hidden = any(part.startswith(".") for part in name.parts)
-                if path.suffix.lower() in SUFFIXES and not hidden and out not in path.parents:
-                    yield path, name.as_posix()
+                if path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir() and not _is_in(path, out):
+                    yield _File(path, name.as_posix())
+        elif suffix == LIST_SUFFIX and given.is_file():
+            if (real := os.path.realpath(given)) not in lists:
+                lists.add(real)
+                yield from _expand(_read_list(given), out, lists, listed=True)
+        elif listed or (suffix in SUFFIXES and given.is_file()):
+            yield _File(given, given.name)
         elif not given.is_file():
             raise UserError(f"{given}: no such file or folder; check the path")
-        elif given.suffix.lower() == LIST_SUFFIX:
-            yield from _expand(_read_list(given), out)
-        elif given.suffix.lower() in SUFFIXES:
-            yield given, given.name
         else:
             supported = ", ".join((*SUFFIXES, LIST_SUFFIX))
             raise UserError(f"{given}: unsupported file type; give a video, an image or a list of paths ({supported})")
+
+
+def _is_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Returns whether a file lies in a folder, which is absolute and without links."""
+    return folder in pathlib.Path(os.path.realpath(path.parent), path.name).parents
 
 
 def _read_list(path: pathlib.Path) -> list[pathlib.Path]:
@@ -85,4 +116,35 @@ def _read_list(path: pathlib.Path) -> list[pathlib.Path]:
         raise UserError(
             f"{path}: cannot be read as a list of paths ({error}); give a UTF-8 text file with one path per line"
         ) from error
-    return [pathlib.Path(line.strip()) for line in lines if line.strip()]
+    return [pathlib.Path(line.strip()).expanduser() for line in lines if line.strip()]
+
+
+def _with_different_names(files: list[_File]) -> list[_File]:
+    """Returns files whose names all differ: if two are equal, all names are paths below the deepest common folder."""
+    if len({file.name for file in files}) == len(files):
+        return files
+    paths = [os.path.abspath(file.path) for file in files]
+    common = os.path.commonpath(list(map(os.path.dirname, paths)))
+    return [_File(file.path, os.path.relpath(path, common)) for file, path in zip(files, paths, strict=True)]
+
+
+def _result_names(names: list[str]) -> list[str]:
+    """Returns the names of the folders of results of videos, none of which is within another.
+
+    A name is that of the video without its suffix, or with it if another video, or a file of the job, has that name.
+    """
+    complete: set[str] = set()
+    while True:
+        short = [name if name in complete else name.removesuffix(pathlib.PurePath(name).suffix) for name in names]
+        result = list(map(as_text, short))
+        counts = collections.Counter([*result, MANIFEST, PARTIAL, "images"])
+        folders = _folders(result)
+        clashing = {n for n, text in zip(names, result, strict=True) if counts[text] > 1 or text in folders}
+        if clashing <= complete:
+            return result
+        complete |= clashing
+
+
+def _folders(names: Sequence[str]) -> set[str]:
+    """Returns all folders in which named files lie."""
+    return {str(folder) for name in names for folder in pathlib.PurePosixPath(name).parents}

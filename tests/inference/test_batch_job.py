@@ -1,6 +1,8 @@
 """Tests of batch jobs over videos and images: results, errors, and resuming after a kill."""
 
+import errno
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -225,3 +227,74 @@ def test_box_outside_the_frame_fails_its_video_with_a_one_line_error(tmp_path):
     (failure,) = summary.failures
     assert failure.startswith(f"{tmp_path}/film.mp4, frame 0: box (900, 9, 5, 5) ")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
+
+
+def test_every_fault_of_one_source_is_one_line_and_the_others_are_done(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    write_film(folder / "a.mp4", frames=2)
+    write_film(folder / ("n" * 246 + ".mp4"), frames=2)
+    (folder / "broken.mp4").symlink_to("nowhere.mp4")
+    (folder / "text.avi").write_text("no video")
+    (folder / "empty.mov").touch()
+    with open(os.path.join(os.fsencode(folder), b"s\xe9ance.png"), "wb") as file:
+        Image.fromarray(render(points_at(0))).save(file, "PNG")
+    options = OutputOptions(formats=("coco", "csv", "openpose", "deeplabcut"))
+    for _ in range(2):
+        summary = start(folder, out, options=options)
+        assert len(summary.failures) == 3
+        for name in ("broken.mp4", "text.avi", "empty.mov"):
+            (line,) = [line for line in summary.failures if name in line]
+            assert "\n" not in line
+        assert summary.done + summary.before == 3
+    assert tidy.read(out / "images" / "keypoints.csv", STICK_FIGURE).files == (r"s\xe9ance.png",)
+    assert (out / "images" / "overlay" / r"s\xe9ance.png.jpg").is_file()
+    assert len(list((out / ("n" * 246) / "openpose").iterdir())) == 2
+
+
+def test_results_that_cannot_be_written_fail_their_source_only(tmp_path, monkeypatch):
+    for name in "abc":
+        write_film(tmp_path / "in" / f"{name}.mp4", frames=1)
+    write = batch_job.write_video_results
+
+    def fails_for_b(items, folder, stem, *rest):
+        if stem == "b":
+            raise OSError(errno.ENAMETOOLONG, "File name too long", "b")
+        return write(items, folder, stem, *rest)
+
+    monkeypatch.setattr(batch_job, "write_video_results", fails_for_b)
+    summary = start(tmp_path / "in", tmp_path / "out")
+    assert summary.done == 2
+    assert "in/b.mp4: " in summary.failures[0]
+
+
+def test_a_box_outside_of_one_image_fails_that_image_only(tmp_path):
+    Image.fromarray(render(points_at(0))).save(tmp_path / "a.png")
+    Image.fromarray(render(None, (20, 20))).save(tmp_path / "b.png")
+    summary = start(tmp_path, tmp_path / "out", box_source=BoxSource(boxes=((70, 40, 160, 160),)))
+    (failure,) = summary.failures
+    assert f"{tmp_path}/b.png: box (70, 40, 160, 160) " in failure
+    assert tidy.read(tmp_path / "out" / "images" / "keypoints.csv", STICK_FIGURE).files == ("a.png",)
+
+
+def test_results_of_another_source_are_not_removed(tmp_path):
+    write_film(tmp_path / "in" / "a.mp4", frames=1)
+    write_film(tmp_path / "in" / "a" / "b.mp4", frames=1)
+    start(tmp_path / "in", tmp_path / "out")
+    before = contents(tmp_path / "out")
+    summary = start(tmp_path / "in" / "a.mp4", tmp_path / "out")
+    assert "out/a: contains the results of a/b" in summary.failures[0]
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_job_without_results_may_be_corrected(tmp_path):
+    write_film(tmp_path / "film.mp4", frames=1)
+    start(tmp_path / "film.mp4", tmp_path / "out", box_source=BoxSource(boxes=((900, 9, 5, 5),)))
+    summary = start(tmp_path / "film.mp4", tmp_path / "out", box_source=BoxSource(boxes=((70, 40, 160, 160),)))
+    assert (summary.done, summary.failures) == (1, [])
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["failed"] == {}
+
+
+def test_numbers_too_large_for_readers_of_json_are_not_image_numbers():
+    assert image_numbers(["00000000000000000000001.png", "9" * 23 + ".png"]) == [0, 1]
+    assert image_numbers([f"{2**53}.png"]) == [0]
+    assert image_numbers([f"{2**53 - 1}.png"]) == [2**53 - 1]
