@@ -76,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         """
         used = f" ({default})" if default else ""
         self.add_argument_group("network").add_argument(
-            "--checkpoint", required=default is None, default=default, type=pathlib.Path, metavar="RUN",
+            "--checkpoint", required=default is None, default=default, type=path, metavar="RUN",
             help=f"folder of a run, a weight file with --config, or pretrained: the weights of this package{used}",
         )  # fmt: skip
         self.add_experiment("experiment with the network of a weight file; a run has its own configuration")
@@ -105,6 +105,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the program with a usage error: one line on standard error and exit status 2."""
         self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
+
+
+def path(text: str) -> pathlib.Path:
+    """Returns the path of an option, in which a leading ~ stands for the home folder."""
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError as error:  # There is no such user.
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
 
 
 def count(text: str, minimum: int = 1) -> int:

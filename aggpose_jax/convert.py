@@ -124,8 +124,8 @@ def parser() -> cli.Parser:
             "mit_b5.pth --config coco_mit_b5 --workdir runs/mit_b5",
         ],
     )
-    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="weight file (.safetensors or .pth)")
-    verb.add_argument("--workdir", type=pathlib.Path, required=True, metavar="DIR", help="new folder for the run")
+    verb.add_argument("file", type=cli.path, metavar="FILE", help="weight file (.safetensors or .pth)")
+    verb.add_argument("--workdir", type=cli.path, required=True, metavar="DIR", help="new folder for the run")
     verb.add_experiment(network, required=True)
 
     verb = parser.add_verb(
@@ -144,11 +144,9 @@ def parser() -> cli.Parser:
             "runs/coco_l --input in.npy --expect out.npy --tolerance 1e-4",
         ],
     )
-    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="weight file or folder of a run")
-    verb.add_argument("--input", type=pathlib.Path, required=True, metavar="NPY", help="normalised images [N, 3, H, W]")
-    verb.add_argument(
-        "--expect", type=pathlib.Path, required=True, metavar="NPY", help="their heatmaps [N, K, H/4, W/4]"
-    )
+    verb.add_argument("file", type=cli.path, metavar="FILE", help="weight file or folder of a run")
+    verb.add_argument("--input", type=cli.path, required=True, metavar="NPY", help="normalised images [N, 3, H, W]")
+    verb.add_argument("--expect", type=cli.path, required=True, metavar="NPY", help="their heatmaps [N, K, H/4, W/4]")
     verb.add_argument("--tolerance", type=float, default=1e-5, help="largest ‖Δ‖/‖expected‖ that passes (1e-5)")
     verb.add_experiment(network)
 
@@ -162,7 +160,7 @@ def parser() -> cli.Parser:
 
 
 def _add_export(verb: cli.Parser) -> None:
-    verb.add_argument("file", type=pathlib.Path, metavar="FILE", help="file to write")
+    verb.add_argument("file", type=cli.path, metavar="FILE", help="file to write")
     verb.add_checkpoint()
     verb.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
 

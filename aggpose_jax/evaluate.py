@@ -33,7 +33,7 @@ def parser() -> cli.Parser:
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out",
-        type=pathlib.Path,
+        type=cli.path,
         metavar="DIR",
         help="folder for metrics.json and results.json (COCO); by default the run's",
     )

@@ -4,6 +4,7 @@ import contextlib
 import glob
 import hashlib
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterator
@@ -61,4 +62,17 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, content: object, indent: int | None = None) -> None:
     """Writes a JSON file atomically, on one line if `indent` is None, otherwise indented by that many spaces."""
-    write_text(path, json.dumps(content, indent=indent) + "\n")
+    write_text(path, to_json(content, indent) + "\n")
+
+
+def to_json(content: object, indent: int | None = None) -> str:
+    """Returns content as JSON. NaN and infinity, which JSON does not have, become null."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def _finite(content: object) -> object:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

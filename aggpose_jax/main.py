@@ -63,7 +63,7 @@ def train(config: Config, arguments: argparse.Namespace) -> tuple[dict[str, dict
     """
     if arguments.workdir and "://" in arguments.workdir:
         raise UserError(f"--workdir: {arguments.workdir} is not a folder; mount the bucket and give that folder")
-    workdir = pathlib.Path(arguments.workdir) if arguments.workdir else default_workdir(arguments.config)
+    workdir = cli.path(arguments.workdir) if arguments.workdir else default_workdir(arguments.config)
     if arguments.seeds is None:
         return {name: evaluation.metrics for name, evaluation in loop.train(config, workdir).items()}, workdir
     seeds = parse_seeds(arguments.seeds.split(","))

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import pathlib
 import sys
 import time
 
@@ -31,9 +30,7 @@ def parser() -> cli.Parser:
             "--checkpoint runs/infant_l archive/ photo.jpg --out keypoints --formats csv,deeplabcut --mosaic head",
         ],
     )
-    parser.add_argument(
-        "inputs", nargs="+", type=pathlib.Path, metavar="INPUT", help="video, image, folder or list (.txt)"
-    )
+    parser.add_argument("inputs", nargs="+", type=cli.path, metavar="INPUT", help="video, image, folder or list (.txt)")
     parser.add_checkpoint(default=pretrained.NAME)
     group = parser.add_argument_group(
         "boxes", "Without these, one infant is searched for in the full image and tracked."
@@ -44,13 +41,13 @@ def parser() -> cli.Parser:
         help="box of a person in every frame, in pixels; may be repeated",
     )  # fmt: skip
     group.add_argument(
-        "--boxes", type=pathlib.Path, metavar="FILE",
+        "--boxes", type=cli.path, metavar="FILE",
         help="COCO detection results, or for several videos a folder of VIDEO.json",
     )  # fmt: skip
     group.add_argument("--whole", action="store_true", help="use the full image as the box")
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--out", required=True, type=pathlib.Path, metavar="DIR",
+        "--out", required=True, type=cli.path, metavar="DIR",
         help="folder for the results: a new one, or that of the same command",
     )  # fmt: skip
     group.add_argument(

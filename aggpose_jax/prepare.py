@@ -25,26 +25,30 @@ FPS = 30
 
 
 def synthetic(arguments: argparse.Namespace) -> None:
-    """Draws synthetic infants as a COCO directory with 21 keypoints, and as videos with the keypoints of each frame."""
+    """Draws synthetic infants as a COCO directory with 21 keypoints, and as videos with the keypoints of each frame.
+
+    Validation, test and videos have bed sheets, skins, clothes and proportions that no training infant has.
+    """
     out = writers.new_folder(arguments.out)
     counts = {name: round(ratio * arguments.images) for name, ratio in SPLIT_RATIOS.items()}
-    # Validation and test infants have bed sheets, skins, clothes and proportions that no training infant has.
     for seed, (name, count) in enumerate(counts.items()):
         source = SyntheticInfants(count, split="train" if name == "train" else "test", seed=seed)
         writers.write_coco(source, out, name, threads=os.cpu_count() or 1)
     if arguments.videos:
-        _write_videos(SyntheticMovement(arguments.videos, arguments.frames, fps=FPS), arguments, out)
+        _write_videos(SyntheticMovement(arguments.videos, arguments.frames, split="test", fps=FPS), out)
     print(f"{out}: {counts} images, {arguments.videos} videos")
     print(f"train: {cli.command('train')} --config infant_l:s --config.data_dir={out}")
 
 
-def _write_videos(source: SyntheticMovement, arguments: argparse.Namespace, out: pathlib.Path) -> None:
+def _write_videos(source: SyntheticMovement, out: pathlib.Path) -> None:
+    """Writes videos, and their keypoints as COCO files whose image ids are the frame numbers, as in `predict`."""
     (out / "videos").mkdir()
-    for video in tqdm(range(arguments.videos), unit="video"):
-        first = video * arguments.frames
-        frames = (source[first + frame]["image"] for frame in range(arguments.frames))
-        writers.write_video(frames, out / "videos" / f"video_{video + 1:06}.mp4", FPS)
-    io.write_json(out / "annotations" / "videos.json", source.ground_truth())
+    frames = source.frames
+    for video in tqdm(range(len(source) // frames), unit="video"):
+        name = f"video_{video + 1:06}"
+        images = (source[video * frames + frame]["image"] for frame in range(frames))
+        writers.write_video(images, out / "videos" / f"{name}.mp4", FPS)
+        io.write_json(out / "annotations" / "videos" / f"{name}.json", source.ground_truth(video))
 
 
 def infants(arguments: argparse.Namespace) -> None:
@@ -106,7 +110,7 @@ def _add_synthetic(parser: cli.Parser) -> None:
         synthetic,
         ["--out data/infant_pose --images 1000", "--out data/infant_pose --images 1000 --videos 5"],
     )
-    verb.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="new folder")
+    verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="new folder")
     verb.add_argument(
         "--images", type=cli.count, required=True, metavar="N", help="labelled images: 70%% train, 10%% val, 20%% test"
     )
@@ -128,7 +132,7 @@ def _add_infants(parser: cli.Parser) -> None:
         infants,
         ["--out data/infants --images 40000", "--out data/infants --images 400 --split val --variety degradation"],
     )
-    verb.add_argument("--out", type=pathlib.Path, required=True, metavar="DIR", help="the shards are in DIR/SPLIT")
+    verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="the shards are in DIR/SPLIT")
     verb.add_argument("--images", type=cli.count, required=True, metavar="N", help="number of images")
     verb.add_argument("--split", choices=STYLES, default="train", help="split, whose styles it alone has (train)")
     verb.add_argument("--seed", type=int, default=0, help="seed of all that is random (0)")
@@ -164,13 +168,9 @@ def _add_split(parser: cli.Parser) -> None:
             "annotations.json --images frames --out data/infant_pose --ratios 0.8 0.1 0.1",
         ],
     )
-    verb.add_argument(
-        "annotations", type=pathlib.Path, help="COCO keypoints; images have video_id and perhaps infant_id"
-    )
-    verb.add_argument("--images", type=pathlib.Path, required=True, metavar="DIR", help="folder of the images")
-    verb.add_argument(
-        "--out", type=pathlib.Path, required=True, metavar="DIR", help="new folder, in the layout of COCO"
-    )
+    verb.add_argument("annotations", type=cli.path, help="COCO keypoints; images have video_id and perhaps infant_id")
+    verb.add_argument("--images", type=cli.path, required=True, metavar="DIR", help="folder of the images")
+    verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="new folder, in the layout of COCO")
     verb.add_argument(
         "--ratios",
         type=float,
@@ -194,11 +194,11 @@ def _add_tfds(parser: cli.Parser) -> None:
     )
     verb.add_argument("name", choices=BUILDERS, help="name of the data set")
     verb.add_argument(
-        "--manual-dir", type=pathlib.Path, required=True, metavar="DIR", help="annotations/ and a folder for each split"
+        "--manual-dir", type=cli.path, required=True, metavar="DIR", help="annotations/ and a folder for each split"
     )
     verb.add_argument(
         "--data-dir",
-        type=pathlib.Path,
+        type=cli.path,
         required=True,
         metavar="DIR",
         help="the data set is written to DIR/NAME/VERSION",
@@ -209,9 +209,9 @@ def _add_frames(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "frames", frames, ["VIDEOS --out data/frames", "VIDEOS --out data/frames --mosaic heads.json --shard 0/16"]
     )
-    verb.add_argument("videos", type=pathlib.Path, nargs="+", metavar="VIDEOS", help="videos, or folders of them")
+    verb.add_argument("videos", type=cli.path, nargs="+", metavar="VIDEOS", help="videos, or folders of them")
     verb.add_argument(
-        "--out", type=pathlib.Path, required=True, metavar="DIR", help="folder of the shards and their manifest"
+        "--out", type=cli.path, required=True, metavar="DIR", help="folder of the shards and their manifest"
     )
     group = verb.add_argument_group("frames")
     group.add_argument(
@@ -240,10 +240,10 @@ def _add_frames(parser: cli.Parser) -> None:
         help=f"skip frames that differ less from the one before, in mean grey levels ({Settings.distinct:g})",
     )
     group.add_argument(
-        "--crop", type=pathlib.Path, metavar="FILE", help="JSON of boxes to crop to: {VIDEO: [[frame, x, y, w, h], …]}"
+        "--crop", type=cli.path, metavar="FILE", help="JSON of boxes to crop to: {VIDEO: [[frame, x, y, w, h], …]}"
     )
     group.add_argument(
-        "--mosaic", type=pathlib.Path, metavar="FILE", help="JSON of boxes, such as heads, to make unrecognisable"
+        "--mosaic", type=cli.path, metavar="FILE", help="JSON of boxes, such as heads, to make unrecognisable"
     )
     _add_processes(verb, "read videos")
 

@@ -1,6 +1,7 @@
 """How programs parse their command line, report errors and exit."""
 
 import importlib
+import pathlib
 import subprocess
 import sys
 
@@ -140,3 +141,14 @@ def test_the_console_command_and_the_module_run_the_same_program(tmp_path):
     assert by_command.returncode == by_module.returncode == 1
     assert by_command.stderr == by_module.stderr
     assert "no.json" in by_command.stderr
+
+
+def test_a_leading_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.path("~/kp") == tmp_path / "kp"
+    assert cli.path("a~b/~c") == pathlib.Path("a~b/~c")
+    for program in ("predict", "evaluate", "convert", "prepare"):
+        module = importlib.import_module(f"aggpose_jax.{program}")
+        parsers = [module.parser(), *module.parser().verbs.values()]
+        types = {action.type for parser in parsers for action in parser._actions}
+        assert pathlib.Path not in types, program

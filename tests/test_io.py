@@ -81,3 +81,20 @@ def test_only_leftovers_of_killed_processes_are_removed(tmp_path):
     io.remove_leftovers(path)
     assert {p.name for p in tmp_path.iterdir()} == {path.name, other.name}
     assert json.loads(path.read_text()) == {}
+
+
+def test_numbers_that_json_does_not_have_become_null():
+    content = {"a": [1.5, float("nan"), (float("-inf"), "NaN")], "b": {"c": float("inf")}}
+    assert json.loads(io.to_json(content)) == {"a": [1.5, None, [None, "NaN"]], "b": {"c": None}}
+    assert "NaN," not in io.to_json(content).replace('"NaN"', "")
+
+
+def test_long_file_names_are_shortened_to_different_ones(tmp_path):
+    assert io.shorten("film") == "film"
+    names = [io.shorten(n) for n in ("é" * 150 + "a", "é" * 150 + "b")]
+    assert names[0] != names[1]
+    assert all(len(name.encode()) <= 200 for name in names)
+    file = tmp_path / ("x" * 255)
+    io.write_text(file, "whole")
+    assert file.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [file]

@@ -33,10 +33,11 @@ def test_val_and_test_are_different_infants(directory):
 
 def test_videos_come_with_the_truth_of_each_frame(directory):
     assert sorted(path.name for path in (directory / "videos").iterdir()) == ["video_000001.mp4", "video_000002.mp4"]
-    truth = json.loads((directory / "annotations" / "videos.json").read_text())
-    assert [(image["video_id"], image["frame"]) for image in truth["images"]] == [
-        (video, frame) for video in (1, 2) for frame in range(4)
-    ]
+    for video in (1, 2):
+        truth = json.loads((directory / "annotations" / "videos" / f"video_{video:06}.json").read_text())
+        assert [(image["video_id"], image["id"]) for image in truth["images"]] == [(video, frame) for frame in range(4)]
+        assert {annotation["image_id"] for annotation in truth["annotations"]} == set(range(4))
+        assert min(annotation["id"] for annotation in truth["annotations"]) > 0  # COCO's metrics ignore the id 0.
 
 
 def test_a_data_set_of_tensorflow_datasets_is_built_of_all_three(directory, tmp_path):

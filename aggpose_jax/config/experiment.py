@@ -35,7 +35,7 @@ def read_experiment(name: str | None, overrides: Sequence[str] = ()) -> Config:
     """
     if not name:
         raise UserError("--config: no experiment was given. Pass one, such as --config synthetic.")
-    name, *argument = name.split(":", 1)
+    name, *argument = os.path.expanduser(name).split(":", 1)
     path = find_experiment(name)
     try:
         config = _load(path).get_config(*argument)
@@ -143,8 +143,18 @@ def change(config: Config, overrides: Sequence[str]) -> Config:
             group[last] = _read_value(text, group.get(last))
         except UserError as error:
             raise UserError(f"{prefix}{error}") from None
+    _expand_home(config)
     check(config)
     return config
+
+
+def _expand_home(config: Config) -> None:
+    """Replaces a leading ~ of every text, which can only be a path, by the home folder, in place."""
+    for key, value in config.items():
+        if isinstance(value, Config):
+            _expand_home(value)
+        elif isinstance(value, str):
+            config[key] = os.path.expanduser(value)
 
 
 def _read_value(text: str, old: Any) -> Any:

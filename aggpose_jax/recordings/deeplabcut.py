@@ -2,7 +2,7 @@
 
 A table has one row per frame and the column levels scorer, bodyparts and coords. If a frame has several persons, a
 level `individuals` follows the scorer, as in multi-animal projects. x and y are in pixels, `likelihood` is the score; a
-pose that was not found is empty (CSV) or NaN (HDF5). The format does not store times.
+pose that was not found is NaN, in CSV `nan`. The format does not store times.
 """
 
 import csv
@@ -29,7 +29,8 @@ def write(poses: Poses, path: pathlib.Path) -> None:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerows([level, *values] for level, values in zip(levels, zip(*columns, strict=True), strict=True))
         for number, row in zip(poses.numbers, _table(poses), strict=True):
-            lines.writerow([number, *("" if np.isnan(value) else f"{value:.4f}" for value in row)])
+            # An empty first line would be read by pandas as the names of the index.
+            lines.writerow([number, *("nan" if np.isnan(value) else f"{value:.4f}" for value in row)])
 
 
 def write_h5(poses: Poses, path: pathlib.Path) -> None:

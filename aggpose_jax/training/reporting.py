@@ -16,6 +16,7 @@ from tqdm import tqdm
 matplotlib.use("Agg")  # matplotlib draws to files only and needs no display
 from matplotlib import pyplot
 
+from aggpose_jax import io
 from aggpose_jax.runtime import distributed
 
 
@@ -42,7 +43,7 @@ class Reporter:
     def log_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends the metrics of a step to metrics.jsonl and TensorBoard."""
         with self._metrics.open("a") as file:
-            file.write(json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
+            file.write(io.to_json({"step": step, **{name: float(value) for name, value in metrics.items()}}) + "\n")
         for name, value in metrics.items():
             self._events.add_scalar(name, float(value), step)
 
@@ -66,7 +67,7 @@ class Reporter:
             except ValueError:  # the line was truncated because the disk was full
                 continue
             for name in self._curves:
-                if name in metrics:
+                if metrics.get(name) is not None:  # null is a number that was not finite
                     curves[name][metrics["step"]] = metrics[name]
         figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
         for axis, (name, scale) in zip(axes, self._curves.items(), strict=True):

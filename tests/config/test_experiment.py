@@ -159,3 +159,13 @@ def test_file_that_is_not_an_experiment_raises(monkeypatch, name, message):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=re.compile(message)):
         read_experiment(name)
+
+
+def test_a_leading_tilde_of_a_path_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text(
+        "from aggpose_jax.config import default_config\n"
+        "def get_config(arg=''):\n    config = default_config()\n    config.init_from = '~/run'\n    return config\n"
+    )
+    config = read_experiment("~/mine.py", ["data_dir=~/data"])
+    assert (config.init_from, config.data_dir) == (f"{tmp_path}/run", f"{tmp_path}/data")

@@ -1,5 +1,6 @@
 """Writing and reading videos, including display matrices, time stamps and invalid files."""
 
+import pathlib
 import struct
 
 import av
@@ -141,3 +142,19 @@ def test_the_error_of_an_unreadable_video_is_one_line_that_names_it(tmp_path, ma
     with pytest.raises(UserError, match=f"film.mp4 .*{message}") as raised:
         list(videos.read_frames(path))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["2026-03-01T10:30:00.mp4", "concat:a.mp4", "-film.mp4", "a%03d.mp4"])
+def test_names_that_look_like_addresses_are_files(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    image = np.full((32, 48, 3), 200, np.uint8)
+    videos.write_frames([(0.0, image), (0.1, image)], pathlib.Path(name))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [round(frame.seconds, 3) for frame in videos.read_frames(pathlib.Path(name))] == [0, 0.1]
+
+
+def test_an_encoder_error_names_the_file(tmp_path):
+    image = np.zeros((2, 2, 3), np.uint8)
+    with pytest.raises(videos.VideoError, match=r"overlay\.mp4 cannot be encoded"):
+        videos.write_frames([(0.0, image), (0.0, image), (-1.0, image)], tmp_path / "overlay.mp4")
+    assert not list(tmp_path.iterdir())

@@ -51,7 +51,7 @@ class Placed(SyntheticMovement):
         scene = super()._scene(video)
         camera = dataclasses.replace(scene.camera, roll=np.deg2rad(self._roll))
         scene = dataclasses.replace(scene, camera=camera, occluder=Occluder("none", np.zeros((0, 6)), np.zeros(3)))
-        sampled = range(0, self._frames, 5)
+        sampled = range(0, self.frames, 5)
         points = np.concatenate([_points(scene, frame / FPS) for frame in sampled])
         low, high = points.min(0), points.max(0)
         factor = self._fill * min((240, 320) / (high - low)[::-1])

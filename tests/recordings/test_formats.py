@@ -91,7 +91,7 @@ def test_deeplabcut_table_has_the_header_of_one_or_several_individuals(tmp_path)
         ["bodyparts", *3 * ["right_eye"]],
         ["coords", "x", "y", "likelihood"],
     ]
-    assert lines[4] == ["1", *63 * [""]]
+    assert lines[4] == ["1", *63 * ["nan"]]
     assert lines[5][:2] == ["2", f"{poses.keypoints[1, 0, 0]:.4f}"]
     deeplabcut.write(make_poses(counts=(2,)), tmp_path / "b.csv")
     lines = [line.split(",") for line in (tmp_path / "b.csv").read_text().splitlines()]
@@ -153,3 +153,13 @@ def test_pandas_reads_csv_and_hdf5_tables(tmp_path, counts):
     with pandas.HDFStore(tmp_path / "b.h5", "r") as store:  # the one that pandas 2 can read from pandas 3
         assert store.get_storer(deeplabcut.KEY).format_type == "fixed"
     assert_same(poses, deeplabcut.read_h5(tmp_path / "b.h5", INFANT_21), times=False)
+
+
+def test_pandas_reads_a_deeplabcut_table_whose_infant_enters_late(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    poses = make_poses(counts=(0, 0, 1))
+    deeplabcut.write(poses, tmp_path / "a.csv")
+    table = pandas.read_csv(tmp_path / "a.csv", header=[0, 1, 2], index_col=0)
+    assert table.index.tolist() == [0, 1, 2]
+    assert table.iloc[:2].isna().all(axis=None)
+    np.testing.assert_allclose(table.iloc[2].to_numpy(float), poses.keypoints[0].ravel(), atol=1e-4)

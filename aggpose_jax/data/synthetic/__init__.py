@@ -93,27 +93,25 @@ class SyntheticMovement(_Infants):
           UserError: the split is unknown.
         """
         super().__init__(_MOVING, split, seed, fps)
-        self._videos, self._frames = videos, frames
+        self._videos, self.frames = videos, frames
 
     def __len__(self) -> int:
-        return self._videos * self._frames
+        return self._videos * self.frames
 
     def __getitem__(self, index: int) -> dict:
         index = _normalise_index(index, len(self))
-        video, frame = divmod(index, self._frames)
+        video, frame = divmod(index, self.frames)
         scene = self._scene(video)
         return {"image": self._image(video, frame, scene), **self._frame_labels(scene, index)}
 
-    def ground_truth(self) -> dict:
-        """Returns images, annotations and categories in the COCO format, without rendering any image."""
-        records = []
-        for video in range(self._videos):
-            scene = self._scene(video)
-            records += [self._frame_labels(scene, video * self._frames + frame) for frame in range(self._frames)]
-        return coco_dict(records)
+    def ground_truth(self, video: int) -> dict:
+        """Returns the frames of a video in the COCO format, without rendering; the image ids are the frame numbers."""
+        scene = self._scene(video)
+        labels = [self._frame_labels(scene, video * self.frames + frame) for frame in range(self.frames)]
+        return coco_dict([{**label, "image_id": label["frame"], "id": label["frame"] + 1} for label in labels])
 
     def _frame_labels(self, scene: Scene, index: int) -> dict:
-        video, frame = divmod(index, self._frames)
+        video, frame = divmod(index, self.frames)
         return {**_labels(scene.keypoints(frame / self._fps), index + 1), "video_id": video + 1, "frame": frame}
 
 

@@ -87,8 +87,9 @@ def test_infants_fill_a_large_part_of_the_frame():
 
 
 def test_movement_is_smooth_and_large_enough():
-    truth = SyntheticMovement(6, 60).ground_truth()
-    points = np.array([a["keypoints"] for a in truth["annotations"]]).reshape(6, 60, 21, 3)
+    source = SyntheticMovement(6, 60)
+    annotations = [annotation for video in range(6) for annotation in source.ground_truth(video)["annotations"]]
+    points = np.array([a["keypoints"] for a in annotations]).reshape(6, 60, 21, 3)
     steps = np.linalg.norm(np.diff(points[..., :2], axis=1), axis=-1)
     steps = np.where((points[:, 1:, :, 2] > 0) & (points[:, :-1, :, 2] > 0), steps, 0)
     assert steps.max() < 4
