@@ -92,7 +92,7 @@ NETWORK = Network(
             r"(patch_embed|block|norm)\d\.",
             fields,
             lambda model: mit_tables.encoder("encoder", model.depths),
-            unused=r"head\..*",
+            unused=r"(decode_|auxiliary_)?head\..*",
             rename=original_tensors,
         ),
     ),

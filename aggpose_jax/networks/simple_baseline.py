@@ -304,7 +304,7 @@ NETWORK = Network(
     state_dicts=(
         StateDictForm("SimpleBaseline", r"deconv_layers\.", fields, table),
         form_with_prefixes("SimpleBaseline of mmpose", r"head\.deconv_layers\.", "backbone.", "head."),
-        form_with_prefixes("SimpleBaseline of mmpose 0", r"backbone\.layer4\.", "backbone.", "keypoint_head."),
+        form_with_prefixes("SimpleBaseline of mmpose 0", r"keypoint_head\.", "backbone.", "keypoint_head."),
         StateDictForm("ResNet", r"layer4\.", fields, encoder_table, unused=r"fc\..*"),
     ),
     head="head",

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import re
 from typing import TypeGuard, TypeVar
 
 import numpy as np
@@ -11,6 +12,10 @@ import numpy as np
 from aggpose_jax.errors import UserError
 
 T = TypeVar("T")
+# The word for a side in the name of a keypoint, as in left_eye, LeftEye, hipLeft or hip_L.
+SIDE = re.compile(r"(?<![A-Za-z])(left|right|LEFT|RIGHT|l|r)(?![a-z])|(?<![A-Z])(Left|Right|L|R)(?![a-z])")
+OPPOSITE = {"left": "right", "LEFT": "RIGHT", "Left": "Right", "l": "r", "L": "R"}
+OPPOSITE |= {right: left for left, right in OPPOSITE.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +48,12 @@ class KeypointSet:
         for a, b in self.flip_pairs:
             permutation[[a, b]] = b, a
         return permutation
+
+    @functools.cached_property
+    def one_sided(self) -> list[str]:
+        """The names of keypoints on one side of the body without a counterpart, for which mirroring is wrong."""
+        paired = {k for pair in self.flip_pairs for k in pair}
+        return [name for k, name in enumerate(self.names) if opposite(name) and k not in paired]
 
     @functools.cached_property
     def is_upper(self) -> np.ndarray:
@@ -115,7 +126,7 @@ def read_keypoint_set(description: str) -> str:
     if description in KEYPOINT_SETS or description.startswith("{"):
         return description
     try:
-        text = pathlib.Path(description).read_text()
+        text = pathlib.Path(description).read_text(encoding="utf-8")
         _from_fields(json.loads(text))
     except OSError as error:
         raise UserError(
@@ -144,6 +155,11 @@ def _from_fields(fields: object) -> KeypointSet:
     if len(set(paired)) < len(paired):
         repeated = next(names[k] for k in paired if paired.count(k) > 1)
         raise UserError(f"flip_pairs contains {repeated} twice; a keypoint can be in one pair only")
+    pairs = {frozenset((names[a], names[b])) for a, b in flip_pairs}
+    for name in names:
+        other = opposite(name)
+        if other in index and {name, other} not in pairs:
+            raise UserError(f"flip_pairs lacks the pair {name}, {other}, which are exchanged in a mirrored image")
     upper = fields["upper_body"]
     if not _is_list(upper, str) or not set(upper) <= set(names):
         raise UserError(f"upper_body must be a list of keypoint names, but is {upper}")
@@ -155,6 +171,12 @@ def _from_fields(fields: object) -> KeypointSet:
         sigmas=tuple(map(float, sigmas)),
         upper_body=tuple(index[name] for name in upper),
     )
+
+
+def opposite(name: str) -> str | None:
+    """Returns the name of the same keypoint on the other side of the body; None if the name has no side."""
+    found = SIDE.search(name)
+    return found and name[: found.start()] + OPPOSITE[found[0]] + name[found.end() :]
 
 
 def _pairs(field: str, pairs: object, index: dict[str, int]) -> tuple[tuple[int, int], ...]:

@@ -86,6 +86,11 @@ def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None
         raise UserError(
             f"keypoint_set: {keypoint_set.name}, but synthetic infants have {INFANT_21.name}; give that or other data"
         )
+    if keypoint_set.one_sided and (config.augmentation.flip or config.flip_test):
+        raise UserError(
+            f"keypoint_set: {keypoint_set.one_sided[0]} has no counterpart on the other side, so that mirrored images "
+            "would have wrong labels; set --config.augmentation.flip=0.0 and --config.flip_test=False"
+        )
     if not 0 <= config.hardest_keypoints <= len(keypoint_set):
         raise UserError(
             f"hardest_keypoints: {config.hardest_keypoints} is not in 0…{len(keypoint_set)}; give 0 for all keypoints"

@@ -3,7 +3,7 @@
 import functools
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,10 @@ from aggpose_jax import networks
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks.network import Network, StateDictForm
 from aggpose_jax.networks.weight_table import Constant, Entry, Table
+
+# Prefixes of names in state dicts: of PyTorch's data-parallel wrapper, of compiled models, and of models inside others.
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+HEAD = r"(decode_head|auxiliary_head|head|fc|classifier)\."
 
 
 class Weights(NamedTuple):
@@ -39,15 +43,31 @@ def read_state_dict(tensors: Mapping[str, np.ndarray]) -> Weights:
       UserError: the state dict belongs to no network of this package, or its tensors differ from those of the network;
         the message lists all differences.
     """
-    for network in networks.NETWORKS.values():
-        for form in network.state_dicts:
-            if form.recognises(tensors) or form.recognises(form.rename(tensors)):
-                return _read_form(network, form, form.rename(tensors))
+    for unwrapped in _without_prefixes(tensors):
+        for network in networks.NETWORKS.values():
+            for form in network.state_dicts:
+                if form.recognises(unwrapped) or form.recognises(form.rename(unwrapped)):
+                    return _read_form(network, form, form.rename(unwrapped))
     examples = ", ".join(sorted(tensors)[:3])
     known = ", ".join(form.name for network in networks.NETWORKS.values() for form in network.state_dicts)
     raise UserError(
         f"none of the {len(tensors)} tensors ({examples}, …) belongs to a supported network; supported are {known}"
     )
+
+
+def _without_prefixes(tensors: Mapping[str, np.ndarray]) -> Iterator[Mapping[str, np.ndarray]]:
+    """Yields the tensors as they are named, and then without one after the other of the PREFIXES that all names have.
+
+    The tensors of a HEAD may lack the prefix: a backbone inside of a larger model has it alone.
+    """
+    yield tensors
+    while True:
+        inside = [name for name in tensors if not re.match(HEAD, name)]
+        prefix = next((p for p in PREFIXES if inside and all(name.startswith(p) for name in inside)), None)
+        if prefix is None:
+            return
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+        yield tensors
 
 
 def write_state_dict(model: nn.Module, variables: Mapping[str, Any], form: str | None = None) -> dict[str, np.ndarray]:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 SUFFIXES = (".pth", ".safetensors")
-WRAPPER = "state_dict"  # key under which many training programs store the state dict in a .pth file
-PREFIX = "module."  # prefix of every name in a state dict of PyTorch's data-parallel wrapper
+WRAPPERS = ("state_dict", "model", "model_state_dict")  # keys under which training programs store the state dict
 SAFETENSORS_TYPES = {
     "F64": np.float64,
     "F32": np.float32,
@@ -44,8 +43,6 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; check the path")
     tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
-    if tensors and all(name.startswith(PREFIX) for name in tensors):
-        tensors = {name.removeprefix(PREFIX): tensor for name, tensor in tensors.items()}
     return {name: _single_precision(tensor) for name, tensor in tensors.items()}
 
 
@@ -110,11 +107,13 @@ def _read_pth(path: pathlib.Path) -> dict[str, np.ndarray]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch does not document which types it raises for damaged files.
         raise UserError(f"{path}: {_reason_not_loaded(str(error))}") from None
-    state = content.get(WRAPPER, content) if isinstance(content, Mapping) else None
+    found = [key for key in WRAPPERS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)]
+    state = content[found[0]] if len(found) == 1 else content
     tensors = state if isinstance(state, Mapping) else {}
     if not tensors or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in tensors.items()):
         raise UserError(
-            f"{path}: no state dict at the top level or under the key {WRAPPER!r}; save only model.state_dict()"
+            f"{path}: no state dict at the top level or under one of the keys {', '.join(WRAPPERS)}; save only "
+            "model.state_dict()"
         )
     return {name: _numpy(torch, tensor) for name, tensor in tensors.items()}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KEYPOINT_SETS, find_keypoint_set, read_keypoint_set
+from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KEYPOINT_SETS, find_keypoint_set, opposite, read_keypoint_set
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "configs" / "keypoints" / "lsp_14.json"
 
@@ -73,6 +73,8 @@ def test_the_example_file_has_14_keypoints_of_the_infant_set():
         ({"flip_pairs": [["left_hand", "foot"]]}, r"flip_pairs .*\['left_hand', 'foot'\]"),
         ({"flip_pairs": [["left_hand", "right_hand"], ["chin", "left_hand"]]}, r"flip_pairs [^\[]*left_hand"),
         ({"flip_pairs": [["chin", "chin"]]}, r"flip_pairs [^\[]*chin"),
+        ({"flip_pairs": []}, r"flip_pairs [^\[]*left_hand, right_hand"),
+        ({"flip_pairs": [["left_hand", "chin"], ["right_hand", "navel"]]}, r"flip_pairs [^\[]*left_hand, right_hand"),
         ({"skeleton": [["chin"]]}, r"skeleton .*\['chin'\]"),
         ({"skeleton": "chin"}, "skeleton .*chin"),
         ({"upper_body": ["toe"]}, r"upper_body .*\['toe'\]"),
@@ -99,3 +101,30 @@ def test_files_that_are_missing_or_not_keypoint_sets_are_reported(content, messa
 def test_the_error_for_an_unknown_name_lists_the_known_names():
     with pytest.raises(UserError, match=r"keypoint_set: coco .*coco_17.*infant_21"):
         find_keypoint_set("coco")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("left_eye", "right_eye"),
+        ("RightHip", "LeftHip"),
+        ("kneeLeft", "kneeRight"),
+        ("hip_L", "hip_R"),
+        ("l-paw", "r-paw"),
+        ("ankle.r", "ankle.l"),
+        ("nose", None),
+        ("lip", None),
+        ("bright_spot", None),
+        ("tail_root", None),
+    ],
+)
+def test_the_side_in_a_name_is_found_however_it_is_written(name, other):
+    assert opposite(name) == other
+    assert other is None or opposite(other) == name
+
+
+def test_keypoints_of_one_side_without_a_counterpart_are_listed(fields, tmp_path):
+    names = ["left_hand", "right_hand", "chin", "left_foot"]
+    (tmp_path / "set.json").write_text(json.dumps(fields | {"keypoints": names, "upper_body": [], "skeleton": []}))
+    assert find_keypoint_set(str(tmp_path / "set.json")).one_sided == ["left_foot"]
+    assert INFANT_21.one_sided == COCO_17.one_sided == []

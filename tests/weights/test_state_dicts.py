@@ -10,7 +10,7 @@ from aggpose_jax import networks
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks import mit_tables
 from aggpose_jax.networks.weight_table import CONVOLUTION, DEPTHWISE, LINEAR, SAME, Entry, Table
-from aggpose_jax.weights.state_dicts import from_tensors, to_tensors
+from aggpose_jax.weights.state_dicts import from_tensors, read_state_dict, to_tensors, write_state_dict
 
 CASES = [
     ("aggpose_tiny", 21),
@@ -141,3 +141,38 @@ def test_the_encoder_table_is_independent_of_its_path_and_part_of_the_pose_model
     assert encoder == elsewhere
     pose = {entry.names: entry.path for entry in table_of("mit_pose_tiny")}
     assert all(pose[names] == ("params", "encoder", *path) for names, path in encoder.items())
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Returns a plain pose model and its state dict, and that of its encoder alone."""
+    model = networks.build("mit_pose_tiny", keypoints=17)
+    tensors = write_state_dict(model, parameters_of("mit_pose_tiny", 17))
+    return model, tensors, {name: a for name, a in tensors.items() if name.startswith(("patch_embed", "block", "norm"))}
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "module._orig_mod.", "model.backbone."])
+def test_prefixes_that_all_names_have_are_removed(published, prefix):
+    model, tensors, _ = published
+    found = read_state_dict({f"{prefix}{name}": tensor for name, tensor in tensors.items()})
+    assert found.model == model
+    again = write_state_dict(found.model, found.variables)
+    assert again.keys() == tensors.keys()
+    assert all(np.array_equal(again[name], tensor) for name, tensor in tensors.items())
+
+
+def test_the_backbone_of_a_segmentation_model_is_read_without_its_head(published):
+    _, _, encoder = published
+    tensors = {f"backbone.{name}": tensor for name, tensor in encoder.items()}
+    found = read_state_dict(tensors | {"decode_head.conv_seg.weight": np.zeros((19, 256, 1, 1), np.float32)})
+    assert found.network.module.__name__ == "MitPose"
+    assert set(found.variables["params"]) == {"encoder"}
+
+
+def test_a_prefix_that_some_names_lack_is_not_removed_and_what_is_left_over_is_listed(published):
+    _, tensors, _ = published
+    with pytest.raises(UserError, match=r"belongs to a supported network"):
+        read_state_dict({f"student.{name}": tensor for name, tensor in tensors.items()})
+    wrapped = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    with pytest.raises(UserError, match=r"unexpected: loss\.weight"):
+        read_state_dict(wrapped | {"model.loss.weight": np.zeros(1, np.float32)})

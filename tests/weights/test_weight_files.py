@@ -87,28 +87,23 @@ def test_every_network_survives_a_round_trip_through_pytorch_files(name, torch, 
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a.view(np.uint32), b.view(np.uint32)), again, parameters)
 
 
-def test_safetensors_of_half_precision_with_prefixed_names_are_read(tmp_path):
+def test_safetensors_of_half_precision_are_read(tmp_path):
     values = np.array([1.0, -2.5, 0.00390625])  # exact in float16 and bfloat16
     for dtype in (np.float16, jnp.bfloat16):
-        safetensors.numpy.save_file({"module.a": values.astype(dtype)}, tmp_path / "half.safetensors")
+        safetensors.numpy.save_file({"a": values.astype(dtype)}, tmp_path / "half.safetensors")
         assert_same(weight_files.read(tmp_path / "half.safetensors"), {"a": values.astype(np.float32)})
 
 
 @pytest.mark.extras
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "float32"])
-def test_pytorch_checkpoints_with_prefixed_names_are_read_in_any_precision(dtype, torch, tmp_path):
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_state_dict"])
+def test_pytorch_checkpoints_are_read_in_any_precision(dtype, key, torch, tmp_path):
     tensor = torch.tensor([[1.0, -2.5], [0.5, 3.0]], dtype=getattr(torch, dtype)).T  # not contiguous
-    state = {"module.a": torch.nn.Parameter(tensor), "module.steps": torch.tensor(7)}
-    torch.save({"epoch": 3, "state_dict": state, "optimizer": {"lr": 0.1}}, tmp_path / "wrapped.pth")
+    state = {"a": torch.nn.Parameter(tensor), "steps": torch.tensor(7)}
+    torch.save({"epoch": 3, key: state, "optimizer": {"lr": 0.1}}, tmp_path / "wrapped.pth")
     found = weight_files.read(tmp_path / "wrapped.pth")
     assert found.pop("steps") == 7
     assert_same(found, {"a": np.array([[1.0, 0.5], [-2.5, 3.0]], np.float32)})
-
-
-def test_a_prefix_is_removed_only_if_all_names_have_it(tmp_path):
-    tensors = {"module.a": np.zeros(1, np.float32), "b": np.zeros(1, np.float32)}
-    weight_files.write(tmp_path / "w.safetensors", tensors)
-    assert weight_files.read(tmp_path / "w.safetensors").keys() == tensors.keys()
 
 
 def test_unknown_suffixes_and_missing_files_are_errors(tmp_path):
