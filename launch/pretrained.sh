@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the weights that come with the package, as configured in configs/pretrained.py: draws the infants, trains on them
-# in two stages and writes the weights and their configuration to aggpose_jax/pretrained.
+# Makes the weights that come with the package, as configured in configs/pretrained.py: draws the infants, trains the demo
+# and from it the network, and writes the weights and their configuration to aggpose_jax/pretrained.
 #
 #   launch/pretrained.sh WORKDIR
 #
@@ -9,12 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 workdir=${1:?WORKDIR}
 
-python -m aggpose_jax.prepare infants --out "$workdir/data_bare" --images 4000 --variety bare
-python -m aggpose_jax.prepare infants --out "$workdir/data_bare" --images 100 --split val --variety bare
 python -m aggpose_jax.prepare infants --out "$workdir/data" --images 20000
 python -m aggpose_jax.prepare infants --out "$workdir/data" --images 400 --split val --variety degradation
-python -m aggpose_jax.main --config configs/pretrained.py:bare --workdir "$workdir/bare" \
-  --config.data_dir="$workdir/data_bare"
+python -m aggpose_jax.main --config configs/synthetic.py --workdir "$workdir/demo"
 python -m aggpose_jax.main --config configs/pretrained.py --workdir "$workdir/run" --config.data_dir="$workdir/data" \
-  --config.init_from="$workdir/bare"
+  --config.init_from="$workdir/demo"
 python launch/release_pretrained.py "$workdir/run"
