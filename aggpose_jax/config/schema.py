@@ -75,6 +75,7 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "detections": Key(
         "", "file in data_dir with the detected boxes to evaluate; empty evaluates the annotated boxes", may_change=True
     ),
+    "category": Key("", "category of the persons, if several in the annotations have the same keypoints"),
     "synthetic_train": Key(4000, "number of synthetic infants to train on", positive=True),
     "synthetic_eval": Key(200, "number of synthetic infants to evaluate on", positive=True, may_change=True),
     "frame_stride": Key(

@@ -2,8 +2,9 @@
 
 import json
 import pathlib
+import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -12,17 +13,22 @@ from aggpose_jax.errors import UserError
 MAX_COORDINATE = 1e6  # largest magnitude, in pixels, that is accepted; float32 resolves it to 1/16 of a pixel
 
 
-def read_annotations(file: pathlib.Path, keypoints: int | None = None) -> dict:
+def read_annotations(file: pathlib.Path, names: Sequence[str] | None = None, category: str = "") -> dict:
     """Reads a file of COCO keypoint annotations.
 
     Args:
       file: JSON with the lists images and annotations.
-      keypoints: number of keypoints that each annotation must have; None accepts any number.
+      names: names of the keypoints that each annotation must have; annotations of categories with other keypoints are
+        left out. None accepts all annotations.
+      category: name of the category whose annotations are used; empty for the one with these keypoints.
+
+    Returns:
+      The content of the file. With names, `left_out` is the number of annotations that were left out.
 
     Raises:
       UserError: the file cannot be read or is not valid JSON, or an entry lacks a field or has an invalid one: a number
         that is not finite, a negative width or height, a duplicate id, a file name outside the image folder. The
-        message names the entry.
+        message names the entry. Or no category, or more than one, has the named keypoints.
     """
     coco = read_json(file)
     if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
@@ -31,6 +37,11 @@ def read_annotations(file: pathlib.Path, keypoints: int | None = None) -> dict:
         )
     _check_entries(file, "image", coco["images"], _image_fault)
     image_ids = _check_unique(file, "image", coco["images"])
+    keypoints = None
+    if names is not None:
+        keypoints, count = len(names), len(coco["annotations"])
+        coco["annotations"] = _of_category(file, coco, names, category)
+        coco["left_out"] = count - len(coco["annotations"])
     _check_entries(
         file, "annotation", coco["annotations"], lambda entry: _annotation_fault(entry, image_ids, keypoints)
     )
@@ -65,6 +76,44 @@ def read_json(file: pathlib.Path) -> object:
         raise UserError(f"{file} is not valid JSON ({error}); replace the file") from error
     except RecursionError:
         raise UserError(f"{file} is nested too deeply for COCO annotations; replace the file") from None
+
+
+def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category: str) -> list:
+    """Returns the annotations of the category of a name, or of the one that has keypoints of these names in this order.
+
+    A file without the names of any keypoints, in which no category is chosen, has a single category.
+    """
+    listed = coco.get("categories")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    used = {repr(entry.get("category_id")) for entry in coco["annotations"] if isinstance(entry, dict)}
+    described = [entry for entry in entries if isinstance(entry.get("keypoints"), list) and entry["keypoints"]]
+    if category:
+        fitting = [entry for entry in entries if entry.get("name") == category]
+        if not fitting:
+            known = ", ".join(str(entry.get("name")) for entry in entries)
+            raise UserError(f"{file}: no category is named {category}; give one of {known}")
+    else:
+        if not described:
+            return list(coco["annotations"])
+        wanted = [_plain(name) for name in names]
+        fitting = [entry for entry in described if list(map(_plain, entry["keypoints"])) == wanted]
+    if not fitting:
+        given = "; ".join(f"{entry.get('name')} has {', '.join(map(str, entry['keypoints']))}" for entry in described)
+        raise UserError(
+            f"{file}: no category has the keypoints {', '.join(names)}; give the keypoint set of the data ({given})"
+        )
+    ids = {repr(entry.get("id")): str(entry.get("name")) for entry in fitting}
+    if len(ids.keys() & used) > 1:
+        same = " and ".join(ids[key] for key in sorted(ids.keys() & used))
+        raise UserError(
+            f"{file}: the categories {same} have the same keypoints; choose one with --config.category=NAME"
+        )
+    # An annotation without a category is that of the only one.
+    return [a for a in coco["annotations"] if not isinstance(a, dict) or repr(a.get("category_id")) in {*ids, "None"}]
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", str(name).lower())
 
 
 def _check_entries(file: pathlib.Path, kind: str, entries: list, find_fault: Callable[[dict], str | None]) -> None:

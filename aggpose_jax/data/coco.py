@@ -29,12 +29,13 @@ class _Persons(NamedTuple):
 class CocoKeypoints:
     """A source of records, one per person, from DIR/annotations/person_keypoints_SPLIT.json and DIR/SPLIT/.
 
-    Annotated persons are in the order of the file, with boxes clipped to the image. Crowds are excluded, and so are
-    persons without an area, without a labelled keypoint or with a box outside the image. With detections, the records
-    are the detected persons instead, with their scores, their boxes as detected, and keypoints that are all zero.
+    Annotated persons are in the order of the file, with boxes clipped to the image. Crowds and persons without a
+    labelled keypoint are excluded; `with_counted_keypoints` defines which keypoints count in training, in evaluation
+    and in pictures. With detections, the records are the detected persons instead, with their scores, their boxes as
+    detected, and keypoints that are all zero.
 
-    A record has image (a path), box [4] xywh, keypoints [K, 3], image_id, id, area, score and, where the image of
-    the file has them, video_id and frame.
+    A record has image (a path), size (height, width, for which the annotations are), box [4] xywh, keypoints [K, 3],
+    image_id, id, area, score and, where the image of the file has them, video_id and frame.
 
     Args:
       directory: DIR, which contains the annotations and images.
@@ -42,6 +43,7 @@ class CocoKeypoints:
       keypoint_set: the set of the K annotated keypoints.
       detections: path of COCO detection results (JSON). Persons of any score in images of the split are used, all other
         entries are ignored. None uses the annotated persons.
+      category: name of the category of the persons; empty for the one that has the keypoints of the set.
 
     Raises:
       UserError: a file is missing or invalid, or contains no person.
@@ -53,19 +55,22 @@ class CocoKeypoints:
         split: str,
         keypoint_set: KeypointSet,
         detections: str | pathlib.Path | None = None,
+        category: str = "",
     ):
         self._directory = pathlib.Path(directory)
         self._split = split
         self._keypoint_set = keypoint_set
+        self._category = category
         coco = self.ground_truth()
+        self._left_out = coco["left_out"]
         self._images = [
-            {key: image[key] for key in ("id", "file_name", *OPTIONAL_FIELDS) if key in image}
+            {key: image[key] for key in ("id", "file_name", "height", "width", *OPTIONAL_FIELDS) if key in image}
             for image in coco["images"]
         ]
         if detections is None:
             self._persons = _annotated_persons(coco, keypoint_set)
             if not len(self):
-                raise UserError(f"{self._file}: no person has a labelled keypoint and an area; check the annotations")
+                raise UserError(f"{self._file}: no person has a labelled keypoint in its image; check the annotations")
         else:
             self._persons = _detected_persons(pathlib.Path(detections), coco["images"], keypoint_set)
 
@@ -81,6 +86,7 @@ class CocoKeypoints:
         image = self._images[persons.image[index]]
         return {
             "image": self._image(persons.image[index]),
+            "size": (image["height"], image["width"]),
             "box": persons.box[index],
             "keypoints": persons.keypoints[index],
             "image_id": image["id"],
@@ -97,7 +103,8 @@ class CocoKeypoints:
     def fault(self, record_id: int) -> str:
         """Returns the reason why the image of the record with this id cannot be read."""
         try:
-            read_image(self[self._row(record_id)]["image"])
+            record = self[self._row(record_id)]
+            read_image(record["image"], size=record["size"])
         except ImageError as error:
             return str(error)
         return f"{self.file_name(record_id)} could be read at the second attempt"
@@ -122,24 +129,45 @@ class CocoKeypoints:
         """Returns the numbers of images with a record, of records (persons) and of labelled keypoints."""
         persons = self._persons
         labelled = int(np.count_nonzero(persons.keypoints[..., 2]))
-        return {"images": len(np.unique(persons.image)), "persons": len(self), "labelled keypoints": labelled}
+        counts = {"images": len(np.unique(persons.image)), "persons": len(self), "labelled keypoints": labelled}
+        return counts | ({"annotations of other categories left out": self._left_out} if self._left_out else {})
 
     def ground_truth(self) -> dict:
         """Returns the COCO dict of the split with all annotations including crowds, read from the file at each call.
 
-        Segmentation masks are removed. An annotation without an area gets an estimated one (geometry.estimate_area).
+        Segmentation masks are removed; areas and keypoints are those of `with_counted_keypoints`. `left_out` is the
+        number of annotations of other categories.
         """
         self._check_layout()
-        coco = read_annotations(self._file, len(self._keypoint_set))
-        return {**coco, "annotations": [_normalised(annotation) for annotation in coco["annotations"]]}
+        coco = read_annotations(self._file, self._keypoint_set.names, self._category)
+        sizes = {image["id"]: (image["height"], image["width"]) for image in coco["images"]}
+        annotations = [with_counted_keypoints(a, sizes[a["image_id"]]) for a in coco["annotations"]]
+        return {**coco, "annotations": annotations}
 
 
-def _normalised(annotation: dict) -> dict:
-    """Returns a copy of a COCO annotation without its segmentation mask, and with an estimated area if it has none."""
-    normalised = {key: value for key, value in annotation.items() if key != "segmentation"}
-    if "area" not in normalised:
-        normalised["area"] = geometry.estimate_area(np.reshape(annotation["keypoints"], (-1, 3)))
-    return normalised
+def with_counted_keypoints(annotation: dict, image_size: tuple[int, int]) -> dict:
+    """Returns a copy of a COCO annotation with the labelled keypoints that count in training and evaluation.
+
+    The visibility becomes 0, 1 or 2: below 0 counts as unlabelled, other values as the nearest. An area that is missing
+    or 0 is estimated from the labelled keypoints (geometry.estimate_area) or else from the box. No keypoint of a person
+    counts whose box lies outside of the image, or that has no area either way. The segmentation mask is removed.
+
+    Args:
+      annotation: an entry of the COCO list `annotations`.
+      image_size: (height, width) of its image.
+    """
+    keypoints = np.reshape(np.array(annotation["keypoints"], np.float64), (-1, 3))
+    visibility = np.where(keypoints[:, 2] > 0, np.clip(np.round(keypoints[:, 2]), 1, 2), 0)
+    if not np.array_equal(visibility, keypoints[:, 2]):
+        keypoints[:, 2] = visibility
+        annotation = {**annotation, "keypoints": keypoints.ravel().tolist()}
+    width, height = annotation["bbox"][2:]
+    area = annotation.get("area") or geometry.estimate_area(keypoints) or geometry.PERSON_AREA_RATIO * width * height
+    if visibility.any() and (area == 0 or geometry.clip_box(annotation["bbox"], image_size) is None):
+        keypoints[:, 2] = 0
+        annotation = {**annotation, "keypoints": keypoints.ravel().tolist()}
+    kept = {key: value for key, value in annotation.items() if key != "segmentation"}
+    return {**kept, "area": area, "num_keypoints": int(np.count_nonzero(keypoints[:, 2]))}
 
 
 def _annotated_persons(coco: dict, keypoint_set: KeypointSet) -> _Persons:
@@ -149,8 +177,7 @@ def _annotated_persons(coco: dict, keypoint_set: KeypointSet) -> _Persons:
         image = index[annotation["image_id"]]
         size = coco["images"][image]["height"], coco["images"][image]["width"]
         box = geometry.clip_box(annotation["bbox"], size)
-        is_used = not annotation.get("iscrowd") and annotation["area"] > 0 and any(annotation["keypoints"][2::3])
-        if is_used and box is not None:
+        if not annotation.get("iscrowd") and annotation["num_keypoints"]:
             rows.append((image, annotation["id"], box, annotation["keypoints"], annotation["area"], 1.0))
     return _columns(rows, keypoint_set)
 

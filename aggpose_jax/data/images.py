@@ -33,7 +33,9 @@ class _Header(NamedTuple):
     end: bytes
 
 
-def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = False) -> np.ndarray:
+def read_image(
+    image: str | pathlib.Path | bytes | np.ndarray, upright: bool = False, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Reads an image as its pixels are stored, ignoring its EXIF orientation by default, as annotations do.
 
     Grey, 16-bit, transparent and CMYK images become 8-bit RGB.
@@ -41,12 +43,15 @@ def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = F
     Args:
       image: path or bytes of a JPEG or PNG file, or an RGB array, which is only checked.
       upright: rotate it by its EXIF orientation, as viewers do.
+      size: (height, width) in pixels that the annotations of the image are for. If the stored pixels have another size,
+        but have this one upright, the image is rotated. Not checked for an array.
 
     Returns:
       uint8 [H, W, 3] RGB.
 
     Raises:
-      ImageError: the image is missing, of another format, cut short or of more than MAX_PIXELS. The message names it.
+      ImageError: the image is missing, of another format, cut short or of more than MAX_PIXELS, or has not the given
+        size either way. The message names it.
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
@@ -61,6 +66,13 @@ def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = F
     except OSError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}); check the path") from error
     pixels = None if fault else decode(encoded, upright)
+    if pixels is not None and size not in (None, pixels.shape[:2]):
+        pixels, stored = decode(encoded, upright=True), pixels.shape[:2]
+        if pixels is None or pixels.shape[:2] != size:
+            raise ImageError(
+                f"{name} is {stored[1]} × {stored[0]} pixels, but its annotation says {size[1]} × {size[0]}; correct "
+                "the annotation, or replace the image"
+            )
     if pixels is None:
         raise ImageError(f"{name} {fault or 'is damaged'}; replace it, or leave it out")
     return pixels

@@ -50,7 +50,7 @@ def make_batch(
     all views are drawn first, then all images are decoded and warped into the batch, then all labels are computed.
 
     Args:
-      records: N records with image, box, keypoints [K, 3], image_id, id and optionally score (see data.coco).
+      records: N records with image, box, keypoints [K, 3], image_id, id and optionally size and score (see data.coco).
       generators: N random generators for the augmentation of the records; None does not augment.
       keypoint_set: the set of the K keypoints.
       input_size: (height, width) of the crops in pixels.
@@ -98,7 +98,7 @@ def _fill_crop(
     ImageError is raised.
     """
     try:
-        image = read_image(record["image"])
+        image = read_image(record["image"], size=record.get("size"))
     except ImageError:
         if allow_unreadable:
             return None

@@ -67,7 +67,7 @@ def _images(source, image_ids) -> dict[int, np.ndarray]:
             break
         record = source[index]
         if record["image_id"] in requested and record["image_id"] not in found:
-            found[record["image_id"]] = read_image(record["image"])
+            found[record["image_id"]] = read_image(record["image"], size=record.get("size"))
     return found
 
 

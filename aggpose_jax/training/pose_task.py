@@ -108,8 +108,8 @@ def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, p
         return StoredInfants(pathlib.Path(config.data_dir) / split)
     detections = pathlib.Path(config.data_dir) / config.detections if evaluates and config.detections else None
     if config.data == "coco":
-        return CocoKeypoints(config.data_dir, split, keypoint_set, detections)
-    return TfdsKeypoints(config.data, config.data_dir, split, keypoint_set, detections)
+        return CocoKeypoints(config.data_dir, split, keypoint_set, detections, config.category)
+    return TfdsKeypoints(config.data, config.data_dir, split, keypoint_set, detections, config.category)
 
 
 class PoseObjective:

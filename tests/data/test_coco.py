@@ -44,18 +44,22 @@ def test_the_record_of_an_annotation(tmp_path):
     assert not {"video_id", "frame"} & set(record)
 
 
-def test_crowds_and_persons_without_keypoints_or_area_are_excluded(tmp_path):
+def test_crowds_and_persons_without_keypoints_or_box_are_excluded(tmp_path):
     annotations = [
         annotation(3),
         annotation(4, iscrowd=1),
         annotation(5, keypoints=[1, 2, 0] * 3),
-        annotation(6, area=0),
+        annotation(6, area=0, keypoints=[1, 2, 2] + [0] * 6, bbox=[10, 20, 0, 41]),
         annotation(7, bbox=[100, 0, 10, 10]),
         annotation(2, image_id=9),
     ]
     source = CocoKeypoints(write(tmp_path, annotations), "tiny", DOTS)
     assert [record["id"] for record in map(source.__getitem__, range(len(source)))] == [3, 2]
-    assert [a["id"] for a in source.ground_truth()["annotations"]] == [3, 4, 5, 6, 7, 2]
+    truth = source.ground_truth()["annotations"]
+    assert [a["id"] for a in truth] == [3, 4, 5, 6, 7, 2]
+    # What does not count in training does not count in evaluation either.
+    assert [a["num_keypoints"] for a in truth] == [2, 2, 0, 0, 0, 2]
+    assert [any(a["keypoints"][2::3]) for a in truth] == [True, True, False, False, False, True]
 
 
 def test_records_have_the_video_and_frame_of_their_image(tmp_path):
@@ -63,12 +67,60 @@ def test_records_have_the_video_and_frame_of_their_image(tmp_path):
     assert (source[0]["video_id"], source[0]["frame"]) == (3, 7)
 
 
-def test_a_missing_area_is_estimated(tmp_path):
+def test_a_missing_area_and_one_of_zero_are_estimated(tmp_path):
     without_area = annotation(1)
     del without_area["area"]
-    source = CocoKeypoints(write(tmp_path, [without_area]), "tiny", DOTS)
-    assert source[0]["area"] == pytest.approx(0.53 * 20 * 10)
-    assert source.ground_truth()["annotations"][0]["area"] == pytest.approx(0.53 * 20 * 10)
+    one_point = annotation(3, area=0, keypoints=[12, 22, 2] + [0] * 6)
+    source = CocoKeypoints(write(tmp_path, [without_area, annotation(2, area=0), one_point]), "tiny", DOTS)
+    expected = [0.53 * 20 * 10, 0.53 * 20 * 10, 0.53 * 31 * 41]
+    assert [source[i]["area"] for i in range(3)] == pytest.approx(expected)
+    assert [a["area"] for a in source.ground_truth()["annotations"]] == pytest.approx(expected)
+
+
+def test_every_visibility_of_a_file_counts_as_0_1_or_2(tmp_path):
+    person = annotation(1, keypoints=[1, 2, -1, 21, 12, 3, 5, 6, 0.4])
+    source = CocoKeypoints(write(tmp_path, [person]), "tiny", DOTS)
+    assert source[0]["keypoints"][:, 2].tolist() == [0, 2, 1]
+    (truth,) = source.ground_truth()["annotations"]
+    assert (truth["keypoints"][2::3], truth["num_keypoints"]) == ([0, 2, 1], 2)
+
+
+DOT_NAMES = {"id": 1, "name": "infant", "keypoints": ["A", "b", "c"]}
+DOLL = {"id": 2, "name": "doll", "keypoints": ["a", "b", "d"]}
+TOY = {"id": 3, "name": "toy"}
+
+
+def with_categories(directory, categories, annotations):
+    """Writes the split "tiny" with these categories and annotations."""
+    file = write(directory, annotations) / "annotations/person_keypoints_tiny.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"categories": categories}))
+    return directory
+
+
+def test_annotations_of_other_categories_are_left_out_and_counted(tmp_path):
+    doll = annotation(2, category_id=2, keypoints=[1, 2, 2, 5, 6, 2, 8, 9, 2])
+    toy = {"id": 3, "image_id": 5, "category_id": 3, "bbox": [1, 2, 3, 4]}
+    source = CocoKeypoints(with_categories(tmp_path, [DOT_NAMES, DOLL, TOY], [annotation(1), doll, toy]), "tiny", DOTS)
+    assert [a["id"] for a in source.ground_truth()["annotations"]] == [1]
+    assert len(source) == 1
+    assert source.counts()["annotations of other categories left out"] == 2
+
+
+def test_several_categories_with_the_same_keypoints_need_a_choice(tmp_path):
+    twin = DOT_NAMES | {"id": 4, "name": "twin"}
+    directory = with_categories(tmp_path, [DOT_NAMES, twin], [annotation(1), annotation(2, category_id=4)])
+    with pytest.raises(UserError, match=r"tiny\.json: .*infant and twin .*--config\.category"):
+        CocoKeypoints(directory, "tiny", DOTS)
+    assert CocoKeypoints(directory, "tiny", DOTS, category="twin")[0]["id"] == 2
+    with pytest.raises(UserError, match=r"named tvin; give one of infant, twin"):
+        CocoKeypoints(directory, "tiny", DOTS, category="tvin")
+
+
+@pytest.mark.parametrize("names", [["a", "c", "b"], ["a", "b"], ["x", "y", "z"]])
+def test_a_file_whose_only_keypoints_are_others_or_in_another_order_is_refused(tmp_path, names):
+    directory = with_categories(tmp_path, [DOT_NAMES | {"keypoints": names}], [annotation(1)])
+    with pytest.raises(UserError, match=rf"no category has the keypoints a, b, c; .*infant has {', '.join(names)}"):
+        CocoKeypoints(directory, "tiny", DOTS)
 
 
 def test_ground_truth_equals_the_file_without_masks(tmp_path):

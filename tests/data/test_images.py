@@ -23,12 +23,17 @@ def test_read_image_returns_rgb_from_a_path_bytes_or_an_array(tmp_path):
         np.testing.assert_array_equal(images.read_image(image), rgb)
 
 
-def test_read_image_ignores_the_exif_orientation():
+def sideways() -> bytes:
+    """Returns a JPEG file of 9 × 4 stored pixels that viewers rotate by 90°."""
     wide = cv2.imencode(".jpg", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
     # An EXIF block with one entry, orientation 6: viewers rotate the image by 90°.
     tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
     exif = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
-    rotated = wide[:2] + exif + wide[2:]
+    return wide[:2] + exif + wide[2:]
+
+
+def test_read_image_ignores_the_exif_orientation():
+    rotated = sideways()
     assert cv2.imdecode(np.frombuffer(rotated, np.uint8), cv2.IMREAD_COLOR).shape == (9, 4, 3)
     assert images.read_image(rotated).shape == (4, 9, 3)
 
@@ -179,3 +184,15 @@ def test_encoded_images_can_be_read_and_are_smaller_at_lower_quality():
     high, low = images.encode_jpeg(image, 95), images.encode_jpeg(image, 20)
     assert np.abs(images.read_image(high).astype(int) - image).mean() < 2
     assert len(low) < len(high)
+
+
+def test_the_size_of_the_annotations_decides_whether_an_image_is_rotated():
+    rotated = sideways()
+    assert images.read_image(rotated, size=(4, 9)).shape == (4, 9, 3)
+    assert images.read_image(rotated, size=(9, 4)).shape == (9, 4, 3)
+    assert images.read_image(rotated, upright=True, size=(9, 4)).shape == (9, 4, 3)
+    with pytest.raises(images.ImageError, match=r"is 9 × 4 pixels, but its annotation says 5 × 4"):
+        images.read_image(rotated, size=(4, 5))
+    upright = cv2.imencode(".png", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
+    with pytest.raises(images.ImageError, match=r"9 × 4 .* 4 × 9"):
+        images.read_image(upright, size=(9, 4))

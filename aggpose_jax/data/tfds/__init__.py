@@ -42,7 +42,7 @@ class TfdsKeypoints(CocoKeypoints):
     Args:
       name: name of the data set, a key of BUILDERS.
       data_dir: folder in which the data set was built.
-      split, keypoint_set, detections: see `CocoKeypoints`.
+      split, keypoint_set, detections, category: see `CocoKeypoints`.
 
     Raises:
       UserError: the data set is not built, or has no such split.
@@ -55,6 +55,7 @@ class TfdsKeypoints(CocoKeypoints):
         split: str,
         keypoint_set: KeypointSet,
         detections: str | pathlib.Path | None = None,
+        category: str = "",
     ):
         builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
         if split not in builder.info.splits:
@@ -63,7 +64,7 @@ class TfdsKeypoints(CocoKeypoints):
                 f"run python -m aggpose_jax.prepare tfds {name} --manual-dir COCO_DIRECTORY --data-dir {data_dir}"
             )
         self._records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-        super().__init__(builder.data_dir, split, keypoint_set, detections)
+        super().__init__(builder.data_dir, split, keypoint_set, detections, category)
 
     @property
     def _file(self) -> pathlib.Path:

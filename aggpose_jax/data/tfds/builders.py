@@ -47,7 +47,7 @@ class _KeypointsBuilder(  # type: ignore[call-arg]  # TensorFlow Datasets has no
         return {split: self._generate_examples(file, directory / split) for split, file in splits.items()}
 
     def _generate_examples(self, file: pathlib.Path, folder: pathlib.Path) -> Iterator[tuple[int, dict]]:
-        coco = read_annotations(file, len(self.KEYPOINTS))
+        coco = read_annotations(file, self.KEYPOINTS.names)
         persons: dict[int, list[dict]] = {image["id"]: [] for image in coco["images"]}
         for annotation in coco["annotations"]:
             annotation.pop("segmentation", None)
