@@ -98,10 +98,8 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
         wanted = [_plain(name) for name in names]
         fitting = [entry for entry in described if list(map(_plain, entry["keypoints"])) == wanted]
     if not fitting:
-        given = "; ".join(f"{entry.get('name')} has {', '.join(map(str, entry['keypoints']))}" for entry in described)
-        raise UserError(
-            f"{file}: no category has the keypoints {', '.join(names)}; give the keypoint set of the data ({given})"
-        )
+        given = "; ".join(f"{entry.get('name')} has {_listed(entry['keypoints'])}" for entry in described)
+        raise UserError(f"{file}: no category has {_listed(names)}; give the keypoint set of the data ({given})")
     ids = {repr(entry.get("id")): str(entry.get("name")) for entry in fitting}
     if len(ids.keys() & used) > 1:
         same = " and ".join(ids[key] for key in sorted(ids.keys() & used))
@@ -110,6 +108,11 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
         )
     # An annotation without a category is that of the only one.
     return [a for a in coco["annotations"] if not isinstance(a, dict) or repr(a.get("category_id")) in {*ids, "None"}]
+
+
+def _listed(names: Sequence) -> str:
+    more = ", …" if len(names) > 5 else ""
+    return f"the {len(names)} keypoints {', '.join(map(str, names[:5]))}{more}"
 
 
 def _plain(name: object) -> str:

@@ -66,9 +66,9 @@ def read_image(
     except OSError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}); check the path") from error
     pixels = None if fault else decode(encoded, upright)
-    if pixels is not None and size not in (None, pixels.shape[:2]):
-        pixels, stored = decode(encoded, upright=True), pixels.shape[:2]
-        if pixels is None or pixels.shape[:2] != size:
+    if pixels is not None and size is not None and pixels.shape[:2] != size:
+        stored, pixels = pixels.shape[:2], decode(encoded, upright=True)
+        if pixels is not None and pixels.shape[:2] != size:
             raise ImageError(
                 f"{name} is {stored[1]} × {stored[0]} pixels, but its annotation says {size[1]} × {size[0]}; correct "
                 "the annotation, or replace the image"

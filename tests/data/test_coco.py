@@ -119,7 +119,7 @@ def test_several_categories_with_the_same_keypoints_need_a_choice(tmp_path):
 @pytest.mark.parametrize("names", [["a", "c", "b"], ["a", "b"], ["x", "y", "z"]])
 def test_a_file_whose_only_keypoints_are_others_or_in_another_order_is_refused(tmp_path, names):
     directory = with_categories(tmp_path, [DOT_NAMES | {"keypoints": names}], [annotation(1)])
-    with pytest.raises(UserError, match=rf"no category has the keypoints a, b, c; .*infant has {', '.join(names)}"):
+    with pytest.raises(UserError, match=rf"no category has the 3 keypoints a, b, c; .* {', '.join(names)}\)"):
         CocoKeypoints(directory, "tiny", DOTS)
 
 
@@ -219,5 +219,5 @@ def test_real_annotations_and_detections(test_data):
     assert len(source.ground_truth()["annotations"]) == 14
     detections = directory / "person_detection_results/COCO_val2017_detections_AP_H_56_person.json"
     assert len(CocoKeypoints(directory, "val2017", COCO_17, detections=detections)) == 118
-    with pytest.raises(UserError, match=r"17 keypoints.* 21"):
+    with pytest.raises(UserError, match=r"21 keypoints .* 17 keypoints nose, left_eye, "):
         CocoKeypoints(directory, "val2017", INFANT_21)
