@@ -1,12 +1,18 @@
-"""Reads video files as frames with times, oriented as a player displays them, and writes frames to video files."""
+"""Reads video files as frames with times, oriented as a player displays them, and writes frames to video files.
 
+A damaged video is read on past the damage, and what it lost is counted.
+"""
+
+import dataclasses
 import errno
+import logging
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
+import av.logging
 import numpy as np
 from av.sidedata.sidedata import Type
 
@@ -17,7 +23,10 @@ SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".
 TICKS = 90_000  # time units per second in written videos; a multiple of every usual frame rate
 # FFmpeg may open local files only, so that a playlist cannot access the network.
 _OPTIONS = {"protocol_whitelist": "file"}
-
+COMPLETE = 0.98  # fraction of the promised frames that must be decoded
+# FFmpeg's errors are counted, and not printed.
+av.logging.set_level(av.logging.ERROR)
+logging.getLogger("libav").setLevel(logging.CRITICAL)
 
 # A constant quantiser and one thread make the files reproducible: with x264's rate control they differed between runs.
 _ENCODER = {"qp": "20", "preset": "veryfast"}
@@ -25,6 +34,30 @@ _ENCODER = {"qp": "20", "preset": "veryfast"}
 
 class VideoError(UserError):
     """Raised for a video that cannot be read. The message names the file and the reason."""
+
+
+@dataclasses.dataclass
+class Decoding:
+    """What decoding a video has found, complete when its last frame has been read.
+
+    Attributes:
+      promised: number of frames that the file should contain: those in the sample table of an MP4 file, or else the
+        duration divided by the median time between frames; 0 if neither is known.
+      decoded: number of frames that were decoded.
+      errors: number of errors that the decoder reported, and of frames without a rising time stamp.
+    """
+
+    promised: int = 0
+    decoded: int = 0
+    errors: int = 0
+
+    def fault(self) -> str:
+        """Returns what is wrong with the video, or "" if there were no errors and hardly any frame is missing."""
+        missing = self.decoded < COMPLETE * self.promised
+        if not missing and not self.errors:
+            return ""
+        errors = f", decoding errors: {self.errors}" if self.errors else ""
+        return f"is damaged: {self.decoded} of {max(self.promised, self.decoded)} frames could be decoded{errors}"
 
 
 class VideoFrame(NamedTuple):
@@ -36,60 +69,69 @@ class VideoFrame(NamedTuple):
 
 
 def read_frames(
-    path: str | pathlib.Path, is_selected: Callable[[float], bool] = lambda seconds: True
+    path: str | pathlib.Path,
+    is_selected: Callable[[float], bool] = lambda seconds: True,
+    decoding: Decoding | None = None,
 ) -> Iterator[VideoFrame]:
     """Decodes a video and yields its frames one after the other.
 
     Frames are as a player displays them: rotated (and mirrored) by the display matrix that phones write, with square
-    pixels. Times are the time stamps of the file, so they are correct for variable frame rates.
+    pixels. Times are the time stamps of the file, so they are correct for variable frame rates, and rise from frame to
+    frame. What cannot be decoded is left out.
 
     Args:
       path: of the video.
       is_selected: called with the time in seconds of every frame in turn; frames for which it returns False are decoded
         but not converted to RGB, which is cheaper.
+      decoding: is filled with what decoding has found.
 
     Raises:
-      VideoError: the file is missing, not a video, of an unknown codec, damaged or without a frame. The message names
-        the file.
+      VideoError: the file is missing, not a video, of an unknown codec, or without a frame. The message names the file.
     """
     path = pathlib.Path(path)
-    first = 0.0
-    last: float | None = None
+    decoding = Decoding() if decoding is None else decoding
+    times: list[float] = []
     size: tuple[int, ...] | None = None
     with _open(path) as container:
-        stream = container.streams.video[0]
+        stream = _video_stream(container)
         stream.thread_type = "AUTO"
-        step = 1 / float(stream.average_rate or 25)  # seconds per frame, for formats without time stamps
-        for index, frame in enumerate(_decode(container, stream, path)):
-            if last is not None:
-                last = last + step if frame.time is None else float(frame.time)
-            else:
-                first = last = float(frame.time or 0)
-            if not is_selected(last - first):
+        step = 1 / _frame_rate(stream)  # seconds per frame, for formats without time stamps
+        for frame in _decode(container, stream, decoding):
+            seconds = frame.time
+            if seconds is None:
+                seconds = times[-1] + step if times else 0.0
+            elif times and seconds <= times[-1]:
+                decoding.errors += 1
+                continue
+            times.append(float(seconds))
+            index = len(times) - 1
+            decoding.decoded = len(times)
+            if not is_selected(times[-1] - times[0]):
                 continue
             image = _displayed(frame, stream.sample_aspect_ratio)
             if size is None:
                 size = image.shape
             elif image.shape != size:
                 raise VideoError(f"{path} changes its frame size at frame {index}; split the video there")
-            yield VideoFrame(index, last - first, image)
-    if last is None:
-        raise VideoError(f"{path} has no frame that can be decoded; replace it, or leave it out")
+            yield VideoFrame(index, times[-1] - times[0], image)
+        if not times:
+            raise VideoError(f"{path} has no frame that can be decoded; replace it, or leave it out")
+        if not _has_sample_table(container):
+            spacing = float(np.median(np.diff(times))) if len(times) > 1 else step
+            decoding.promised = round((container.duration or 0) / av.time_base / spacing)
 
 
 def count_frames(path: str | pathlib.Path) -> int:
-    """Returns the number of frames in the header of a video, or else its duration × frame rate; 0 if neither is known.
-
-    Nothing is decoded.
+    """Returns about how many frames a video has, by its header; 0 if that says nothing. Nothing is decoded.
 
     Raises:
       VideoError: see `read_frames`.
     """
     with _open(pathlib.Path(path)) as container:
-        stream = container.streams.video[0]
-        if stream.frames:
+        stream = _video_stream(container)
+        if _has_sample_table(container):
             return stream.frames
-        return round((container.duration or 0) / av.time_base * float(stream.average_rate or 0))
+        return round((container.duration or 0) / av.time_base * _frame_rate(stream))
 
 
 def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path) -> None:
@@ -138,22 +180,49 @@ def _open(path: pathlib.Path) -> "av.container.InputContainer":
     if not container.streams.video:
         container.close()
         raise VideoError(f"{path} has no video stream; give a video")
-    if container.streams.video[0].codec_context is None:
+    if _video_stream(container).codec_context is None:
         container.close()
         raise VideoError(f"{path} uses a codec that cannot be decoded; convert it to H.264")
     return container
 
 
+def _video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
+    """Returns the video of a file, which a picture of its cover may precede."""
+    best = container.streams.best("video")
+    return container.streams.video[0] if best is None else best  # type: ignore[return-value]
+
+
+def _has_sample_table(container: "av.container.InputContainer") -> bool:
+    """Returns whether the header of a file lists its frames one by one, as in MP4."""
+    return "mp4" in container.format.name and _video_stream(container).frames > 0
+
+
+def _frame_rate(stream: "av.VideoStream") -> float:
+    """Returns the frames per second by the header, or 25 if that is none of a camera."""
+    rate = float(stream.average_rate or 0)
+    return rate if 0.1 <= rate <= 1000 else 25.0
+
+
 def _decode(
-    container: "av.container.InputContainer", stream: "av.VideoStream", path: pathlib.Path
+    container: "av.container.InputContainer", stream: "av.VideoStream", decoding: Decoding
 ) -> Iterator[av.VideoFrame]:
-    count = 0
+    """Yields the frames that can be decoded, and counts errors and, with a sample table, the promised frames."""
+    left_out = 0
+    if _has_sample_table(container):
+        decoding.promised = stream.frames
+    reported, _ = av.logging.get_last_error()
     try:
-        for frame in container.decode(stream):
-            yield frame
-            count += 1
-    except av.FFmpegError as error:
-        raise VideoError(f"{path} is damaged after {count} frames ({_reason(error)}); copy it again") from error
+        for packet in container.demux(stream):
+            if packet.is_discard:  # before or after the part that is played
+                left_out += 1
+            try:
+                yield from packet.decode()  # type: ignore[misc]
+            except av.FFmpegError:
+                decoding.errors += 1
+    except av.FFmpegError:  # The container cannot be read further.
+        decoding.errors += 1
+    decoding.errors += av.logging.get_last_error()[0] - reported
+    decoding.promised = max(0, decoding.promised - left_out)
 
 
 def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarray:

@@ -191,10 +191,16 @@ def _predict(
     options: OutputOptions,
     bar: tqdm,
 ) -> tuple[Poses, list[str]]:
-    """Writes the results of a source to a folder; returns its poses and an error message per unreadable image."""
+    """Writes the results of a source to a folder; returns its poses and its error messages.
+
+    There is a message for each unreadable image, or one for a video that is damaged.
+    """
     errors: list[str] = []
     boxes = box_source.boxes_of(source)
-    frames = prefetch(read_images(source.paths, errors) if source.files else videos.read_frames(source.paths[0]))
+    decoding = videos.Decoding()
+    frames = prefetch(
+        read_images(source.paths, errors) if source.files else videos.read_frames(source.paths[0], decoding=decoding)
+    )
     if boxes and source.files:
         frames = _with_usable_boxes(frames, boxes, errors)
     if boxes:
@@ -209,6 +215,8 @@ def _predict(
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
+        if fault := decoding.fault():
+            errors.append(f"{source.paths[0]} {fault}; its results are those of the decoded frames")
     return poses, errors
 
 

@@ -1,11 +1,14 @@
 """Writing and reading videos, including display matrices, time stamps and invalid files."""
 
 import pathlib
+import re
 import struct
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
@@ -158,3 +161,95 @@ def test_an_encoder_error_names_the_file(tmp_path):
     with pytest.raises(videos.VideoError, match=r"overlay\.mp4 cannot be encoded"):
         videos.write_frames([(0.0, image), (0.0, image), (-1.0, image)], tmp_path / "overlay.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def write_noise(path: pathlib.Path, count: int, rate: int = 25, **options) -> bytes:
+    """Writes a video of moving noise with a key frame in every second, and returns the content of the file."""
+    base = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = rate
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(np.roll(base, number, 1))
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def decoded(path: pathlib.Path) -> tuple[list[float], videos.Decoding]:
+    """Returns the times of the frames of a video, and what decoding has found."""
+    decoding = videos.Decoding()
+    return [frame.seconds for frame in videos.read_frames(path, decoding=decoding)], decoding
+
+
+def assert_frame_times(times: list[float]) -> None:
+    """Asserts that times rise and are those of frames of `write_noise`, of which some may be missing."""
+    numbers = np.array(times) * 25
+    assert (np.diff(numbers) > 0.5).all()
+    np.testing.assert_allclose(numbers, np.round(numbers), atol=0.03)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_an_intact_video_has_all_promised_frames(tmp_path, suffix):
+    write_noise(tmp_path / f"a.{suffix}", 40)
+    times, decoding = decoded(tmp_path / f"a.{suffix}")
+    np.testing.assert_allclose(times, np.arange(40) / 25, atol=1e-3)
+    assert (decoding, decoding.fault()) == (videos.Decoding(40, 40, 0), "")
+
+
+@pytest.mark.parametrize(("suffix", "fraction"), [("mp4", 0.6), ("mkv", 0.5)])
+def test_the_frames_of_a_truncated_video_are_read_and_the_missing_ones_counted(tmp_path, suffix, fraction):
+    path = tmp_path / f"a.{suffix}"
+    content = write_noise(path, 100, **({"movflags": "faststart"} if suffix == "mp4" else {}))
+    path.write_bytes(content[: int(fraction * len(content))])
+    times, decoding = decoded(path)
+    assert 30 < len(times) < 80
+    assert_frame_times(times)
+    assert (decoding.promised, decoding.decoded) == (100, len(times))
+    assert re.match(rf"is damaged: {len(times)} of 100 frames", decoding.fault())
+
+
+def test_frames_after_the_damage_of_a_video_are_read_at_their_times(tmp_path):
+    path = tmp_path / "a.mkv"
+    content = bytearray(write_noise(path, 100))
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(content)
+    times, decoding = decoded(path)
+    assert_frame_times(times)
+    assert times[-1] == pytest.approx(99 / 25, abs=1e-3)
+    assert decoding.errors > 0
+    assert "decoding errors" in decoding.fault()
+
+
+def test_a_wrong_frame_rate_in_the_header_promises_no_frames(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(quarters())
+            frame.pts, frame.time_base = number * 1000, Fraction(1, 30000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    times, decoding = decoded(tmp_path / "a.mkv")
+    assert len(times) == 10
+    assert decoding.fault() == ""
+    assert videos.count_frames(tmp_path / "a.mkv") < 100
+
+
+def test_the_cover_of_a_video_is_not_its_video(tmp_path):
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8))))
+        for number in range(4):
+            frame = av.VideoFrame.from_ndarray(quarters())
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert [frame.image.shape for frame in videos.read_frames(tmp_path / "a.mp4")] == [(48, 64, 3)] * 4

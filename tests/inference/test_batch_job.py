@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -298,3 +299,20 @@ def test_numbers_too_large_for_readers_of_json_are_not_image_numbers():
     assert image_numbers(["00000000000000000000001.png", "9" * 23 + ".png"]) == [0, 1]
     assert image_numbers([f"{2**53}.png"]) == [0]
     assert image_numbers([f"{2**53 - 1}.png"]) == [2**53 - 1]
+
+
+def test_a_truncated_video_has_results_and_is_named_with_its_missing_frames(tmp_path):
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for number in range(50):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(render(points_at(number)))))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    summary = start(path, tmp_path / "out")
+    (failure,) = summary.failures
+    count = len(tidy.read(tmp_path / "out" / "film" / "keypoints.csv", STICK_FIGURE).times)
+    assert 5 < count < 49
+    assert f"{path} is damaged: {count} of 50 frames" in failure
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["failed"]["film"] == [failure]
