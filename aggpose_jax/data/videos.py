@@ -19,7 +19,7 @@ from av.sidedata.sidedata import Type
 from aggpose_jax import io
 from aggpose_jax.errors import UserError
 
-SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv")
+SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv")
 TICKS = 90_000  # time units per second in written videos; a multiple of every usual frame rate
 # FFmpeg may open local files only, so that a playlist cannot access the network.
 _OPTIONS = {"protocol_whitelist": "file"}

@@ -1,6 +1,7 @@
 """Finds the videos and images of a batch job in files, folders and lists of paths."""
 
 import collections
+import mimetypes
 import os
 import pathlib
 import re
@@ -67,6 +68,17 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Sour
     return sources
 
 
+def skipped_files(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the images and videos in folders among the inputs whose format is not supported, see `find_sources`."""
+    files = [path for given in inputs if given.is_dir() for path in _visible_files(given, out.resolve())]
+    return [path for path in files if path.suffix.lower() not in SUFFIXES and _is_media(path)]
+
+
+def _is_media(path: pathlib.Path) -> bool:
+    kind, _ = mimetypes.guess_type(path.name)
+    return path.suffix.lower() in (".heic", ".heif", ".avif", ".dng") or (kind or "").startswith(("image/", "video/"))
+
+
 def as_text(name: str) -> str:
     r"""Returns a file name as text that any file can hold: a backslash doubled, a byte that is not UTF-8 as \xNN."""
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
@@ -86,11 +98,9 @@ def _expand(
     for given in inputs:
         suffix = given.suffix.lower()
         if given.is_dir():
-            for path in sorted(given.rglob("*"), key=natural_order):
-                name = path.relative_to(given)
-                hidden = any(part.startswith(".") for part in name.parts)
-                if path.suffix.lower() in SUFFIXES and not hidden and not path.is_dir() and not _is_in(path, out):
-                    yield _File(path, name.as_posix())
+            for path in _visible_files(given, out):
+                if path.suffix.lower() in SUFFIXES:
+                    yield _File(path, path.relative_to(given).as_posix())
         elif suffix == LIST_SUFFIX and given.is_file():
             if (real := os.path.realpath(given)) not in lists:
                 lists.add(real)
@@ -102,6 +112,14 @@ def _expand(
         else:
             supported = ", ".join((*SUFFIXES, LIST_SUFFIX))
             raise UserError(f"{given}: unsupported file type; give a video, an image or a list of paths ({supported})")
+
+
+def _visible_files(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the files in a folder and its folders in natural order, without hidden ones and those in `out`."""
+    for path in sorted(folder.rglob("*"), key=natural_order):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not is_hidden and not path.is_dir() and not _is_in(path, out):
+            yield path
 
 
 def _is_in(path: pathlib.Path, folder: pathlib.Path) -> bool:

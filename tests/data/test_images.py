@@ -101,17 +101,17 @@ def test_complete_files_are_read(kind):
     ("content", "fault"),
     [
         (None, "cannot be read"),
-        (b"", "is not a JPEG or PNG image"),
-        (b"no image", "is not a JPEG or PNG image"),
-        (b"SIMPLE  =                    T" + bytes(2850), "is not a JPEG or PNG image"),  # FITS, a format of astronomy
-        (photograph("GIF"), "is not a JPEG or PNG image"),
+        (b"", "is not a JPEG, PNG, "),
+        (b"no image", "is not a JPEG, PNG, "),
+        (b"SIMPLE  =                    T" + bytes(2850), "is not a JPEG, PNG, "),  # FITS, a format of astronomy
+        (photograph("GIF"), "is not a JPEG, PNG, "),
         (COMPLETE["jpeg"][:-100], "is cut short"),
         (COMPLETE["thumbnail"][:-100], "is cut short"),
         (COMPLETE["progressive"][:-100], "is cut short"),
         (COMPLETE["jpeg"][:300], "is cut short"),
         (COMPLETE["jpeg"][:20], "is cut short"),
         (COMPLETE["stereo"][:-900], "is cut short"),
-        (COMPLETE["png"][:20], "is not a JPEG or PNG image"),
+        (COMPLETE["png"][:20], "is not a JPEG, PNG, "),
         (COMPLETE["png"][:-30], "is cut short"),
         (header_of_png(30_000, 30_000), "is larger than 100,000,000 pixels"),
         (header_of_png(12_000, 9_000), "is larger than 100,000,000 pixels"),
@@ -196,3 +196,28 @@ def test_the_size_of_the_annotations_decides_whether_an_image_is_rotated():
     upright = cv2.imencode(".png", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
     with pytest.raises(images.ImageError, match=r"9 × 4 .* 4 × 9"):
         images.read_image(upright, size=(9, 4))
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("WEBP", "RGB"), ("BMP", "RGB"), ("BMP", "L"), ("TIFF", "RGB"), ("TIFF", "CMYK")]
+)
+def test_other_common_formats_are_read_and_their_damage_is_noticed(kind, mode):
+    content = photograph(kind, mode)
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), int)
+    assert np.abs(images.read_image(content).astype(int) - expected).max() <= 1
+    with pytest.raises(images.ImageError, match=r"not a|damaged|cut short"):
+        images.read_image(content[: len(content) * 2 // 3])
+
+
+def test_a_tiff_of_16_bits_keeps_its_brightest_bits():
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[0, 255, 256, 65535]], np.uint16)).save(buffer, "TIFF")
+    assert images.read_image(buffer.getvalue())[0, :, 0].tolist() == [0, 0, 1, 255]
+
+
+def test_a_tiff_is_always_upright():
+    image = Image.fromarray(np.zeros((4, 9, 3), np.uint8))
+    buffer = io.BytesIO()
+    image.save(buffer, "TIFF", tiffinfo={274: 6})
+    for upright in (False, True):
+        assert images.read_image(buffer.getvalue(), upright).shape == (9, 4, 3)

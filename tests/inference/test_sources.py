@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference.sources import find_sources
+from aggpose_jax.inference.sources import find_sources, skipped_files
 
 
 def make(folder, *names):
@@ -133,3 +133,8 @@ def test_a_folder_named_like_a_video_is_searched_and_a_broken_link_is_a_source(t
     make(tmp_path, "in/session.mp4/film.mp4")
     (tmp_path / "in" / "broken.mp4").symlink_to("nowhere.mp4")
     assert names_of([tmp_path / "in"], tmp_path / "out") == (["broken", "session.mp4/film"], [])
+
+
+def test_images_and_videos_of_unsupported_formats_are_listed(tmp_path):
+    make(tmp_path, "a.heic", "b/c.gif", "d.flv", "e.txt", "f.webp", ".g.gif", "out/h.gif", "no_suffix")
+    assert [path.name for path in skipped_files([tmp_path], tmp_path / "out")] == ["a.heic", "c.gif", "d.flv"]
