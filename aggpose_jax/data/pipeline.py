@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import os
+import pathlib
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 
@@ -11,6 +13,7 @@ import numpy as np
 from absl import flags
 
 from aggpose_jax.data.source import PoseSource, Source
+from aggpose_jax.errors import UserError
 from aggpose_jax.runtime.worker_processes import exit_with_parent
 
 Batch = dict[str, np.ndarray]
@@ -103,8 +106,21 @@ def training_batches(
     index, count = shard
     batches = grain.MapDataset.source(_TrainingBatches(source, make_batch, batch_size // count, seed))
     batches = batches[start * count + index :: count]
+    if workers:
+        _check_shared_memory(batches[0], workers)
     prefetched = batches.to_iter_dataset(_read_options(threads))
     return iter(prefetched.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), exit_with_parent))
+
+
+def _check_shared_memory(batch: Batch, workers: int) -> None:
+    """Raises a UserError if the batches that worker processes pass on do not fit in the shared memory of the system."""
+    folder = pathlib.Path("/dev/shm")
+    needed = 2 * workers * sum(array.nbytes for array in batch.values())  # Each worker prepares one batch ahead.
+    if folder.is_dir() and (free := shutil.disk_usage(folder).free) < needed:
+        raise UserError(
+            f"workers: {workers} need about {needed / 1e6:.0f} MB of shared memory, but {folder} has "
+            f"{free / 1e6:.0f} MB; start the container with a larger --shm-size, or set --config.workers=0"
+        )
 
 
 def evaluation_batches(

@@ -5,6 +5,7 @@ exponential moving average. This module writes nothing.
 """
 
 import json
+import logging
 import pathlib
 import sys
 from typing import Any
@@ -89,6 +90,8 @@ def _read(step_folder: pathlib.Path) -> dict[str, Any]:
 def _read_item(item: pathlib.Path) -> Any:
     import orbax.checkpoint as ocp  # imported lazily: prediction from a weight file does not need Orbax
 
+    absl = logging.getLogger("absl")
+    absl.setLevel(max(absl.level, logging.ERROR))  # hides the library's warning about a file that is not needed
     with ocp.PyTreeCheckpointer() as checkpointer:
         shapes = checkpointer.metadata(item).item_metadata.tree
         as_arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)

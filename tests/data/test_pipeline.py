@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from aggpose_jax.data import pipeline
+from aggpose_jax.errors import UserError
 
 
 class Numbers:
@@ -126,3 +127,11 @@ def test_a_cached_source_makes_each_record_once():
     assert [record["number"] for record in first] == [2, 0, 2]
     assert len(cached) == 3
     assert cached.ground_truth() == {"images": [3]}
+
+
+def test_too_little_shared_memory_for_workers_is_an_error_of_one_line(monkeypatch):
+    usage = pipeline.shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(pipeline.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(UserError, match=r"workers: 2 need .* /dev/shm has 0 MB; .*--config\.workers=0"):
+        take(1, workers=2)
+    take(1)

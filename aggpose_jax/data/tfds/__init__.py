@@ -1,19 +1,25 @@
 """Builds and reads keypoint data sets of TensorFlow Datasets, without TensorFlow: a split is stored in a few files."""
 
+import hashlib
 import pathlib
+import shutil
 
 import tensorflow_datasets as tfds
 
+from aggpose_jax import io
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.tfds.builders import ANNOTATIONS, CocoKeypointsBuilder, InfantPoseBuilder
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
 
+SOURCE = "source.sha256"  # file of a built data set with the digest of the COCO directory that it was built from
 BUILDERS = {builder.name: builder for builder in (InfantPoseBuilder, CocoKeypointsBuilder)}
 
 
 def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathlib.Path:
-    """Builds a data set of BUILDERS from a COCO directory, unless it is already built, and returns its folder.
+    """Builds a data set of BUILDERS from a COCO directory, unless it is already built from it, and returns its folder.
+
+    If the annotations or images have changed since, it is built anew.
 
     Args:
       name: name of the data set, a key of BUILDERS.
@@ -31,9 +37,31 @@ def build(name: str, manual_dir: pathlib.Path, data_dir: pathlib.Path) -> pathli
         raise UserError(
             f"{manual_dir} holds no annotations/person_keypoints_*.json; {builder.MANUAL_DOWNLOAD_INSTRUCTIONS}"
         )
+    folder, now = pathlib.Path(builder.data_dir), _fingerprint(manual_dir)
+    if folder.exists() and _stored_fingerprint(folder) != now:
+        shutil.rmtree(folder)
+        builder = BUILDERS[name](data_dir=data_dir, file_format="array_record")
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
     builder.download_and_prepare(download_config=config)
-    return pathlib.Path(builder.data_dir)
+    io.write_text(folder / SOURCE, now)
+    return folder
+
+
+def _fingerprint(directory: pathlib.Path) -> str:
+    """Returns a digest of the annotation files of a COCO directory, and of names, sizes and times of its images."""
+    digest = hashlib.sha256()
+    for file in sorted((directory / "annotations").glob("person_keypoints_*.json")):
+        digest.update(file.name.encode() + file.read_bytes())
+        folder = directory / file.stem.removeprefix("person_keypoints_")
+        for image in sorted(path for path in folder.rglob("*") if path.is_file()):
+            facts = (image.relative_to(folder).as_posix(), image.stat().st_size, image.stat().st_mtime_ns)
+            digest.update(repr(facts).encode())
+    return digest.hexdigest()
+
+
+def _stored_fingerprint(folder: pathlib.Path) -> str | None:
+    file = folder / SOURCE
+    return file.read_text(encoding="utf-8") if file.exists() else None
 
 
 class TfdsKeypoints(CocoKeypoints):

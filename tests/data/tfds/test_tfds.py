@@ -130,3 +130,21 @@ def test_reading_a_data_set_does_not_import_tensorflow(built):
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     assert int(process.stdout) > 1000
+
+
+def test_a_data_set_is_built_anew_only_if_its_source_has_changed(directory, tmp_path):
+    source = shutil.copytree(directory, tmp_path / "coco")
+    built = tfds.build("infant_pose", source, tmp_path / "tfds")
+    before = (built / "features.json").stat().st_mtime_ns
+    assert tfds.build("infant_pose", source, tmp_path / "tfds") == built
+    assert (built / "features.json").stat().st_mtime_ns == before
+    file = source / "annotations" / "person_keypoints_train.json"
+    coco = json.loads(file.read_text())
+    file.write_text(json.dumps(coco | {"annotations": coco["annotations"][:3]}))
+    tfds.build("infant_pose", source, tmp_path / "tfds")
+    assert len(tfds.TfdsKeypoints("infant_pose", tmp_path / "tfds", "train", INFANT_21)) == 3
+    image = source / "train" / coco["images"][0]["file_name"]
+    image.write_bytes(image.read_bytes() + b"\0")
+    middle = (built / "features.json").stat().st_mtime_ns
+    tfds.build("infant_pose", source, tmp_path / "tfds")
+    assert (built / "features.json").stat().st_mtime_ns > middle
