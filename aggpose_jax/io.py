@@ -1,4 +1,7 @@
-"""Atomic writes: a file appears under its name complete or not at all, even after a crash or on a full disk."""
+"""Atomic writes: a file appears under its name complete or not at all, even after a crash or on a full disk.
+
+Also file names that are not too long, and their natural order.
+"""
 
 import contextlib
 import glob
@@ -7,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 
@@ -41,6 +45,12 @@ def shorten(name: str, size: int = 200) -> str:
         return name
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return os.fsencode(name)[: size - len(digest) - 1].decode(errors="ignore") + f"-{digest}"
+
+
+def natural_order(path: str | pathlib.PurePath) -> list:
+    """Returns a sorting key by which numbers in the parts of a path are compared as numbers, so that 2 precedes 10."""
+    parts = pathlib.PurePath(path).parts
+    return [[int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"([0-9]+)", part))] for part in parts]
 
 
 def remove_leftovers(path: pathlib.Path) -> None:

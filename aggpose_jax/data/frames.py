@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.data import shards
 from aggpose_jax.data.images import SUFFIXES, ImageError, read_image
 from aggpose_jax.data.synthetic import SyntheticMovement
@@ -249,11 +250,11 @@ def open_source(
 
 
 def _find_images(directory: pathlib.Path) -> dict[str, list[str]]:
-    """Returns the sorted names of the image files in each folder, by the folder's path relative to the directory."""
+    """Returns the names of the image files in each folder in natural order, by the folder's relative path."""
     images_of = {}
     for folder, subfolders, files in os.walk(directory, followlinks=True):
-        subfolders.sort()
-        images = sorted(name for name in files if name.lower().endswith(SUFFIXES))
+        subfolders.sort(key=io.natural_order)
+        images = sorted((name for name in files if name.lower().endswith(SUFFIXES)), key=io.natural_order)
         if images:
             images_of[os.path.relpath(folder, directory)] = images
     return images_of

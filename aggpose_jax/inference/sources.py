@@ -4,10 +4,10 @@ import collections
 import mimetypes
 import os
 import pathlib
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from aggpose_jax import io
 from aggpose_jax.data import images, videos
 from aggpose_jax.errors import UserError
 
@@ -84,13 +84,6 @@ def as_text(name: str) -> str:
     return os.fsencode(name.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 
-def natural_order(path: pathlib.PurePath) -> list:
-    """Returns a sorting key by which numbers in the parts of a path are compared as numbers."""
-    return [
-        [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"([0-9]+)", part))] for part in path.parts
-    ]
-
-
 def _expand(
     inputs: Sequence[pathlib.Path], out: pathlib.Path, lists: set[str], listed: bool = False
 ) -> Iterator[_File]:
@@ -116,7 +109,7 @@ def _expand(
 
 def _visible_files(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields the files in a folder and its folders in natural order, without hidden ones and those in `out`."""
-    for path in sorted(folder.rglob("*"), key=natural_order):
+    for path in sorted(folder.rglob("*"), key=io.natural_order):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not is_hidden and not path.is_dir() and not _is_in(path, out):
             yield path

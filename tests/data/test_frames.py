@@ -258,3 +258,11 @@ def test_invalid_lists_of_excluded_videos_are_errors(directory, tmp_path, names,
         frames.open_source(directory, stride=STRIDE, excluded=tmp_path / "list")
     with pytest.raises(UserError, match=r"missing .*No such file"):
         frames.open_source(directory, stride=STRIDE, excluded=tmp_path / "missing")
+
+
+def test_frames_in_a_folder_follow_each_other_by_their_numbers(tmp_path):
+    for number in (1, 2, 10, 11, 9):
+        (tmp_path / f"frame_{number}.jpg").write_bytes(jpeg(20 * number))
+    source = frames.open_source(tmp_path, stride=1)
+    values = [int(read_image(source.draw(source[i], np.random.default_rng(0))["image"])[0, 0, 0]) for i in range(5)]
+    np.testing.assert_allclose(values, [20, 40, 180, 200, 220], atol=2)
