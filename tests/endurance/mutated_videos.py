@@ -7,6 +7,7 @@ number of each outcome and every other outcome with the seed of its case.
 """
 
 import collections
+import itertools
 import pathlib
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def read(path: pathlib.Path) -> None:
     except UserError as error:
         print("refused" if str(path) in str(error) and "\n" not in str(error) else f"message: {error}")
         return
-    rising = all(a < b for (a, _), (b, _) in zip(frames, frames[1:], strict=False))
+    rising = all(a < b for (a, _), (b, _) in itertools.pairwise(frames))
     one_size = len({shape for _, shape in frames}) == 1
     print(("damaged" if decoding.fault() else "read") if rising and one_size else f"times or sizes: {frames}")
 
