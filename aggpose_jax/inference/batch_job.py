@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -252,7 +253,7 @@ def _count(source: Source) -> int:
 
 def _fingerprint(source: Source) -> list:
     """Returns path, size and modification time of each file of a source, which differ once one of them has changed."""
-    return [[str(path.resolve()), *_size_and_time(path)] for path in source.paths]
+    return [[os.path.realpath(path), *_size_and_time(path)] for path in source.paths]
 
 
 def _size_and_time(path: pathlib.Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Tests of batch jobs over videos and images: results, errors, and resuming after a kill."""
 
 import errno
+import gzip
 import json
 import os
 import pathlib
@@ -316,3 +317,46 @@ def test_a_truncated_video_has_results_and_is_named_with_its_missing_frames(tmp_
     assert 5 < count < 49
     assert f"{path} is damaged: {count} of 50 frames" in failure
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["failed"]["film"] == [failure]
+
+
+def write_bad_videos(folder: pathlib.Path) -> list[str]:
+    """Writes twelve videos that cannot be read, each for another reason, and returns their names."""
+    write_film(folder / "whole.mp4", frames=3)
+    whole = (folder / "whole.mp4").read_bytes()
+    (folder / "whole.mp4").unlink()
+    contents = {
+        "empty.mp4": b"",
+        "text.avi": b"This is no video.",
+        "page.webm": b"<!DOCTYPE html><html><body>Log in</body></html>",
+        "packed.mkv": gzip.compress(whole),
+        "playlist.m4v": b"#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/film.mp4\n",
+        "cut.mov": whole[:-300],
+        "codec.mp4": whole.replace(b"avc1", b"zzzz"),
+        "zeros.mpg": bytes(5000),
+        "noise.wmv": np.random.default_rng(0).bytes(5000),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "broken.mp4").symlink_to("nowhere.mp4")
+    (folder / "loop.mov").symlink_to("loop.mov")
+    os.mkfifo(folder / "pipe.mts")
+    return [*contents, "broken.mp4", "loop.mov", "pipe.mts"]
+
+
+def test_a_job_with_many_bad_sources_ends_the_same_however_often_it_is_killed(tmp_path):
+    bad = write_bad_videos(tmp_path / "in")
+    for number in range(28):
+        write_film(tmp_path / "in" / f"film_{number}.mp4", frames=2)
+    whole = start(tmp_path / "in", tmp_path / "whole")
+    assert (whole.done, len(whole.failures)) == (28, 12)
+    for name in bad:
+        (line,) = [line for line in whole.failures if f"in/{name}" in line]
+        assert "\n" not in line
+    for after in (30, 150):
+        with pytest.raises(Killed):
+            start(tmp_path / "in", tmp_path / "killed", KilledFinder(after))
+    again = start(tmp_path / "in", tmp_path / "killed")
+    assert again.done + again.before == 28
+    assert again.before > 0
+    assert sorted(again.failures) == sorted(whole.failures)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
