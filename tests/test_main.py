@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from programs import QUICK, ROOT, SMALL, checkpoint_bytes, losses, run, start
+from programs import ROOT, SMALL, losses, run, start
 
 from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import SyntheticInfants
@@ -72,26 +72,6 @@ def test_a_bucket_is_not_a_workdir():
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_bytes_after_a_resume(tmp_path):
-    options = (*QUICK, "--config.steps=20", "--config.checkpoint_steps=10")
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run("main", *options, f"--workdir={whole}").returncode == 0
-
-    process = start("main", *options, f"--workdir={killed}")
-    while not (killed / "checkpoints" / "10" / "SHA256SUMS").exists():
-        assert process.poll() is None
-        time.sleep(0.05)  # leaves the processors to the run
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert not (killed / "checkpoints" / "20").exists()
-
-    resumed = run("main", *options, f"--workdir={killed}")
-    assert "step 10" in resumed.stdout
-    assert checkpoint_bytes(killed, 20) == checkpoint_bytes(whole, 20)
-    np.testing.assert_array_equal(losses(killed)[-10:], losses(whole)[-10:])
-
-
-@pytest.mark.slow
 def test_pretraining_resumes_after_a_kill_and_initialises_a_pose_network(tmp_path):
     small = (*SMALL, "--config.model.unroll=1")  # compiles faster
     options = ("--config=configs/mae_synthetic.py:debug", *small, "--config.steps=6", "--config.checkpoint_steps=3")
@@ -118,18 +98,6 @@ def test_pretraining_resumes_after_a_kill_and_initialises_a_pose_network(tmp_pat
     )
     assert tuned.returncode == 0, tuned.stderr
     assert re.search(r"stage2_4 +encoder/stage2", tuned.stdout)
-
-
-@pytest.mark.slow
-def test_one_device_and_two_mesh_axes_learn_the_same(tmp_path):
-    options = (*QUICK, "--config.steps=20")
-    for name, devices, mesh in (("one", 1, ()), ("two_axes", 8, ("--config.mesh.fsdp=2",))):
-        ended = run("main", *options, *mesh, f"--workdir={tmp_path / name}", devices=devices)
-        assert ended.returncode == 0, ended.stderr
-    expected = losses(tmp_path / "one")
-    assert len(expected) == 20
-    assert expected[-1] < expected[0]
-    np.testing.assert_allclose(losses(tmp_path / "two_axes"), expected, rtol=1e-5)
 
 
 @pytest.mark.slow

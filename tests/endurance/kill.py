@@ -4,7 +4,7 @@ python tests/endurance/kill.py --kills 30 [--seed 0] [--steps 400] [--network mi
 
 A checkpoint is saved every four steps, so that many kills interrupt a save. Each restart must resume from the latest
 checkpoint that was finished at the time of the kill, and must find no damaged checkpoint. At the end every array of the
-last checkpoint must have the same bytes as in the uninterrupted run.
+last checkpoint must have the same bytes as in the uninterrupted run, and every logged loss the same value.
 """
 
 import argparse
@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 
+import numpy as np
+
 sys.path.extend(map(str, pathlib.Path(__file__).parents[1:3]))
-from programs import QUICK, checkpoint_bytes, logged, run, start
+from programs import QUICK, checkpoint_bytes, logged, losses, run, start
 
 from aggpose_jax.estimation import checkpoints
 
@@ -70,6 +72,7 @@ def main(kills: int, steps: int, seed: int, workdir: pathlib.Path, network: str 
     assert ended.returncode == 0, ended.stderr
     check_start(ended.stdout, finished)
     assert checkpoint_bytes(killed, steps) == checkpoint_bytes(uninterrupted, steps)
+    np.testing.assert_array_equal(losses(killed), losses(uninterrupted))
     print(f"{kills} kills, {steps} steps: all arrays have the same bytes as in the uninterrupted run")
 
 
