@@ -86,7 +86,7 @@ def test_every_visibility_of_a_file_counts_as_0_1_or_2(tmp_path):
 
 
 DOT_NAMES = {"id": 1, "name": "infant", "keypoints": ["A", "b", "c"]}
-DOLL = {"id": 2, "name": "doll", "keypoints": ["a", "b", "d"]}
+PUPPET = {"id": 2, "name": "puppet", "keypoints": ["a", "b", "d"]}
 TOY = {"id": 3, "name": "toy"}
 
 
@@ -98,9 +98,11 @@ def with_categories(directory, categories, annotations):
 
 
 def test_annotations_of_other_categories_are_left_out_and_counted(tmp_path):
-    doll = annotation(2, category_id=2, keypoints=[1, 2, 2, 5, 6, 2, 8, 9, 2])
+    puppet = annotation(2, category_id=2, keypoints=[1, 2, 2, 5, 6, 2, 8, 9, 2])
     toy = {"id": 3, "image_id": 5, "category_id": 3, "bbox": [1, 2, 3, 4]}
-    source = CocoKeypoints(with_categories(tmp_path, [DOT_NAMES, DOLL, TOY], [annotation(1), doll, toy]), "tiny", DOTS)
+    source = CocoKeypoints(
+        with_categories(tmp_path, [DOT_NAMES, PUPPET, TOY], [annotation(1), puppet, toy]), "tiny", DOTS
+    )
     assert [a["id"] for a in source.ground_truth()["annotations"]] == [1]
     assert len(source) == 1
     assert source.counts()["annotations of other categories left out"] == 2
