@@ -156,7 +156,8 @@ class _Job:
 
     def _inside(self, source: Source) -> list[str]:
         """Returns the names of sources of earlier runs whose results lie in the folder of this source."""
-        return [name for name in self._manifest["done"] if name.startswith(f"{source.name}/")]
+        names = (*self._manifest["done"], *self._manifest["failed"])
+        return [name for name in names if name.startswith(f"{source.name}/") and (self._out / name).exists()]
 
     def _forget(self, source: Source) -> None:
         self._manifest["done"].pop(source.name, None)
