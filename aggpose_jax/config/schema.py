@@ -120,7 +120,8 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     # Optimisation.
     "batch_size": Key(128, "number of images in a step, over all devices", positive=True),
     "accumulate": Key(
-        1, "gradient accumulation: parts of a batch that are computed one after another to save memory", positive=True
+        1, "gradient accumulation: parts of a batch that are computed one after another to save memory", positive=True,
+        may_change=True,  # not in networks with batch statistics, see `workdir.open_workdir`
     ),
     "epochs": Key(210.0, "number of epochs to train", may_change=True),
     "steps": Key(0, "number of steps to train; if not 0, it replaces epochs", may_change=True),

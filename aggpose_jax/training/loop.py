@@ -34,10 +34,15 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> dict[str,
     """
     trainer = _make_trainer(config)
     trainer.task.describe()  # opens the data, so that errors in it are reported before anything is written
-    open_workdir(workdir, config)
+    before = open_workdir(workdir, config, "batch_stats" in trainer.shapes.variables)
     with guarded_run(workdir) as notice:
         reporter = open_reporter(workdir, trainer.task.metric)
         log_setup(trainer, workdir, reporter)
+        if before is not None and before.accumulate != config.accumulate:
+            reporter.log(
+                f"accumulate changes from {before.accumulate} to {config.accumulate}: the random numbers of drop path "
+                "and colour jitter differ from those of a run without the change"
+            )
         with checkpoint.open_manager(workdir, reporter.log) as manager:
             state = initial_state(trainer, manager, reporter)
             run = Run(trainer, manager, reporter, notice, state, int(state.step))

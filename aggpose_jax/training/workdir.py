@@ -9,7 +9,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.runtime import distributed
 
 
-def open_workdir(workdir: pathlib.Path, config: Config) -> None:
+def open_workdir(workdir: pathlib.Path, config: Config, has_batch_statistics: bool = False) -> Config | None:
     """Creates the folder of a run and writes its config.json, unless it contains another experiment.
 
     If there are several processes, process 0 writes; the others compare the configuration and wait for it.
@@ -17,13 +17,19 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
     Args:
       workdir: folder of the run.
       config: configuration of the experiment.
+      has_batch_statistics: whether the network computes statistics of each part of a batch, so that the number of
+        parts, `accumulate`, belongs to the experiment.
+
+    Returns:
+      The configuration with which the run was trained before, or None for a new run.
 
     Raises:
       UserError: the folder contains another experiment, or cannot be written.
     """
-    file = workdir / "config.json"
+    file, before = workdir / "config.json", None
     if file.exists():
-        _refuse_another(workdir, load_config(file).flat(), config.flat())
+        before = load_config(file)
+        _refuse_another(workdir, before.flat(), config.flat(), {"accumulate"} if has_batch_statistics else set())
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if distributed.is_primary():
@@ -31,10 +37,11 @@ def open_workdir(workdir: pathlib.Path, config: Config) -> None:
     except OSError as error:
         raise UserError(f"{workdir}: cannot write ({error.strerror}); give another --workdir") from None
     distributed.wait_for_all("workdir is open")
+    return before
 
 
-def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], current: dict[str, Any]) -> None:
-    changeable = {name for name, key in flat_keys().items() if key.may_change}
+def _refuse_another(workdir: pathlib.Path, stored: dict[str, Any], current: dict[str, Any], fixed: set[str]) -> None:
+    changeable = {name for name, key in flat_keys().items() if key.may_change} - fixed
     different = [
         f"{name} {reprlib.repr(stored.get(name))} in config.json, {reprlib.repr(current.get(name))} in this command"
         for name in (stored.keys() | current.keys()) - changeable

@@ -142,6 +142,16 @@ def test_a_killed_run_stops_early_at_the_same_step(train, task, average_decay, k
     assert ("['ema_batch_stats']['mean']" in arrays) == (task is Normalised)
 
 
+def test_a_run_may_resume_in_other_parts_of_a_batch_and_says_so(train, capsys):
+    train(Clock(), steps=2)
+    assert "accumulate changes" not in capsys.readouterr().out
+    train(Clock(), steps=4, accumulate=2)
+    assert "accumulate changes from 1 to 2" in capsys.readouterr().out
+    train(Normalised(), "normalised", steps=2)
+    with pytest.raises(UserError, match=r"accumulate 1 in config\.json, 2 in this command"):
+        train(Normalised(), "normalised", steps=4, accumulate=2)
+
+
 def test_batch_statistics_of_parts_are_logged(train, capsys):
     train(Normalised(), steps=1, accumulate=2)
     assert "2 parts of a batch, over 2 images" in capsys.readouterr().out

@@ -45,11 +45,21 @@ def test_a_key_either_may_change_on_resume_or_defines_the_experiment(tmp_path):
         "mesh.fsdp",
         "decoder",
     }
-    for name in ("steps", "model.unroll", "mesh.fsdp", "synthetic_eval"):
+    for name in ("steps", "model.unroll", "mesh.fsdp", "synthetic_eval", "accumulate"):
         open_workdir(tmp_path, change(default_config(), [f"{name}=5"]))
-    for name in ("accumulate", "model.decoder_depth", "augmentation.scale", "synthetic_train"):
+    for name in ("model.decoder_depth", "augmentation.scale", "synthetic_train"):
         with pytest.raises(UserError, match=rf"\({name} .*5.*\)"):
             open_workdir(tmp_path, change(default_config(), [f"{name}=5"]))
+
+
+def test_the_parts_of_a_batch_may_change_unless_each_has_statistics_of_its_own(tmp_path):
+    assert open_workdir(tmp_path, default_config()) is None
+    changed = change(default_config(), ["accumulate=4"])
+    with pytest.raises(UserError, match=r"\(accumulate 1 in config.json, 4 in this command\)"):
+        open_workdir(tmp_path, changed, has_batch_statistics=True)
+    before = open_workdir(tmp_path, changed)
+    assert before is not None
+    assert (before.accumulate, load_config(tmp_path / "config.json").accumulate) == (1, 4)
 
 
 def test_a_run_with_unknown_keys_in_its_config_json_is_resumed(tmp_path):
