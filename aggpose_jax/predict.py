@@ -113,7 +113,8 @@ def main(arguments: argparse.Namespace) -> None:
     summary = batch_job.run(predictor, sources, arguments.out, boxes, options, {"set": sorted(arguments.overrides)})
     seconds = time.monotonic() - start
     if summary.frames:
-        print(f"{summary.frames} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} frames/s; "
+        missing = f" of {summary.promised}" if summary.promised > summary.frames else ""
+        print(f"{summary.frames}{missing} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} frames/s; "
               f"a pose in {summary.found / summary.frames:.1%}")  # fmt: skip
     print(f"{arguments.out}: {summary.done} done in this run, {summary.before} before")
     if summary.failures:

@@ -33,6 +33,7 @@ class Summary(NamedTuple):
       done: sources completed by this call.
       before: sources that an earlier call had completed.
       frames: frames processed by this call.
+      promised: frames that the files of these sources should contain, at least `frames`.
       found: frames with at least one pose among them.
       failures: error messages, one per video or image that could not be processed.
     """
@@ -40,6 +41,7 @@ class Summary(NamedTuple):
     done: int
     before: int
     frames: int
+    promised: int
     found: int
     failures: list[str]
 
@@ -71,15 +73,17 @@ def run(
     made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(options), **dataclasses.asdict(box_source)}
     job = _Job(out, json.loads(json.dumps(made_by, default=str)))
     remaining = [source for source in sources if not job.is_done(source)]
-    frames = found = done = 0
+    frames = promised = found = done = 0
     failures = []
     with tqdm(total=sum(map(_count, remaining)), unit="frame", smoothing=0.05, disable=None) as bar:
         for number, source in enumerate(remaining, 1):
             bar.set_description(f"{number}/{len(remaining)} {source.name}")
             try:
-                poses, errors = _predict(predictor, source, job.partial(source), box_source, options, bar)
-                frames, found = frames + len(poses.times), found + len(np.unique(poses.row))
-                job.complete(source, poses, errors)
+                poses, expected, errors = _predict(predictor, source, job.partial(source), box_source, options, bar)
+                counts = {"frames": len(poses.times), "promised": expected, "found": len(np.unique(poses.row))}
+                frames, promised = frames + counts["frames"], promised + expected
+                found += counts["found"]
+                job.complete(source, counts, errors)
             except UserError as error:
                 errors = [str(error)]
                 job.fail(source, errors)
@@ -92,7 +96,7 @@ def run(
                 job.fail(source, errors)
             done += not errors
             failures += errors
-    return Summary(done, len(sources) - len(remaining), frames, found, failures)
+    return Summary(done, len(sources) - len(remaining), frames, promised, found, failures)
 
 
 class _Job:
@@ -132,7 +136,7 @@ class _Job:
         folder.mkdir()
         return folder
 
-    def complete(self, source: Source, poses: Poses, errors: list[str]) -> None:
+    def complete(self, source: Source, counts: dict[str, int], errors: list[str]) -> None:
         """Moves the results of a source to their final folder and records it as done, or as failed if it has errors.
 
         Errors of single images do not prevent the results of the other images of the source.
@@ -143,8 +147,7 @@ class _Job:
         if errors:
             self._manifest["failed"][source.name] = errors
         else:
-            frames, found = len(poses.times), len(np.unique(poses.row))
-            self._manifest["done"][source.name] = {"source": _fingerprint(source), "frames": frames, "found": found}
+            self._manifest["done"][source.name] = {"source": _fingerprint(source), **counts}
         self._write()
 
     def fail(self, source: Source, errors: list[str]) -> None:
@@ -192,10 +195,12 @@ def _predict(
     box_source: BoxSource,
     options: OutputOptions,
     bar: tqdm,
-) -> tuple[Poses, list[str]]:
-    """Writes the results of a source to a folder; returns its poses and its error messages.
+) -> tuple[Poses, int, list[str]]:
+    """Writes the results of a source to a folder.
 
-    There is a message for each unreadable image, or one for a video that is damaged.
+    Returns:
+      Its poses; the number of frames that its files should contain; and its error messages, one for each unreadable
+      image, or one for a video that is damaged.
     """
     errors: list[str] = []
     boxes = box_source.boxes_of(source)
@@ -214,12 +219,14 @@ def _predict(
         poses = write_image_results(items, folder, source.files, predictor.keypoint_set, options)
         if not len(poses.times):
             raise UserError(errors[0])
+        promised = len(source.files)
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
         if fault := decoding.fault():
             errors.append(f"{source.paths[0]} {fault}; its results are those of the decoded frames")
-    return poses, errors
+        promised = max(decoding.promised, decoding.decoded)
+    return poses, promised, errors
 
 
 def _with_usable_boxes(

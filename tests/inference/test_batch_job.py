@@ -316,6 +316,7 @@ def test_a_truncated_video_has_results_and_is_named_with_its_missing_frames(tmp_
     count = len(tidy.read(tmp_path / "out" / "film" / "keypoints.csv", STICK_FIGURE).times)
     assert 5 < count < 49
     assert f"{path} is damaged: {count} of 50 frames" in failure
+    assert (summary.frames, summary.promised) == (count, 50)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["failed"]["film"] == [failure]
 
 
