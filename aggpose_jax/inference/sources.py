@@ -53,7 +53,9 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Sour
       UserError: a path does not exist or is of an unsupported type, a list is not a text file, or the inputs contain no
         video or image.
     """
-    found = {os.path.realpath(file.path): file for file in _expand(inputs, out.resolve(), set())}
+    found: dict[str, _File] = {}
+    for file in _expand(inputs, out.resolve(), set()):
+        found.setdefault(os.path.realpath(file.path), file)
     files = _with_different_names(list(found.values()))
     image_files = [file for file in files if file.is_image()]
     video_files = [file for file in files if not file.is_image()]
