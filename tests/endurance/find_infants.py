@@ -107,16 +107,16 @@ def main() -> None:
     absent_real = [search(predictor, image) for image in real]
 
     print("threshold   found   accurate   false finds (rendered)   false finds (real)")
-    for threshold in sorted({*np.arange(0.1, 0.61, 0.05).round(2), tracking.MIN_MEAN_SCORE}):
+    for threshold in sorted({*np.arange(0.1, 0.61, 0.05).round(2), tracking.MIN_INFANT_SCORE}):
         at = [first_above(detections, threshold) for detections in found]
         errors = np.array([error(one, record) for one, (_, record) in zip(at, shown, strict=True)])
         false = [[first_above(one, threshold) is not None for one in group] for group in (absent, absent_real)]
         rates = [f"{np.mean(group):.1%} of {len(group)}" if group else "-" for group in false]
         print(f"{threshold:9.2f}  {np.isfinite(errors).mean():6.1%}   {np.mean(errors < ACCURATE):8.1%}"
               f"   {rates[0]:>22}   {rates[1]:>18}")  # fmt: skip
-    at = [first_above(detections, tracking.MIN_MEAN_SCORE) for detections in found]
+    at = [first_above(detections, tracking.MIN_INFANT_SCORE) for detections in found]
     errors = np.array([error(one, record) for one, (_, record) in zip(at, shown, strict=True)])
-    print(f"\nthreshold {tracking.MIN_MEAN_SCORE}: median of the errors {np.median(errors):.3f} torso lengths")
+    print(f"\nthreshold {tracking.MIN_INFANT_SCORE}: median of the errors {np.median(errors):.3f} torso lengths")
     by_group(errors, [TONES[int(3 * infant.scene.complexion.melanin)] for infant, _ in shown], "skin")
     by_group(errors, [outfit(infant) for infant, _ in shown], "outfit")
     if arguments.pictures:
@@ -125,7 +125,7 @@ def main() -> None:
             save(arguments.pictures / f"missed_{i:03}.png", shown[i][1]["image"], at[i])
         for name, images, group in (("rendered", empty, absent), ("real", real, absent_real)):
             for i, (image, detections) in enumerate(zip(images, group, strict=True)):
-                one = first_above(detections, tracking.MIN_MEAN_SCORE)
+                one = first_above(detections, tracking.MIN_INFANT_SCORE)
                 if one is not None:
                     save(arguments.pictures / f"false_{name}_{i:03}.png", image, one)
     if arguments.save:
