@@ -20,8 +20,12 @@ def test_every_folder_of_the_package_with_code_is_a_package():
 
 
 def test_all_files_that_are_not_code_are_listed():
-    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    listed = {
+        path
+        for package in patterns.keys() - {"aggpose_jax.configs"}
+        for pattern in patterns[package]
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
     for path in (ROOT / "aggpose_jax").rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
-            package = ".".join(path.parent.relative_to(ROOT).parts)
-            assert any(path.match(pattern) for pattern in listed.get(package, ())), path
+        assert path.suffix in (".py", ".pyc") or path.is_dir() or path in listed, path

@@ -17,8 +17,8 @@ from aggpose_jax.pose.keypoints import KeypointSet
 Estimate = Callable[[Sequence[tuple[np.ndarray, View]]], np.ndarray]
 
 # A detected infant has at least this score. Chosen on rendered infants of the validation split and the network of the
-# package: an infant was found in 1 of 80 frames without one and in 1 of 92 photographs without persons; a lower threshold
-# found more infants, but none of them accurately.
+# package: an infant was found in 1 of 80 frames without one and in 1 of 92 photographs without persons. A lower
+# threshold found more infants, but no more of them accurately.
 MIN_INFANT_SCORE = 0.35
 QUARTER_TURNS = (0.0, 90.0, 180.0, 270.0)
 MAX_TILT = 30.0  # degrees by which a body may lean from upright in its crop before the crop is rotated with it
