@@ -172,7 +172,7 @@ def test_a_batch_stacks_its_examples_and_is_black_where_an_image_is_unreadable(r
 def test_without_generators_an_unreadable_image_is_an_error(record):
     options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": Augmentation()}
     records = [record, record | {"image": b"no image"}]
-    with pytest.raises(images.ImageError, match="JPEG or PNG"):
+    with pytest.raises(images.ImageError, match="JPEG, PNG, WebP"):
         transforms.make_batch(records, **options)
 
 

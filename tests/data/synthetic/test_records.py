@@ -71,8 +71,18 @@ def test_box_and_area_are_computed_from_the_labelled_keypoints():
     assert visibilities == {0, 1, 2}
 
 
-@pytest.mark.parametrize("source", [SyntheticInfants(4, split="test"), SyntheticMovement(2, 2, seed=3)])
-def test_ground_truth_equals_the_labels_of_the_records(source):
+def test_the_ground_truth_of_a_video_has_its_frame_numbers_as_image_ids():
+    source = SyntheticMovement(2, 3, seed=3)
+    truth = source.ground_truth(1)
+    for frame, (image, annotation) in enumerate(zip(truth["images"], truth["annotations"], strict=True)):
+        record = source[3 + frame]
+        assert image["id"] == annotation["image_id"] == image["frame"] == record["frame"] == frame
+        assert annotation["id"] == frame + 1
+        assert annotation["keypoints"] == record["keypoints"].ravel().tolist()
+
+
+def test_ground_truth_equals_the_labels_of_the_records():
+    source = SyntheticInfants(4, split="test")
     truth = source.ground_truth()
     for i, (image, annotation) in enumerate(zip(truth["images"], truth["annotations"], strict=True)):
         record = source[i]

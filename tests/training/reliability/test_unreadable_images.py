@@ -89,8 +89,8 @@ def test_each_image_is_logged_once(damaged, tmp_path):
     ("content", "fault"),
     [
         (None, "cannot be read (No such file or directory)"),
-        (b"", "is not a JPEG or PNG image"),
-        (b"<html>not found</html>", "is not a JPEG or PNG image"),
+        (b"", "is not a JPEG, PNG, "),
+        (b"<html>not found</html>", "is not a JPEG, PNG, "),
         ("short", "is cut short"),
     ],
 )
