@@ -52,7 +52,7 @@ class Predictor:
         """Returns the keypoints of the persons in an image.
 
         Args:
-          image: path of a JPEG or PNG file, which is turned upright by its EXIF orientation, or an array
+          image: path of an image file, which is turned upright by its EXIF orientation, or an array
             uint8 [H, W, 3] RGB.
           boxes: [P, 4] x, y, width, height of the persons in image pixels. None searches the image for one infant
             of any size and roll.
