@@ -13,7 +13,7 @@ from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import OutputOptions
-from aggpose_jax.inference.sources import MANIFEST, find_sources, skipped_files
+from aggpose_jax.inference.sources import MANIFEST, find_sources
 from aggpose_jax.recordings.deeplabcut import import_pandas
 from aggpose_jax.recordings.formats import FORMATS
 from aggpose_jax.runtime import compilation
@@ -101,8 +101,8 @@ def main(arguments: argparse.Namespace) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     boxes = BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole)
     options = output_options(arguments)
-    sources = find_sources(arguments.inputs, arguments.out)
-    if skipped := skipped_files(arguments.inputs, arguments.out):
+    sources, skipped = find_sources(arguments.inputs, arguments.out)
+    if skipped:
         suffixes = ", ".join(sorted({path.suffix for path in skipped}))
         print(f"skipped {len(skipped)} images or videos of unsupported formats ({suffixes}), the first {skipped[0]}")
     compilation.enable_compilation_cache()

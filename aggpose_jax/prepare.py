@@ -87,9 +87,12 @@ def frames(arguments: argparse.Namespace) -> None:
     count, size = sum(shard.frames for shard in manifest.shards), sum(shard.bytes for shard in manifest.shards)
     print(f"{arguments.out}: {count:,} frames of {len(manifest.shards):,} videos, {size / 1e9:.3g} GB")
     print(f"train: {cli.command('train')} --config mae_mit --config.data_dir={arguments.out}")
-    if manifest.skipped:
-        reason = next(iter(manifest.skipped.values()))
-        raise UserError(f"{len(manifest.skipped)} videos were skipped, all listed in manifest.json; first: {reason}")
+    if faults := manifest.skipped | manifest.damaged:
+        first = next(iter(faults.values()))
+        raise UserError(
+            f"{len(manifest.skipped)} videos were skipped and {len(manifest.damaged)} lack frames, all listed in "
+            f"manifest.json; first: {first}"
+        )
 
 
 def parser() -> cli.Parser:

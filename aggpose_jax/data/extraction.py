@@ -158,34 +158,38 @@ def _check_settings(
 def _is_finished(job: Job) -> bool:
     """Returns whether the video of a job is already extracted: its shard exists with the size in its metadata.
 
-    A video that could not be read has no shard, so it is tried again.
+    A video that could not be read has no shard, so it is tried again, and so is a damaged one.
     """
     try:
-        return json.loads(job.metadata.read_bytes()).get("bytes") == job.shard.stat().st_size
+        metadata = json.loads(job.metadata.read_bytes())
+        return metadata.get("bytes") == job.shard.stat().st_size and "damaged" not in metadata
     except (OSError, ValueError):
         return False
 
 
 def _extract(job: Job) -> str:
-    """Writes the shard of a job's video and its metadata; returns "", or the reason if the video cannot be read."""
+    """Writes the shard of a job's video and its metadata; returns "", or what is wrong with the video."""
     io.remove_leftovers(job.shard)
+    decoding = videos.Decoding()
     try:
         with io.atomic_path(job.shard) as temporary:
-            count = shards.write_records(_frames(job), temporary)
+            count = shards.write_records(_frames(job, decoding), temporary)
     except videos.VideoError as error:
         io.write_json(job.metadata, {"video": job.video, "skipped": str(error)})
         return f"skipped: {error}"
     size, digest = job.shard.stat().st_size, _sha256(job.shard)
     file = job.shard.relative_to(job.out).as_posix()
-    io.write_json(job.metadata, shards.Shard(job.video, file, count, size, digest)._asdict())
-    return ""
+    fault = decoding.fault() and f"{job.file} {decoding.fault()}"
+    metadata = shards.Shard(job.video, file, count, size, digest)._asdict()
+    io.write_json(job.metadata, metadata | ({"damaged": fault} if fault else {}))
+    return fault
 
 
-def _frames(job: Job) -> Iterator[shards.StoredFrame]:
+def _frames(job: Job, decoding: videos.Decoding) -> Iterator[shards.StoredFrame]:
     """Yields the frames that are extracted from a video, pixelated, cropped, resized and encoded as JPEG."""
     settings, last = job.settings, None
     is_due = _FrameRateLimit(settings.fps)
-    for frame in videos.read_frames(job.file, is_due):
+    for frame in videos.read_frames(job.file, is_due, decoding):
         image = frame.image if job.mosaic is None else boxes.pixelate(frame.image, job.mosaic.at(frame.index))
         if job.crop is not None:
             cropped = boxes.crop(image, job.crop.at(frame.index))

@@ -231,7 +231,7 @@ def open_source(
     skipped: dict[str, str] = {}
     open_videos: Callable[[list[int]], Frames]
     if (directory / shards.MANIFEST).exists() or (directory / shards.FOLDER).is_dir():
-        shard_list, skipped = shards.read_manifest(directory)
+        shard_list, skipped, _ = shards.read_manifest(directory)
         names = [shard.video for shard in shard_list]
         open_videos = functools.partial(ShardFrames, directory, shard_list, stride)
     else:

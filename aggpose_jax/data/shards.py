@@ -116,10 +116,17 @@ def open_packed(path: str) -> ArrayRecordReader:
 
 
 class Manifest(NamedTuple):
-    """The shards, sorted by the names of their videos, and the reasons why other videos were skipped, by name."""
+    """The shards of a folder, and what is wrong with videos.
+
+    Attributes:
+      shards: sorted by the names of their videos.
+      skipped: the reasons why videos have no shard, by name.
+      damaged: what is wrong with videos whose shards lack frames, by name.
+    """
 
     shards: list[Shard]
     skipped: dict[str, str]
+    damaged: dict[str, str]
 
 
 def read_manifest(directory: pathlib.Path) -> Manifest:
@@ -132,7 +139,8 @@ def read_manifest(directory: pathlib.Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
         entries = [Shard(**{field: shard[field] for field in Shard._fields}) for shard in content["shards"]]
-        return Manifest(entries, dict(content["skipped"]))
+        damaged = {shard["video"]: shard["damaged"] for shard in content["shards"] if "damaged" in shard}
+        return Manifest(entries, dict(content["skipped"]), damaged)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}); run python -m aggpose_jax.prepare frames until it finishes"

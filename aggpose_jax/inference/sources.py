@@ -1,6 +1,7 @@
 """Finds the videos and images of a batch job in files, folders and lists of paths."""
 
 import collections
+import itertools
 import mimetypes
 import os
 import pathlib
@@ -30,16 +31,27 @@ class Source(NamedTuple):
     files: tuple[str, ...] = ()
 
 
+class Found(NamedTuple):
+    """The sources in the inputs of a job, and the images and videos of unsupported formats in folders."""
+
+    sources: list[Source]
+    skipped: list[pathlib.Path]
+
+
 class _File(NamedTuple):
     path: pathlib.Path
     name: str  # path relative to the folder that was given, or the file name
+    is_listed: bool = False  # named in a list, so that it is a source whatever its suffix
 
     def is_image(self) -> bool:
         return self.path.suffix.lower() in images.SUFFIXES
 
+    def is_skipped(self) -> bool:
+        return self.path.suffix.lower() not in SUFFIXES and not self.is_listed
 
-def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Source]:
-    """Returns a source for each video in files, folders and lists, and one source for all images in them.
+
+def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Found:
+    """Finds a source for each video in files, folders and lists, and one source for all images in them.
 
     Folders are searched recursively in natural order, in which 2 precedes 10, without hidden files and without the
     contents of `out`. A file that is found twice counts once.
@@ -56,24 +68,20 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[Sour
     found: dict[str, _File] = {}
     for file in _expand(inputs, out.resolve(), set()):
         found.setdefault(os.path.realpath(file.path), file)
-    files = _with_different_names(list(found.values()))
+    skipped = [file.path for file in found.values() if file.is_skipped()]
+    files = _with_different_names([file for file in found.values() if not file.is_skipped()])
     image_files = [file for file in files if file.is_image()]
     video_files = [file for file in files if not file.is_image()]
     names = _result_names([file.name for file in video_files])
     sources = [Source(name, (file.path,)) for name, file in zip(names, video_files, strict=True)]
     if image_files:
         taken = {*names, *_folders(names)}
-        name = next(name for name in ("images", *map("images_{}".format, range(2, 10**6))) if name not in taken)
+        candidates = itertools.chain(["images"], (f"images_{number}" for number in itertools.count(2)))
+        name = next(name for name in candidates if name not in taken)
         sources.append(Source(name, tuple(f.path for f in image_files), tuple(as_text(f.name) for f in image_files)))
     if not sources:
         raise UserError(f"{', '.join(map(str, inputs))}: no video or image found; give at least one")
-    return sources
-
-
-def skipped_files(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the images and videos in folders among the inputs whose format is not supported, see `find_sources`."""
-    files = [path for given in inputs if given.is_dir() for path in _visible_files(given, out.resolve())]
-    return [path for path in files if path.suffix.lower() not in SUFFIXES and _is_media(path)]
+    return Found(sources, skipped)
 
 
 def _is_media(path: pathlib.Path) -> bool:
@@ -94,14 +102,14 @@ def _expand(
         suffix = given.suffix.lower()
         if given.is_dir():
             for path in _visible_files(given, out):
-                if path.suffix.lower() in SUFFIXES:
+                if path.suffix.lower() in SUFFIXES or _is_media(path):
                     yield _File(path, path.relative_to(given).as_posix())
         elif suffix == LIST_SUFFIX and given.is_file():
             if (real := os.path.realpath(given)) not in lists:
                 lists.add(real)
                 yield from _expand(_read_list(given), out, lists, listed=True)
         elif listed or (suffix in SUFFIXES and given.is_file()):
-            yield _File(given, given.name)
+            yield _File(given, given.name, listed)
         elif not given.is_file():
             raise UserError(f"{given}: no such file or folder; check the path")
         else:

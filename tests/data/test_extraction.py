@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import av
 import numpy as np
 import programs
 import pytest
@@ -183,8 +184,35 @@ def test_the_program_lists_skipped_videos_and_exits_with_status_1(films, tmp_pat
     captured = capsys.readouterr()
     assert end.value.code == 1
     assert "2 videos" in captured.out
-    assert "error: 1 videos" in captured.err
+    assert "error: 1 videos were skipped and 0 lack frames" in captured.err
     assert "bad.mp4" in captured.err
+
+
+def test_the_frames_of_a_damaged_video_are_extracted_and_it_is_named_and_tried_again(tmp_path, capsys):
+    path = tmp_path / "films" / "a.mkv"
+    path.parent.mkdir()
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(100):
+            noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        container.mux(stream.encode())
+    intact = path.read_bytes()
+    path.write_bytes(intact[: len(intact) // 2])
+    argv = ["frames", str(path), f"--out={tmp_path / 'out'}", "--processes=1"]
+    with pytest.raises(SystemExit):
+        cli.run(prepare.parser, prepare.main, argv)
+    assert "0 videos were skipped and 1 lack frames" in capsys.readouterr().err
+    manifest = shards.read_manifest(tmp_path / "out")
+    assert "a.mkv is damaged: " in manifest.damaged["a"]
+    assert " of 100 frames" in manifest.damaged["a"]
+    few = manifest.shards[0].frames
+    path.write_bytes(intact)
+    cli.run(prepare.parser, prepare.main, argv)
+    manifest = shards.read_manifest(tmp_path / "out")
+    assert manifest.damaged == {}
+    assert manifest.shards[0].frames > few > 0
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference.sources import find_sources, skipped_files
+from aggpose_jax.inference.sources import find_sources
 
 
 def make(folder, *names):
@@ -18,7 +18,7 @@ def make(folder, *names):
 
 def names_of(inputs, out):
     """Returns the names of the sources in inputs, and those of their images."""
-    sources = find_sources(inputs, out)
+    sources = find_sources(inputs, out).sources
     return [source.name for source in sources if not source.files], [name for s in sources for name in s.files]
 
 
@@ -29,9 +29,9 @@ def test_videos_and_images_are_found_in_folders_and_lists(tmp_path):
     )
     (tmp_path / "list.txt").write_text(f"{tmp_path}/c/x.png\n\n{tmp_path}/a/b/two.mov\n")
     out = tmp_path / "a" / "out"
-    sources = find_sources([tmp_path / "a", tmp_path / "c"], out)
+    sources = find_sources([tmp_path / "a", tmp_path / "c"], out).sources
     assert [(s.name, s.files) for s in sources] == [("b/two", ()), ("one", ()), ("images", ("x.png", "y.jpg"))]
-    assert [s.name for s in find_sources([tmp_path / "list.txt"], out)] == ["two", "images"]
+    assert [s.name for s in find_sources([tmp_path / "list.txt"], out).sources] == ["two", "images"]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_no_folder_of_results_contains_that_of_another_source(tmp_path, files, e
 
 def test_images_have_a_folder_beside_those_of_videos(tmp_path):
     make(tmp_path, "images/film.mp4", "x.png")
-    assert [source.name for source in find_sources([tmp_path], tmp_path / "out")] == ["images/film", "images_2"]
+    assert [source.name for source in find_sources([tmp_path], tmp_path / "out").sources] == ["images/film", "images_2"]
 
 
 def test_equal_names_in_several_folders_are_told_apart(tmp_path):
@@ -124,7 +124,7 @@ def test_what_a_list_names_may_be_missing_and_a_list_may_name_itself(tmp_path):
     (tmp_path / "list.txt").write_text(f"{tmp_path}/gone.mp4\n{tmp_path}/notes.doc\n{tmp_path}/list.txt\n~/b.mp4\n")
     with (tmp_path / "list.txt").open("a") as file:
         file.write(f"{tmp_path}/film.mp4\n")
-    sources = find_sources([tmp_path / "list.txt"], tmp_path / "out")
+    sources = find_sources([tmp_path / "list.txt"], tmp_path / "out").sources
     assert [source.name for source in sources] == ["gone", "notes", "b", "film"]
     assert sources[2].paths == (pathlib.Path.home() / "b.mp4",)
 
@@ -137,4 +137,4 @@ def test_a_folder_named_like_a_video_is_searched_and_a_broken_link_is_a_source(t
 
 def test_images_and_videos_of_unsupported_formats_are_listed(tmp_path):
     make(tmp_path, "a.heic", "b/c.gif", "d.flv", "e.txt", "f.webp", ".g.gif", "out/h.gif", "no_suffix")
-    assert [path.name for path in skipped_files([tmp_path], tmp_path / "out")] == ["a.heic", "c.gif", "d.flv"]
+    assert [path.name for path in find_sources([tmp_path], tmp_path / "out").skipped] == ["a.heic", "c.gif", "d.flv"]

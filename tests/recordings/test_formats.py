@@ -155,6 +155,7 @@ def test_pandas_reads_csv_and_hdf5_tables(tmp_path, counts):
     assert_same(poses, deeplabcut.read_h5(tmp_path / "b.h5", INFANT_21), times=False)
 
 
+@pytest.mark.extras
 def test_pandas_reads_a_deeplabcut_table_whose_infant_enters_late(tmp_path):
     pandas = pytest.importorskip("pandas")
     poses = make_poses(counts=(0, 0, 1))
