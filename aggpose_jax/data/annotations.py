@@ -104,7 +104,8 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
     if len(ids.keys() & used) > 1:
         same = " and ".join(ids[key] for key in sorted(ids.keys() & used))
         raise UserError(
-            f"{file}: the categories {same} have the same keypoints; choose one with --config.category=NAME"
+            f"{file}: the categories {same} have the same keypoints; choose one with --config.category=NAME, or leave "
+            "only one in the file"
         )
     # An annotation without a category is that of the only one.
     return [a for a in coco["annotations"] if not isinstance(a, dict) or repr(a.get("category_id")) in {*ids, "None"}]
