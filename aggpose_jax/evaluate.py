@@ -72,6 +72,8 @@ def main(arguments: argparse.Namespace) -> None:
     step, evaluation = evaluate(source, arguments.config, arguments.overrides, arguments.which)
     if arguments.out or step is not None:
         write(evaluation, arguments.out or source)
+    if evaluation.reoriented:
+        print(f"{evaluation.reoriented} images were rotated by their EXIF orientation, as their annotations state")
     print(table({source.name if step is None else f"step {step}": evaluation.metrics}, METRICS))
     rest = [name for name in evaluation.metrics if name not in METRICS]
     print(table({"": evaluation.metrics}, rest))

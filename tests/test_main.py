@@ -124,6 +124,8 @@ class PartOfInfants:
 
     def ground_truth(self) -> dict:
         truth = self._infants.ground_truth()
+        for category in truth["categories"]:
+            category["keypoints"] = [INFANT_21.names[row] for row in self._rows]
         for annotation in truth["annotations"]:
             keypoints = np.reshape(annotation["keypoints"], (-1, 3))[self._rows]
             annotation["keypoints"] = keypoints.ravel().tolist()

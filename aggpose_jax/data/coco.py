@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aggpose_jax.data.annotations import read_annotations, read_detections
-from aggpose_jax.data.images import ImageError, read_image
+from aggpose_jax.data.images import ImageError, read_annotated_image
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
@@ -104,7 +104,7 @@ class CocoKeypoints:
         """Returns the reason why the image of the record with this id cannot be read."""
         try:
             record = self[self._row(record_id)]
-            read_image(record["image"], size=record["size"])
+            read_annotated_image(record["image"], record["size"])
         except ImageError as error:
             return str(error)
         return f"{self.file_name(record_id)} could be read at the second attempt"

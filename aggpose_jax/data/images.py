@@ -44,9 +44,7 @@ class _Header(NamedTuple):
     end: bytes
 
 
-def read_image(
-    image: str | pathlib.Path | bytes | np.ndarray, upright: bool = False, size: tuple[int, int] | None = None
-) -> np.ndarray:
+def read_image(image: str | pathlib.Path | bytes | np.ndarray, upright: bool = False) -> np.ndarray:
     """Reads an image as its pixels are stored, ignoring its EXIF orientation by default, as annotations do.
 
     A TIFF file is always rotated by its orientation, because Pillow reads it so.
@@ -57,15 +55,12 @@ def read_image(
       image: path or bytes of a JPEG, PNG, WebP, BMP or TIFF file (its first image), or an RGB array, which is only
         checked.
       upright: rotate it by its EXIF orientation, as viewers do.
-      size: (height, width) in pixels that the annotations of the image are for. If the stored pixels have another size,
-        but have this one upright, the image is rotated. Not checked for an array.
 
     Returns:
       uint8 [H, W, 3] RGB.
 
     Raises:
-      ImageError: the image is missing, of another format, cut short or of more than MAX_PIXELS, or has not the given
-        size either way. The message names it.
+      ImageError: the image is missing, of another format, cut short or of more than MAX_PIXELS. The message names it.
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
@@ -73,22 +68,59 @@ def read_image(
                 f"an image array is {image.dtype} {image.shape}; give uint8 (height, width, 3) in RGB order"
             )
         return image
+    name, encoded = _read_encoded(image)
+    return _decode_named(name, encoded, upright)
+
+
+def read_annotated_image(
+    image: str | pathlib.Path | bytes | np.ndarray, size: tuple[int, int] | None
+) -> tuple[np.ndarray, bool]:
+    """Reads an image as its annotation sees it: as its pixels are stored, or else rotated by its EXIF orientation.
+
+    Args:
+      image: as for `read_image`.
+      size: (height, width) in pixels that the annotation states. If the stored pixels have another size but have this
+        one upright, the image is rotated. None, and any size of an array, is not checked.
+
+    Returns:
+      uint8 [H, W, 3] RGB, and whether the image was rotated.
+
+    Raises:
+      ImageError: as for `read_image`, or the image does not have the stated size either way.
+    """
+    if isinstance(image, np.ndarray) or size is None:
+        return read_image(image), False
+    name, encoded = _read_encoded(image)
+    stored = _decode_named(name, encoded)
+    if stored.shape[:2] == size:
+        return stored, False
+    rotated = _decode_named(name, encoded, upright=True)
+    if rotated.shape[:2] != size:
+        raise ImageError(
+            f"{name} is {stored.shape[1]} × {stored.shape[0]} pixels, but its annotation says {size[1]} × {size[0]}; "
+            "correct the annotation, or replace the image"
+        )
+    return rotated, True
+
+
+def _read_encoded(image: str | pathlib.Path | bytes) -> tuple[str, bytes]:
+    """Returns the name of an image in messages and its file, whose header and end have been checked."""
     name = f"an image of {len(image)} bytes" if isinstance(image, bytes) else str(image)
     try:
         with io.BytesIO(image) if isinstance(image, bytes) else open(image, "rb", HEADER_BYTES) as file:
             encoded, fault = _read_file(file)
     except OSError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}); check the path") from error
-    pixels = None if fault else decode(encoded, upright)
-    if pixels is not None and size is not None and pixels.shape[:2] != size:
-        stored, pixels = pixels.shape[:2], decode(encoded, upright=True)
-        if pixels is not None and pixels.shape[:2] != size:
-            raise ImageError(
-                f"{name} is {stored[1]} × {stored[0]} pixels, but its annotation says {size[1]} × {size[0]}; correct "
-                "the annotation, or replace the image"
-            )
+    if fault:
+        raise ImageError(f"{name} {fault}; replace it, or leave it out")
+    return name, encoded
+
+
+def _decode_named(name: str, encoded: bytes, upright: bool = False) -> np.ndarray:
+    """Returns the pixels of a checked image file, as `decode` does; an ImageError names a damaged one."""
+    pixels = decode(encoded, upright)
     if pixels is None:
-        raise ImageError(f"{name} {fault or 'is damaged'}; replace it, or leave it out")
+        raise ImageError(f"{name} is damaged; replace it, or leave it out")
     return pixels
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from aggpose_jax.data.images import ImageError, read_image
+from aggpose_jax.data.images import ImageError, read_annotated_image
 from aggpose_jax.data.views import Augmentation, View, draw_view, person_view, view_transform
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
@@ -61,9 +61,10 @@ def make_batch(
     Returns:
       image uint8 [N, H, W, 3]; keypoints float32 [N, K, 2] in crop pixels and weight float32 [N, K], both 0 where
       unlabelled; to_image float32 [N, 2, 3] from crop to image pixels; crop_area float32 [N], square image pixels of
-      the region; image_id, id int64 [N]; score float32 [N]; valid float32 [N], 1. With generators, an image that cannot
-      be read gives a black crop without keypoints whose `valid` is 0. If the records have `absent`, so has the batch,
-      float32 [N, K]: 1 for keypoints that nothing in the crop shows; their weight is 0.
+      the region; image_id, id int64 [N]; score float32 [N]; reoriented float32 [N], 1 for an image that was rotated by
+      its EXIF orientation, see `read_annotated_image`, else 0; valid float32 [N], 1. With generators, an image that
+      cannot be read gives a black crop without keypoints whose `valid` is 0. If the records have `absent`, so has the
+      batch, float32 [N, K]: 1 for keypoints that nothing in the crop shows; their weight is 0.
 
     Raises:
       ImageError: without generators, an image cannot be read.
@@ -77,7 +78,7 @@ def make_batch(
         pairs = zip(records, generators, strict=True)
         views = [draw_view(record, keypoint_set, aspect, augmentation, rng, upright) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
-    transforms = [
+    filled = [
         _fill_crop(record, view, crop, convention, allow_unreadable=generators is not None)
         for record, view, crop in zip(records, views, crops, strict=True)
     ]
@@ -85,28 +86,32 @@ def make_batch(
         for crop, rng in zip(crops, generators, strict=True):
             if rng.random() < cutout:
                 crop[:] = cut_out(crop, rng)
-    labels = [_labels(*example, keypoint_set, input_size) for example in zip(records, views, transforms, strict=True)]
+    labels = [
+        _labels(record, view, transform, keypoint_set, input_size) | {"reoriented": np.float32(reoriented)}
+        for record, view, (transform, reoriented) in zip(records, views, filled, strict=True)
+    ]
     return {"image": crops} | {name: np.stack([label[name] for label in labels]) for name in labels[0]}
 
 
 def _fill_crop(
     record: dict, view: View, crop: np.ndarray, convention: str, allow_unreadable: bool
-) -> np.ndarray | None:
+) -> tuple[np.ndarray | None, bool]:
     """Writes the crop of a view into `crop` [H, W, 3] and returns its transform [2, 3] from image to crop pixels.
 
-    If the image cannot be read, the crop is unchanged and the result is None, or, without `allow_unreadable`, an
-    ImageError is raised.
+    The second result says whether the image was rotated by its EXIF orientation, see `read_annotated_image`. If the
+    image cannot be read, the crop is unchanged and the transform is None, or, without `allow_unreadable`, an ImageError
+    is raised.
     """
     try:
-        image = read_image(record["image"], size=record.get("size"))
+        image, reoriented = read_annotated_image(record["image"], record.get("size"))
     except ImageError:
         if allow_unreadable:
-            return None
+            return None, False
         raise
     input_size = crop.shape[:2]
     transform = view_transform(view, image.shape[1], input_size, convention)
     warp(image, transform, input_size, crop)
-    return transform
+    return transform, reoriented
 
 
 def _labels(

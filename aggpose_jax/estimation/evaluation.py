@@ -21,12 +21,14 @@ class Evaluation:
       keypoints: for each keypoint name, its mean OKS and its PCK.
       results: COCO results, one per pose.
       matches: every labelled person with the most similar predicted pose.
+      reoriented: number of images that were rotated by their EXIF orientation, as their annotations state.
     """
 
     metrics: dict[str, float]
     keypoints: dict[str, dict[str, float]]
     results: list[dict]
     matches: Matches
+    reoriented: int = 0
 
 
 def evaluate(
@@ -51,10 +53,11 @@ def evaluate(
         part of the split.
     """
     poses = _collect(estimate, batches, gather)
+    reoriented = len(np.unique(poses["image_id"][poses["reoriented"] > 0]))
     if nms_threshold is not None:
         poses = (_rescore if soft_nms else _suppress)(poses, keypoint_set, nms_threshold)
     results = metrics.coco_results(poses["image_id"], poses["keypoints"], poses["score"])
-    return score(results, ground_truth, keypoint_set)
+    return dataclasses.replace(score(results, ground_truth, keypoint_set), reoriented=reoriented)
 
 
 def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) -> Evaluation:
@@ -77,7 +80,7 @@ def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:
     """Returns the poses that `estimate` finds in all valid crops, as arrays by name, with their instance scores."""
     collected = []
     for batch in batches:
-        pose = {name: batch[name] for name in ("image_id", "crop_area", "score", "valid")}
+        pose = {name: batch[name] for name in ("image_id", "crop_area", "score", "reoriented", "valid")}
         collected.append(pose | {"keypoints": np.asarray(estimate(batch))})
     gathered = gather({name: np.stack([c[name] for c in collected]) for name in collected[0]})
     poses = {name: values[gathered["valid"] > 0] for name, values in gathered.items()}

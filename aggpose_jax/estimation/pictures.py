@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from aggpose_jax.data.images import read_image
+from aggpose_jax.data.images import read_annotated_image
 from aggpose_jax.data.transforms import warp
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.pose import geometry
@@ -67,7 +67,7 @@ def _images(source, image_ids) -> dict[int, np.ndarray]:
             break
         record = source[index]
         if record["image_id"] in requested and record["image_id"] not in found:
-            found[record["image_id"]] = read_image(record["image"], size=record.get("size"))
+            found[record["image_id"]] = read_annotated_image(record["image"], record.get("size"))[0]
     return found
 
 

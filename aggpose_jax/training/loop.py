@@ -107,6 +107,7 @@ def _take_steps(run: Run) -> None:
             run.save()
         if preempted:
             raise Preempted
+    batches.close()
     profiler.close()
     progress.close()
     if run.result is None:

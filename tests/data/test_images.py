@@ -188,14 +188,15 @@ def test_encoded_images_can_be_read_and_are_smaller_at_lower_quality():
 
 def test_the_size_of_the_annotations_decides_whether_an_image_is_rotated():
     rotated = sideways()
-    assert images.read_image(rotated, size=(4, 9)).shape == (4, 9, 3)
-    assert images.read_image(rotated, size=(9, 4)).shape == (9, 4, 3)
-    assert images.read_image(rotated, upright=True, size=(9, 4)).shape == (9, 4, 3)
+    for size, expected in ((4, 9), False), ((9, 4), True), (None, False):
+        image, turned = images.read_annotated_image(rotated, size)
+        np.testing.assert_array_equal(image, images.read_image(rotated, upright=expected))
+        assert turned is expected
     with pytest.raises(images.ImageError, match=r"is 9 × 4 pixels, but its annotation says 5 × 4"):
-        images.read_image(rotated, size=(4, 5))
+        images.read_annotated_image(rotated, (4, 5))
     upright = cv2.imencode(".png", np.zeros((4, 9, 3), np.uint8))[1].tobytes()
     with pytest.raises(images.ImageError, match=r"9 × 4 .* 4 × 9"):
-        images.read_image(upright, size=(9, 4))
+        images.read_annotated_image(upright, (9, 4))
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Augmentation of records and warping of their images into crops."""
 
 import dataclasses
+import io
 import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aggpose_jax.data import images, transforms
 from aggpose_jax.data.coco import CocoKeypoints
@@ -74,6 +76,7 @@ def test_an_example_without_augmentation(record):
         "image_id": ((), "int64"),
         "id": ((), "int64"),
         "score": ((), "float32"),
+        "reoriented": ((), "float32"),
         "valid": ((), "float32"),
     }
     # The box of 80 × 60 is enlarged to 80 × 106.7, then both sides by 1.25. Its centre (100, 80) is at (23.5, 31.5).
@@ -167,6 +170,19 @@ def test_a_batch_stacks_its_examples_and_is_black_where_an_image_is_unreadable(r
     assert batch["id"].tolist() == list(range(6))
     assert not any(batch[name][3].any() for name in ("image", "keypoints", "weight", "score", "crop_area", "valid"))
     np.testing.assert_array_equal(batch["to_image"][3], np.eye(2, 3))
+
+
+def test_an_image_whose_annotation_states_its_upright_size_is_rotated(record):
+    upright, exif = Image.fromarray(record["image"]), Image.Exif()
+    exif[0x0112] = 6  # viewers rotate the stored image by 90° clockwise
+    sideways = io.BytesIO()
+    upright.transpose(Image.Transpose.ROTATE_90).save(sideways, "PNG", exif=exif)
+    options = {"keypoint_set": CORNERS, "input_size": (64, 48)}
+    expected = make_example(record, **options)
+    turned = make_example(record | {"image": sideways.getvalue(), "size": record["image"].shape[:2]}, **options)
+    assert (expected.pop("reoriented"), turned.pop("reoriented")) == (0, 1)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(turned[name], value)
 
 
 def test_without_generators_an_unreadable_image_is_an_error(record):

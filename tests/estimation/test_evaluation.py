@@ -40,6 +40,7 @@ def batch_of(*rows: tuple[int, float, float, float]) -> dict:
         "image_id": image_id.astype(np.int64),
         "crop_area": np.full(len(rows), 10000, np.float32),
         "score": score.astype(np.float32),
+        "reoriented": np.zeros(len(valid), np.float32),
         "valid": valid.astype(np.float32),
         "pose": pose,
     }
@@ -47,6 +48,12 @@ def batch_of(*rows: tuple[int, float, float, float]) -> dict:
 
 def evaluate(*batches, nms_threshold=None, soft_nms=False) -> evaluation.Evaluation:
     return evaluation.evaluate(lambda batch: batch["pose"], batches, ground_truth(), TORSO, nms_threshold, soft_nms)
+
+
+def test_images_that_were_rotated_are_counted_once():
+    batch = batch_of((4, 0, 1, 1), (4, 200, 1, 1), (9, 0, 1, 0))
+    assert evaluate(batch).reoriented == 0
+    assert evaluate(batch | {"reoriented": np.ones(3, np.float32)}).reoriented == 1  # that of image 9 is padding
 
 
 def test_perfect_estimates_have_perfect_metrics():

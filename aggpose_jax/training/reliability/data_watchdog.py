@@ -3,14 +3,14 @@
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 SECONDS = 20.0  # waiting time for one batch after which a warning is logged, and between further warnings
 
 
-def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: float) -> Iterator[T]:
+def warn_when_late(batches: Iterator[T], log: Callable[[str], None], seconds: float) -> Generator[T, None, None]:
     """Yields the batches unchanged and logs a warning while a batch is late, as when the disk or a data worker hangs.
 
     A data worker that dies raises an error of its own, which is passed on.

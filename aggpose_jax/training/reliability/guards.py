@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def guarded_run(workdir: pathlib.Path) -> Iterator[preemption.PreemptionNotice]:
 
 def guarded_batches(
     batches: Iterator[dict[str, np.ndarray]], source, limit: float, workdir: pathlib.Path, log: Callable[[str], None]
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields the batches unchanged, lists unreadable images and logs a warning while a batch is late.
 
     Args:

@@ -1,7 +1,7 @@
-"""Lists the images that cannot be read; training continues without them, up to a limit."""
+"""Lists the images that cannot be read; training continues without them, up to a limit. Counts those it rotates."""
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 
@@ -18,13 +18,15 @@ def list_unreadable(
     limit: float,
     workdir: pathlib.Path,
     log: Callable[[str], None] = print,
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray], None, None]:
     """Yields the batches unchanged and lists the images of invalid examples in WORKDIR/corrupt_images.txt.
 
-    If there are several processes, each lists the images of its part of the batch in a separate file.
+    If there are several processes, each lists the images of its part of the batch in a separate file. When the iterator
+    is closed, the number of images that were rotated by their EXIF orientation is logged.
 
     Args:
-      batches: batches with the arrays `valid` and `id` [B].
+      batches: batches with the arrays `valid` and `id` [B], and, of images with annotations, `reoriented` and
+        `image_id` [B].
       source: training records; `file_name(id)` is the path of the image of a record, `fault(id)` describes its fault.
       limit: largest fraction of the records of the source that may be unreadable.
       workdir: folder of the run; images that are already listed in its files count too.
@@ -36,17 +38,25 @@ def list_unreadable(
     process, _ = distributed.process_shard()
     file = workdir / (FILE if process == 0 else f"corrupt_images_{process}.txt")
     found = {name for path in workdir.glob("corrupt_images*.txt") for name in path.read_text().splitlines()}
-    for batch in batches:
-        invalid = batch["id"][batch["valid"] == 0].tolist()
-        new = {source.file_name(number) for number in invalid} - found
-        if new:
-            found |= new
-            io.write_text(file, "".join(f"{name}\n" for name in sorted(found)))
-            count, fault = f"{len(found)} of {len(source)} training images cannot be read", source.fault(invalid[-1])
-            if len(found) > limit * len(source):
-                raise UserError(
-                    f"{count}, above the limit most_corrupt = {limit:g}. They are listed in {file}, whose entries "
-                    f"count until you delete it. The last one: {fault}"
-                )
-            log(f"{count}; training continues without them. The last one: {fault}")
-        yield batch
+    rotated: set[int] = set()
+    try:
+        for batch in batches:
+            if "reoriented" in batch:
+                rotated.update(batch["image_id"][batch["reoriented"] > 0].tolist())
+            invalid = batch["id"][batch["valid"] == 0].tolist()
+            new = {source.file_name(number) for number in invalid} - found
+            if new:
+                found |= new
+                io.write_text(file, "".join(f"{name}\n" for name in sorted(found)))
+                count = f"{len(found)} of {len(source)} training images cannot be read"
+                fault = source.fault(invalid[-1])
+                if len(found) > limit * len(source):
+                    raise UserError(
+                        f"{count}, above the limit most_corrupt = {limit:g}. They are listed in {file}, whose entries "
+                        f"count until you delete it. The last one: {fault}"
+                    )
+                log(f"{count}; training continues without them. The last one: {fault}")
+            yield batch
+    finally:
+        if rotated:
+            log(f"{len(rotated)} training images were rotated by their EXIF orientation, as their annotations state")

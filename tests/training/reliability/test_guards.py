@@ -59,6 +59,17 @@ def test_unreadable_images_are_listed_up_to_the_limit(tmp_path):
     assert (tmp_path / "corrupt_images.txt").read_text() == "3.jpg\n5.jpg\n"
 
 
+def test_rotated_images_are_counted_when_the_batches_are_closed(tmp_path):
+    logged = []
+    rotated = ({"reoriented": np.array([1, 0, 1]), "image_id": np.array([n, 8, 9])} for n in (3, 4, 5))
+    merged = (batch | more for batch, more in zip(batches(2, 4, 6), rotated, strict=True))
+    guarded = guarded_batches(merged, Source(), 0.1, tmp_path, logged.append)
+    assert [next(guarded)["id"].item() for _ in range(2)] == [2, 4]
+    assert not logged
+    guarded.close()
+    assert logged == ["3 training images were rotated by their EXIF orientation, as their annotations state"]
+
+
 def test_late_batches_are_logged(tmp_path, monkeypatch):
     logged = []
     monkeypatch.setattr(data_watchdog, "SECONDS", 0.1)
