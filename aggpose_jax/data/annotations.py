@@ -145,7 +145,7 @@ def _image_fault(image: dict) -> str | None:
     if fault := _missing(image, "id", "file_name", "height", "width") or _id_fault(image, "id"):
         return fault
     name = image["file_name"]
-    path = pathlib.PurePath(name) if isinstance(name, str) and "\0" not in name else None
+    path = pathlib.PurePath(name) if isinstance(name, str) and _is_text(name) else None
     if path is None or path.is_absolute() or ".." in path.parts or not path.parts:
         return f"has the file_name {reprlib.repr(name)}; give a relative path inside the image folder"
     for side in ("height", "width"):
@@ -209,6 +209,11 @@ def _box_fault(entry: dict) -> str | None:
     if _are_numbers(box) and len(box) == 4 and min(box[2:]) >= 0:
         return None
     return f"has the bbox {reprlib.repr(box)}; give x, y, width, height, all finite, with width and height at least 0"
+
+
+def _is_text(value: str) -> bool:
+    """Returns whether a string from JSON can be the name of a file and be printed: no NUL, and no lone surrogate."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _is_number(value: object, limit: float = MAX_COORDINATE) -> bool:

@@ -56,6 +56,7 @@ def test_valid_files_are_returned_unchanged(tmp_path):
         ".",
         "",
         "a\0.jpg",
+        "\ud800.jpg",
         "/a\nb",
         5,
         ["a.jpg"],

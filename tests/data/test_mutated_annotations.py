@@ -114,7 +114,9 @@ def test_a_mutated_file_gives_usable_records_or_one_user_error(directory, conten
     records = [source[i] for i in range(len(source))]
     assert [record["id"] for record in records] == counted
     options = {"keypoint_set": POINTS, "input_size": (32, 32)}
-    augmented = make_batch(records, [np.random.default_rng(i) for i in counted], augmentation=Augmentation(), **options)
+    augmented = make_batch(
+        records, [np.random.default_rng(abs(i)) for i in counted], augmentation=Augmentation(), **options
+    )
     assert all(np.isfinite(array).all() for array in augmented.values())
     try:
         batch = make_batch(records, **options)
