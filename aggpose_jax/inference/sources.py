@@ -132,7 +132,7 @@ def _is_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
 
 def _read_list(path: pathlib.Path) -> list[pathlib.Path]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Editors on Windows put a byte order mark first.
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: cannot be read as a list of paths ({error}); give a UTF-8 text file with one path per line"

@@ -41,6 +41,20 @@ def test_every_fault_of_one_source_is_one_line_and_the_others_are_done(tmp_path)
     assert len(list((out / ("n" * 246) / "openpose").iterdir())) == 2
 
 
+def test_names_that_mean_something_to_libraries_and_to_tables_are_only_names(tmp_path):
+    films = ["film%03d", "-x", "pipe:0", "concat:a|b", "data:,x", "a#1?b=2", 'quo"te,d', "new\nline", " space"]
+    stills = ["1%d.png", "a,b.png", 'q"u.png', "new\nline.png", "=1+1.png", "-2.png"]
+    for name in films:
+        write_film(tmp_path / "in" / f"{name}.mp4", frames=1)
+    for name in stills:
+        Image.fromarray(render(points_at(0))).save(tmp_path / "in" / name)
+    summary = start(tmp_path / "in", tmp_path / "out")
+    assert (summary.done, summary.frames, summary.failures) == (len(films) + 1, len(films) + len(stills), [])
+    for name in films:
+        assert len(tidy.read(tmp_path / "out" / name / "keypoints.csv", STICK_FIGURE).times) == 1
+    assert sorted(tidy.read(tmp_path / "out" / "images" / "keypoints.csv", STICK_FIGURE).files) == sorted(stills)
+
+
 def test_results_that_cannot_be_written_fail_their_source_only(tmp_path, monkeypatch):
     for name in "abc":
         write_film(tmp_path / "in" / f"{name}.mp4", frames=1)

@@ -48,6 +48,13 @@ def test_unusable_inputs_are_named(tmp_path, inputs, message):
         find_sources([tmp_path / name for name in inputs], tmp_path / "out")
 
 
+def test_a_list_may_begin_with_a_byte_order_mark_and_name_home_folders(tmp_path, monkeypatch):
+    make(tmp_path, "a.mp4", "b.mp4")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf~/b.mp4\r\n~/a.mp4\r\n")
+    assert names_of([tmp_path / "list.txt"], tmp_path / "out") == (["b", "a"], [])
+
+
 def test_binary_list_is_named(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00film.mp4")
     with pytest.raises(UserError, match=r"list\.txt: "):
