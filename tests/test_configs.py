@@ -77,12 +77,22 @@ def test_simple_baseline_has_the_published_hyperparameters():
     assert experiment("simple_baseline", "infant,debug").model.name == "simple_baseline_tiny"
 
 
+def test_hrnet_has_the_published_hyperparameters():
+    coco, infant = experiment("hrnet"), experiment("hrnet", "infant")
+    assert (coco.epochs, coco.decay_epochs, coco.learning_rate, coco.weight_decay) == (210, (170, 200), 1e-3, 0)
+    assert (coco.augmentation.rotation, coco.augmentation.scale, coco.augmentation.half_body) == (45, 0.35, 0.3)
+    assert (coco.model.name, coco.batch_size, coco.decoder) == ("hrnet_w32", 128, "quarter")
+    assert (infant.epochs, infant.decay_epochs, infant.learning_rate) == (100, (50, 80), 1e-4)
+    assert experiment("hrnet", "infant,debug").model.name == "hrnet_tiny"
+
+
 @pytest.mark.parametrize(
     ("name", "argument", "network"),
     [
         ("coco_l", "s", "aggpose_s"),
         ("infant_l", "s", "aggpose_s"),
         ("simple_baseline", "50", "simple_baseline_50"),
+        ("hrnet", "w48", "hrnet_w48"),
         ("mae_mit", "b2", "mae_b2"),
         ("mae_mit", "b5", "mae_b5"),
     ],

@@ -7,13 +7,14 @@ from flax import linen as nn
 
 from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import aggpose, mae, mit_pose, simple_baseline
+from aggpose_jax.networks import aggpose, hrnet, mae, mit_pose, simple_baseline
 from aggpose_jax.networks.network import Network
 
 NETWORKS = {
     "aggpose": aggpose.NETWORK,
     "mit_pose": mit_pose.NETWORK,
     "simple_baseline": simple_baseline.NETWORK,
+    "hrnet": hrnet.NETWORK,
     "mae": mae.NETWORK,
 }
 NAMES = tuple(f"{kind}_{variant}" for kind, network in NETWORKS.items() for variant in network.variants)

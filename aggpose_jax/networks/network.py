@@ -23,6 +23,7 @@ class StateDictForm(Generic[Module]):
       name: name of the form, such as "AggPose", in messages and to choose it.
       mark: regular expression that recognises the form: it matches the beginning of at least one tensor name of this
         form, and of none in the forms listed after it.
+      also: a second regular expression that must match the beginning of a tensor name too.
       fields: function from the tensors to the fields of the module that follow from them.
       table: function from a module to its weight table.
       unused: regular expression for names of tensors in such files that the network does not use.
@@ -33,12 +34,13 @@ class StateDictForm(Generic[Module]):
     mark: str
     fields: Callable[[Tensors], dict[str, Any]]
     table: Callable[[Module], Table]
+    also: str = ""
     unused: str = ""
     rename: Callable[[Tensors], Tensors] = dict
 
     def recognises(self, tensors: Tensors) -> bool:
         """Returns True if the tensors of a state dict are named in this form."""
-        return any(re.match(self.mark, name) for name in tensors)
+        return all(any(re.match(mark, name) for name in tensors) for mark in (self.mark, self.also))
 
 
 class Origin(NamedTuple):
@@ -98,3 +100,16 @@ class Network:
           A tree of the same structure with int arrays: () or, for stacked parameters of blocks, [blocks, 1, …].
         """
         return unflatten_dict(dict(self.depths(flatten_dict(dict(params), sep="/"))), sep="/")
+
+
+def depths_in_order(params: Mapping[str, Any], order: Callable[[str], tuple[int, ...] | None]) -> dict[str, np.ndarray]:
+    """Returns layer-decay depths, see `Network.depths`, of a network whose layers follow each other.
+
+    Args:
+      params: flat parameters of the network.
+      order: function from a path to the position of its layer, by which layers are sorted; None for the head.
+    """
+    positions = {path: order(path) for path in params}
+    layers = sorted({position for position in positions.values() if position is not None})
+    depths = {position: len(layers) - index for index, position in enumerate(layers)}
+    return {path: np.asarray(0 if position is None else depths[position]) for path, position in positions.items()}

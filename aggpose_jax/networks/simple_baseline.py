@@ -13,18 +13,19 @@ from flax import linen as nn
 from aggpose_jax.networks import ops
 from aggpose_jax.networks.batch_norm import BATCH_NORM, BatchNorm, batch_counters
 from aggpose_jax.networks.network import Network, StateDictForm
+from aggpose_jax.networks.residual import Bottleneck, convolution
 from aggpose_jax.networks.weight_table import (
     CONVOLUTION,
     Entry,
     Layout,
     Row,
     Table,
+    features,
     module_entries,
     prefix_rows,
     stacked_entries,
 )
 
-EXPANSION = 4  # ratio of a bottleneck's output channels to the channels of its 3×3 convolution
 DECONVOLUTIONS = 3
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -37,53 +38,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # ImageNet weights usually replace the encoder's. Without them, it starts from the initialisation of their training.
 encoder_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 head_init = nn.initializers.normal(0.001)
-
-
-def convolution(features: int, kernel: int, stride: int, dtype: Any, name: str) -> nn.Conv:
-    """Returns a convolution without bias, padded by half its kernel size on every side."""
-    return nn.Conv(
-        features,
-        (kernel, kernel),
-        strides=stride,
-        padding=kernel // 2,
-        use_bias=False,
-        dtype=dtype,
-        kernel_init=encoder_init,
-        name=name,
-    )
-
-
-class Bottleneck(nn.Module):
-    """A residual block of three convolutions: [B, H, W, C] → [B, H / stride, W / stride, 4 · planes].
-
-    Attributes:
-      planes: channels of the 3×3 convolution.
-      train: normalise with the statistics of the batch instead of the running statistics.
-      stride: stride of the 3×3 convolution.
-      projected: the shortcut is a 1×1 convolution with this stride; otherwise it is the input.
-      dtype: type of activations and products.
-    """
-
-    planes: int
-    train: bool
-    stride: int = 1
-    projected: bool = False
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        width = EXPANSION * self.planes
-        y = nn.relu(self.conv_bn(x, self.planes, 1, 1, "conv1", "bn1"))
-        y = nn.relu(self.conv_bn(y, self.planes, 3, self.stride, "conv2", "bn2"))
-        y = self.conv_bn(y, width, 1, 1, "conv3", "bn3")
-        if self.projected:
-            x = self.conv_bn(x, width, 1, self.stride, "shortcut_conv", "shortcut_bn")
-        return nn.relu(x + y)
-
-    def conv_bn(self, x, features: int, kernel: int, stride: int, conv: str, bn: str):
-        """Returns x after a convolution and a BatchNorm, whose names are `conv` and `bn`."""
-        x = convolution(features, kernel, stride, self.dtype, conv)(x)
-        return BatchNorm(name=bn)(x, not self.train)
 
 
 class Layer(nn.Module):
@@ -106,7 +60,7 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, x, train: bool):
         block = nn.remat(Bottleneck, prevent_cse=False) if self.remat else Bottleneck
-        x = block(self.planes, train, self.stride, projected=True, dtype=self.dtype, name="first")(x)
+        x = block(self.planes, train, self.stride, True, encoder_init, self.dtype, name="first")(x)
         following = self.depth - 1
         if not following:
             return x
@@ -118,7 +72,7 @@ class Layer(nn.Module):
             length=following,
             unroll=1 if self.is_initializing() else min(unroll, following),
         )
-        return loop(block(self.planes, train, dtype=self.dtype, name="blocks"), x, None)[0]
+        return loop(block(self.planes, train, init=encoder_init, dtype=self.dtype, name="blocks"), x, None)[0]
 
 
 class TransposedConvolution(nn.Module):
@@ -166,7 +120,7 @@ class SimpleBaseline(nn.Module):
 
     @nn.compact
     def __call__(self, images, train: bool = False):
-        x = convolution(self.width, 7, 2, self.dtype, "conv1")(images.astype(self.dtype))
+        x = convolution(self.width, 7, 2, encoder_init, self.dtype, "conv1")(images.astype(self.dtype))
         x = nn.relu(BatchNorm(name="bn1")(x, not train))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for i, depth in enumerate(self.depths):
@@ -279,19 +233,14 @@ def fields(tensors: Mapping[str, np.ndarray], encoder: str = "", head: str = "")
     }
 
 
-def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
-    """Returns the number of output channels of the layer `name` of a state dict; `missing` if it has no such layer."""
-    shapes = [tensors[key].shape for key in (f"{name}.bias", f"{name}.weight") if key in tensors]
-    return next((shape[0] for shape in shapes if shape), missing)
-
-
-def form_with_prefixes(name: str, mark: str, encoder: str, head: str) -> StateDictForm[SimpleBaseline]:
-    """Returns a state dict form with the published names after the prefixes `encoder` and `head`, see `table`."""
+def form_of_mmpose(name: str, head: str) -> StateDictForm[SimpleBaseline]:
+    """Returns a form of mmpose's weights: names start with "backbone." and, in the head, with the prefix `head`."""
     return StateDictForm(
         name,
-        mark,
-        functools.partial(fields, encoder=encoder, head=head),
-        functools.partial(table, encoder=encoder, head=head),
+        r"backbone\.layer4\.",
+        functools.partial(fields, encoder="backbone.", head=head),
+        functools.partial(table, encoder="backbone.", head=head),
+        also=re.escape(f"{head}deconv_layers."),
     )
 
 
@@ -303,8 +252,8 @@ NETWORK = Network(
     backbone=backbone,
     state_dicts=(
         StateDictForm("SimpleBaseline", r"deconv_layers\.", fields, table),
-        form_with_prefixes("SimpleBaseline of mmpose", r"head\.deconv_layers\.", "backbone.", "head."),
-        form_with_prefixes("SimpleBaseline of mmpose 0", r"keypoint_head\.", "backbone.", "keypoint_head."),
+        form_of_mmpose("SimpleBaseline of mmpose", "head."),
+        form_of_mmpose("SimpleBaseline of mmpose 0", "keypoint_head."),
         StateDictForm("ResNet", r"layer4\.", fields, encoder_table, unused=r"fc\..*"),
     ),
     head="head",

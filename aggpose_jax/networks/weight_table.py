@@ -5,10 +5,14 @@ blocks have a leading axis over blocks, so such a variable contains one tensor p
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Constant:
 
 
 Table = Sequence[Entry | Constant]
+
+# Names in PyTorch of the variables of Flax modules; other variables have equal names. A kernel's layout is that of its
+# number of axes.
+LEAF_NAMES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+KERNEL_LAYOUTS = {2: LINEAR, 3: DEPTHWISE, 4: CONVOLUTION}
 
 
 class Row(NamedTuple):
@@ -97,3 +106,28 @@ def stacked_entries(path: str, names: Sequence[str], rows: Sequence[Row]) -> lis
 
 def _keys(path: str, row: Row) -> tuple[str, ...]:
     return (row.collection, *path.split("/"), *row.path.split("/"))
+
+
+def named_entries(model: nn.Module, stride: int, renamed: Mapping[str, str], prefix: str = "") -> list[Entry]:
+    """Returns the weight table entries of a network whose modules are named as in PyTorch.
+
+    Args:
+      model: the Flax module.
+      stride: height and width of an image that it accepts.
+      renamed: names in PyTorch of the modules that have others, by their name in Flax.
+      prefix: what all names in PyTorch start with.
+    """
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, stride, stride, 3))))
+    entries = []
+    for path, leaf in flatten_dict(shapes).items():
+        _, *modules, variable = path
+        name = ".".join([*(renamed.get(module, module) for module in modules), LEAF_NAMES.get(variable, variable)])
+        layout = KERNEL_LAYOUTS[len(leaf.shape)] if variable == "kernel" else SAME
+        entries.append(Entry(path, (prefix + name,), layout))
+    return entries
+
+
+def features(tensors: Mapping[str, np.ndarray], name: str, missing: int) -> int:
+    """Returns the number of output channels of the layer `name` of a state dict; `missing` if it has no such layer."""
+    shapes = [tensors[key].shape for key in (f"{name}.bias", f"{name}.weight") if key in tensors]
+    return next((shape[0] for shape in shapes if shape), missing)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
-from reference import REFERENCE, manifest, named_weight
+from published import assert_same, check_training_step, heatmap_error, published
+from reference import manifest
 from trees import blank_variables, variable_shapes
 
 from aggpose_jax import networks
@@ -22,16 +23,6 @@ FORMS = {  # name: the prefixes of the names of the encoder and of the head
     "SimpleBaseline of mmpose": ("backbone.", "head."),
     "SimpleBaseline of mmpose 0": ("backbone.", "keypoint_head."),
 }
-
-
-def reference() -> dict:
-    with np.load(REFERENCE / "ref_resnet152.npz") as arrays:
-        return dict(arrays)
-
-
-def published() -> dict[str, np.ndarray]:
-    """Returns the state dict for which the reference vectors were computed."""
-    return {name: named_weight(name, shape) for name, shape in manifest("resnet152").items()}
 
 
 def in_form(tensors: dict, form: str) -> dict:
@@ -58,67 +49,20 @@ def new_weights(keypoints: int) -> Weights:
     return Weights(networks.find(name), model, blank_variables(name, keypoints))
 
 
-def assert_same(actual: dict, expected: dict) -> None:
-    assert actual.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert (actual[name].dtype, actual[name].shape) == (tensor.dtype, tensor.shape)
-        assert actual[name].tobytes() == tensor.tobytes()
-
-
-def relative_error(maps: np.ndarray, expected: np.ndarray) -> float:
-    """Returns the error of heatmaps [B, K, H, W], relative to the norm of their deviations from each map's mean."""
-    return np.linalg.norm(maps - expected) / np.linalg.norm(expected - expected.mean((2, 3), keepdims=True))
-
-
 @pytest.mark.slow
 def test_published_heatmaps_equal_the_reference():
-    found = read_state_dict(published())
-    image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32).transpose(0, 2, 3, 1)
-    heatmaps = jax.jit(found.model.apply)(found.variables, image)
-    assert heatmaps.dtype == jnp.float32
-    assert relative_error(np.asarray(heatmaps).transpose(0, 3, 1, 2), reference()["heatmaps_nchw"]) <= 1e-5
+    assert heatmap_error("resnet152") <= 1e-5
 
 
 @pytest.mark.slow
 def test_a_training_step_in_double_precision_equals_the_reference():
-    expected, found = reference(), read_state_dict(published())
-    h, w = expected["train_image_size_hw"]
-    image = np.random.default_rng(8).standard_normal((2, 3, h, w)).astype(np.float32)
-    target = np.random.default_rng(9).random((2, 17, h // 4, w // 4)).astype(np.float32)
-    with jax.enable_x64(True):
-        model = found.model.clone(dtype=jnp.float64, unroll=1)
-        variables = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), found.variables)
-
-        def loss(params, image, target):
-            given = {**variables, "params": params}
-            heatmaps, updated = model.apply(given, image, train=True, mutable=["batch_stats"])
-            return 0.5 * jnp.mean(jnp.square(heatmaps - target)), (heatmaps, updated["batch_stats"])
-
-        images = (jnp.asarray(a.transpose(0, 2, 3, 1), jnp.float64) for a in (image, target))
-        (value, (heatmaps, stats)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(
-            variables["params"], *images
-        )
-    assert float(value) == pytest.approx(float(expected["loss"]), rel=1e-8)
-    maps = np.asarray(heatmaps).transpose(0, 3, 1, 2)[:1, :4]
-    assert relative_error(maps, expected["train_heatmaps_nchw"]) <= 1e-6
-    tensors = write_state_dict(found.model, {"params": gradient, "batch_stats": stats})
-    norms = {name: np.linalg.norm(tensor) for name, tensor in tensors.items()}
-    for names, suffix, key in (
-        (expected["grad_names"], "", "grad_norms"),
-        (expected["bn_names"], ".running_mean", "bn_mean_norms"),
-        (expected["bn_names"], ".running_var", "bn_var_norms"),
-    ):
-        np.testing.assert_allclose([norms[f"{name}{suffix}"] for name in names], expected[key], rtol=1e-6)
-    for position in ("first", "last"):
-        name = str(expected[f"bn_{position}_name"])
-        np.testing.assert_allclose(tensors[f"{name}.running_mean"], expected[f"bn_{position}_mean"], rtol=1e-6)
-        np.testing.assert_allclose(tensors[f"{name}.running_var"], expected[f"bn_{position}_var"], rtol=1e-6)
+    check_training_step("resnet152", unroll=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_published_state_dicts_are_read_and_written_bit_for_bit(form):
-    tensors = in_form(published(), form)
+    tensors = in_form(published("resnet152"), form)
     found = read_state_dict(tensors)
     assert found.model == networks.build("simple_baseline_152", keypoints=17)
     assert_same(write_state_dict(found.model, found.variables, form), tensors)

@@ -29,6 +29,9 @@ SIZES = {  # name: parameters, multiply-adds, multiply-adds of the products in a
     "simple_baseline_101": (52_991_825, 9_062_842_368, 0),
     "simple_baseline_152": (68_635_473, 12_699_303_936, 0),
     "simple_baseline_tiny": (329_753, 68_812_800, 0),
+    "hrnet_w32": (28_536_113, 7_645_003_776, 0),
+    "hrnet_w48": (63_595_745, 15_691_825_152, 0),
+    "hrnet_tiny": (333_305, 483_999_744, 0),
     # 12 of 48 mask patches are visible. The depthwise convolutions of the encoders are computed as shifted sums, which
     # are not counted.
     "mae_b0": (19_623_008, 817_102_848, 11_722_752),
