@@ -34,7 +34,9 @@ def shapes_of(model: nn.Module) -> dict:
 
 def variable_shapes(model: nn.Module) -> dict:
     """Returns the shapes of all variables of a module, by collection."""
-    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))
+    network = next((network for network in networks.NETWORKS.values() if isinstance(model, network.module)), None)
+    size = network.input_size(model) if network and network.input_size else (64, 64)
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *size, 3))))
 
 
 def numbered(name: str, keypoints: int = 17, start: int = 0) -> dict:

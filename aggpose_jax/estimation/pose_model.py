@@ -12,6 +12,7 @@ from flax import linen as nn
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.estimator import Estimator, make_estimator
+from aggpose_jax.networks.network import Network
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet, find_keypoint_set
 
@@ -44,11 +45,9 @@ class PoseModel:
         if config.task != "pose":
             raise UserError(f"task: {config.task} does not predict keypoints; give the run or configuration of a pose "
                             "network")  # fmt: skip
-        stride = networks.find(config.model.name).stride
-        if any(side % stride for side in config.input_size):
-            raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {stride}; change it")
         keypoint_set = find_keypoint_set(config.keypoint_set)
         network = networks.build(**config.model.to_dict(), keypoints=len(keypoint_set))
+        _check_input_size(tuple(config.input_size), networks.find(config.model.name), network)
         return cls(network, _codec(config), keypoint_set, config.flip_test)
 
     def init(self, rng: jax.Array) -> Variables:
@@ -68,6 +67,15 @@ class PoseModel:
     def estimate(self) -> Estimator:
         """The jitted function (variables, image, to_image) → keypoints, heatmaps; see `estimator.make_estimator`."""
         return make_estimator(self.apply, self.codec, self.keypoint_set, self.flip_test)
+
+
+def _check_input_size(size: tuple[int, int], network: Network, model: nn.Module) -> None:
+    if network.input_size and size != network.input_size(model):
+        raise UserError(
+            f"input_size: the last layer of this network fixes {network.input_size(model)}, not {size}; set that size"
+        )
+    if any(side % network.stride for side in size):
+        raise UserError(f"input_size: {size} must be divisible by {network.stride}; change it")
 
 
 def _codec(config: ml_collections.ConfigDict) -> Codec:

@@ -7,7 +7,17 @@ from flax import linen as nn
 
 from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import aggpose, hrnet, mae, mit_pose, simple_baseline
+from aggpose_jax.networks import (
+    aggpose,
+    hrformer,
+    hrnet,
+    mae,
+    mit_pose,
+    simple_baseline,
+    swin_pose,
+    tokenpose,
+    transpose,
+)
 from aggpose_jax.networks.network import Network
 
 NETWORKS = {
@@ -15,6 +25,10 @@ NETWORKS = {
     "mit_pose": mit_pose.NETWORK,
     "simple_baseline": simple_baseline.NETWORK,
     "hrnet": hrnet.NETWORK,
+    "hrformer": hrformer.NETWORK,
+    "transpose": transpose.NETWORK,
+    "tokenpose": tokenpose.NETWORK,
+    "swin_pose": swin_pose.NETWORK,
     "mae": mae.NETWORK,
 }
 NAMES = tuple(f"{kind}_{variant}" for kind, network in NETWORKS.items() for variant in network.variants)

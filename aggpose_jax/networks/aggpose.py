@@ -9,9 +9,10 @@ import numpy as np
 from flax import linen as nn
 
 from aggpose_jax.networks import mit, mit_tables, ops
-from aggpose_jax.networks.mit import HEADS, REDUCTIONS, MixFFN, PatchEmbed, Stage, drop_path_rates
+from aggpose_jax.networks.mit import HEADS, REDUCTIONS, MixFFN, PatchEmbed, Stage
 from aggpose_jax.networks.mit_tables import EMBED, FFN
 from aggpose_jax.networks.network import Network, Origin, StateDictForm
+from aggpose_jax.networks.transformer import drop_path_rates
 from aggpose_jax.networks.weight_table import Table, module_entries
 
 STREAMS = range(1, 5)

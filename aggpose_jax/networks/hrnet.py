@@ -90,7 +90,8 @@ def run_trunk(model, images, train: bool):
 
 def encoder_table(model: nn.Module, encoder: str = "") -> Table:
     """Returns the weight table of a network without its head, whose names start with the prefix `encoder`."""
-    entries = [entry for entry in named_entries(model, STRIDE, SHORTCUT, encoder) if entry.path[1] != HEAD]
+    named = named_entries(model, (STRIDE, STRIDE), SHORTCUT, lambda name: encoder + name)
+    entries = [entry for entry in named if entry.path[1] != HEAD]
     return [*entries, *batch_counters(entries)]
 
 

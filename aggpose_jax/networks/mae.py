@@ -22,8 +22,9 @@ from aggpose_jax.networks.mask_patches import (
     sine_positions,
     split_patches,
 )
-from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, layer_norm, linear, linear_init
+from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, linear, linear_init
 from aggpose_jax.networks.network import Network
+from aggpose_jax.networks.transformer import layer_norm
 
 VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch before they are divided by its root
 

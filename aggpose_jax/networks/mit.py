@@ -17,6 +17,7 @@ import numpy as np
 from flax import linen as nn
 
 from aggpose_jax.networks import ops
+from aggpose_jax.networks.transformer import drop_path, drop_path_rates, layer_norm
 
 STRIDES = (4, 8, 16, 32)
 HEADS = (1, 2, 5, 8)
@@ -44,11 +45,6 @@ depthwise_init = nn.initializers.normal(math.sqrt(2 / 9))  # fan-out of a depthw
 def linear(features: int, dtype: Any, name: str) -> nn.Dense:
     """Returns a linear layer with the initialisation of the Mix Transformer."""
     return nn.Dense(features, dtype=dtype, kernel_init=linear_init, name=name)
-
-
-def layer_norm(epsilon: float, dtype: Any, name: str) -> nn.LayerNorm:
-    """Returns a LayerNorm whose variance stays accurate for inputs of large mean."""
-    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False, name=name)
 
 
 @jax.tree_util.register_static
@@ -184,15 +180,8 @@ class Block(nn.Module):
         return x + self.drop_path(y, drop_rate)
 
     def drop_path(self, y, rate):
-        """Returns the branch y [B, H, W, C], in training zero with probability `rate` for each example.
-
-        Branches that are not dropped are divided by 1 − rate.
-        """
-        if not self.train:
-            return y
-        keep_rate = 1.0 - rate
-        keep = jax.random.bernoulli(self.make_rng("drop_path"), keep_rate, (y.shape[0], 1, 1, 1))
-        return jnp.where(keep, y / keep_rate.astype(y.dtype), 0)
+        """Returns the branch y [B, H, W, C], in training after drop path."""
+        return drop_path(y, rate, self.make_rng("drop_path")) if self.train else y
 
 
 class Stage(nn.Module):
@@ -249,13 +238,6 @@ def default_unroll(depth: int, train: bool) -> int:
     """
     unrolled = jax.default_backend() == "cpu" and (depth <= MAX_UNROLLED or not train)
     return depth if unrolled else 1
-
-
-def drop_path_rates(depths: Sequence[int], highest: float) -> list[tuple[float, ...]]:
-    """Returns drop-path rates that rise linearly from 0 to `highest` over all blocks, one tuple per stage."""
-    rates = np.linspace(0.0, highest, sum(depths))
-    ends = np.cumsum(depths)
-    return [tuple(rates[end - depth : end].tolist()) for depth, end in zip(depths, ends, strict=True)]
 
 
 class MixTransformer(nn.Module):

@@ -15,7 +15,7 @@ MODULES = (  # Stages are numbered from 0 in Hugging Face's names and from 1 in 
     (r"encoder\.block\.(\d)\.(.*)", "block{0}.{1}"),
     (r"encoder\.layer_norm\.(\d)\.(.*)", "norm{0}.{1}"),
     (r"stages\.(\d)\.patch_embeddings\.(.*)", "patch_embed{0}.{1}"),
-    (r"stages\.(\d)\.blocks\.(.*)", "block{0}.{1}"),
+    (r"stages\.(\d)\.blocks\.(\d+\.(?:attention|layernorm|layer_norm|mlp).*)", "block{0}.{1}"),
     (r"stages\.(\d)\.layer_norm\.(.*)", "norm{0}.{1}"),
 )
 LAYERS = (

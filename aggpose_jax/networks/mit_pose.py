@@ -89,7 +89,7 @@ NETWORK = Network(
         StateDictForm("plain pose model", r"to_fused\.", fields, table, unused=r"recover\..*"),
         StateDictForm(
             "Mix Transformer",  # the encoder alone, from published classifiers or Hugging Face's Segformer
-            r"(patch_embed|block|norm)\d\.",
+            r"(patch_embed|block)\d\.",
             fields,
             lambda model: mit_tables.encoder("encoder", model.depths),
             unused=r"(decode_|auxiliary_)?head\..*",

@@ -138,7 +138,12 @@ def run_trunk(
 
 
 def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns the layer-decay depths of the parameters, see `Network.depths`.
+    """Returns the layer-decay depths of the parameters, see `Network.depths`, in the order of `layer_order`."""
+    return depths_in_order(params, layer_order(params))
+
+
+def layer_order(params: Mapping[str, Any]) -> Callable[[str], tuple[int, ...] | None]:
+    """Returns the function from the path of a parameter to the position of its layer, or to None for the head.
 
     Every bottleneck is a layer, and all k-th blocks of the branches of a module are one. A transition belongs to the
     first blocks after it, an exchange to the last blocks before it.
@@ -157,7 +162,7 @@ def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
             return int(found[1]), int(found[2]), last if found[3] is None else int(found[3])
         return None
 
-    return depths_in_order(params, order)
+    return order
 
 
 def trunk_fields(tensors: Mapping[str, np.ndarray], prefix: str, blocks: str) -> dict[str, Any]:

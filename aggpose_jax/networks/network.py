@@ -70,9 +70,11 @@ class Network:
       state_dicts: forms of published weights, of which the first is the default for writing. Empty if the network has
         no counterpart in PyTorch.
       head: name of the top-level module whose shape depends on the number of keypoints; None if there is none.
-      keypoints_at: path of a variable with one element per keypoint; empty if there is none.
+      keypoints_at: path of a variable whose first axis is that of the keypoints; empty if there is none.
       backbone_origin: function from the path of a variable to its origin in a network whose encoder is a single module,
         or to None for a variable without one. None if variables are copied from equal paths.
+      input_size: function from a module to the only (height, width) in pixels of the images that it accepts. None if it
+        accepts all multiples of the stride.
     """
 
     module: type[nn.Module]
@@ -84,11 +86,16 @@ class Network:
     head: str | None = None
     keypoints_at: str = ""
     backbone_origin: Callable[[str], Origin | None] | None = None
+    input_size: Callable[[Any], tuple[int, int]] | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The names of the fields of the module, such as depths, which a configuration can set."""
         return tuple(field.name for field in dataclasses.fields(self.module) if field.name not in ("parent", "name"))
+
+    def smallest_input(self, model: nn.Module) -> tuple[int, int]:
+        """Returns the height and width in pixels of the smallest images that a module of this network accepts."""
+        return self.input_size(model) if self.input_size else (self.stride, self.stride)
 
     def layer_decay_depths(self, params: Mapping) -> dict:
         """Returns the layer-decay depth of each parameter: the number of layers from it to the head, whose depth is 0.

@@ -51,12 +51,12 @@ def _depthwise_shifts(x, kernel):
     return weighted_sum(_neighbourhoods(x), kernel)
 
 
-def _depthwise_convolution(x, kernel):
+def _depthwise_convolution(x, kernel, stride=1):
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None, :],
-        window_strides=(1, 1),
-        padding="SAME",
+        window_strides=(stride, stride),
+        padding=((1, 1), (1, 1)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
     )
@@ -65,6 +65,18 @@ def _depthwise_convolution(x, kernel):
 def _depthwise(x, kernel):
     """Returns the 3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
     return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=_depthwise_convolution)
+
+
+def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """Returns a 3×3 depthwise convolution, padded by 1: [B, H, W, C], [3, 3, C] → [B, H / stride, W / stride, C]."""
+
+    def shifts(x, kernel):
+        return weighted_sum([token[:, ::stride, ::stride] for token in _neighbourhoods(x)], kernel)
+
+    def convolution(x, kernel):
+        return _depthwise_convolution(x, kernel, stride)
+
+    return lax.platform_dependent(x, kernel, cpu=shifts, default=convolution)
 
 
 def _kernel_gradient_reduction(x, dz):
@@ -160,6 +172,24 @@ def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:
     b, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None, :], (b, h, factor, w, factor, c))
     return x.reshape(b, h * factor, w * factor, c)
+
+
+def upsample_bilinear(x: jax.Array, factor: int) -> jax.Array:
+    """Returns x enlarged by interpolation between centres of pixels: [B, H, W, C] → [B, H·factor, W·factor, C].
+
+    It equals `jax.image.resize`, which interpolates by matrix products.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        before = x.take(np.maximum(np.arange(size) - 1, 0), axis)
+        after = x.take(np.minimum(np.arange(size) + 1, size - 1), axis)
+        distances = [
+            (i + 0.5) / factor - 0.5 for i in range(factor)
+        ]  # of each new pixel from the centre of its old one
+        parts = [(1 - abs(d)) * x + abs(d) * (before if d < 0 else after) for d in distances]
+        shape = [side * factor if i == axis else side for i, side in enumerate(x.shape)]
+        x = jnp.stack(parts, axis + 1).reshape(shape)
+    return x
 
 
 def transposed_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:

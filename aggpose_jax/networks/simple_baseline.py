@@ -10,23 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from aggpose_jax.networks import ops
 from aggpose_jax.networks.batch_norm import BATCH_NORM, BatchNorm, batch_counters
+from aggpose_jax.networks.deconvolution_head import KERNEL, head_entries, run_head
 from aggpose_jax.networks.network import Network, StateDictForm
 from aggpose_jax.networks.residual import Bottleneck, convolution
 from aggpose_jax.networks.weight_table import (
-    CONVOLUTION,
     Entry,
-    Layout,
-    Row,
     Table,
     features,
     module_entries,
     prefix_rows,
     stacked_entries,
 )
-
-DECONVOLUTIONS = 3
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "50": {"depths": (3, 4, 6, 3)},
@@ -37,7 +32,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 # ImageNet weights usually replace the encoder's. Without them, it starts from the initialisation of their training.
 encoder_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-head_init = nn.initializers.normal(0.001)
 
 
 class Layer(nn.Module):
@@ -73,18 +67,6 @@ class Layer(nn.Module):
             unroll=1 if self.is_initializing() else min(unroll, following),
         )
         return loop(block(self.planes, train, init=encoder_init, dtype=self.dtype, name="blocks"), x, None)[0]
-
-
-class TransposedConvolution(nn.Module):
-    """A transposed 4×4 convolution with stride 2 and without bias: [B, H, W, C] → [B, 2H, 2W, features]."""
-
-    features: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x):
-        kernel = self.param("kernel", head_init, (4, 4, x.shape[-1], self.features), jnp.float32)
-        return ops.transposed_convolution(x, kernel.astype(self.dtype))
 
 
 def default_unroll(depth: int, train: bool) -> int:
@@ -126,10 +108,7 @@ class SimpleBaseline(nn.Module):
         for i, depth in enumerate(self.depths):
             planes, stride = self.width * 2**i, 2 if i else 1
             x = Layer(planes, depth, stride, self.remat, self.unroll, self.dtype, name=f"layer{i + 1}")(x, train)
-        for i in range(1, DECONVOLUTIONS + 1):
-            x = TransposedConvolution(self.head_width, self.dtype, name=f"deconv{i}")(x)
-            x = nn.relu(BatchNorm(name=f"deconv{i}_bn")(x, not train))
-        x = nn.Conv(self.keypoints, (1, 1), dtype=self.dtype, kernel_init=head_init, name="head")(x)
+        x = run_head(x, train, self.keypoints, self.head_width, self.dtype)
         return x.astype(jnp.promote_types(jnp.float32, x.dtype))
 
 
@@ -162,12 +141,6 @@ def backbone(fields: Mapping[str, Any]) -> tuple:
     return "ResNet", fields.get("width", SimpleBaseline.width), tuple(fields["depths"])
 
 
-KERNEL = [Row("kernel", "weight", CONVOLUTION)]
-# (in, out, rows, columns) ↔ [rows, columns, in, out], with rows and columns reversed
-DECONVOLUTION = Layout(
-    lambda a: a.transpose(2, 3, 0, 1)[::-1, ::-1],
-    lambda a: a[::-1, ::-1].transpose(2, 3, 0, 1),
-)
 BOTTLENECK = [
     row
     for i in (1, 2, 3)
@@ -187,16 +160,6 @@ def encoder_entries(model: SimpleBaseline, prefix: str = "") -> list[Entry]:
         entries += module_entries(f"layer{i}/first", names[0], [*BOTTLENECK, *SHORTCUT])
         entries += stacked_entries(f"layer{i}/blocks", names[1:], BOTTLENECK)
     return entries
-
-
-def head_entries(prefix: str = "") -> list[Entry]:
-    """Returns the weight table entries of the transposed convolutions and the last layer; names start with a prefix."""
-    entries = []
-    for i in range(DECONVOLUTIONS):
-        names = [f"{prefix}deconv_layers.{3 * i + j}" for j in range(2)]
-        entries += module_entries(f"deconv{i + 1}", names[0], [Row("kernel", "weight", DECONVOLUTION)])
-        entries += module_entries(f"deconv{i + 1}_bn", names[1], BATCH_NORM)
-    return entries + module_entries("head", f"{prefix}final_layer", [*KERNEL, Row("bias", "bias")])
 
 
 def encoder_table(model: SimpleBaseline) -> Table:

@@ -108,22 +108,24 @@ def _keys(path: str, row: Row) -> tuple[str, ...]:
     return (row.collection, *path.split("/"), *row.path.split("/"))
 
 
-def named_entries(model: nn.Module, stride: int, renamed: Mapping[str, str], prefix: str = "") -> list[Entry]:
+def named_entries(
+    model: nn.Module, input_size: tuple[int, int], renamed: Mapping[str, str], name: Callable[[str], str]
+) -> list[Entry]:
     """Returns the weight table entries of a network whose modules are named as in PyTorch.
 
     Args:
       model: the Flax module.
-      stride: height and width of an image that it accepts.
+      input_size: (height, width) in pixels of an image that it accepts.
       renamed: names in PyTorch of the modules that have others, by their name in Flax.
-      prefix: what all names in PyTorch start with.
+      name: function that completes the name of a variable, such as "layer1.0.conv1.weight", by what precedes it.
     """
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, stride, stride, 3))))
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *input_size, 3))))
     entries = []
     for path, leaf in flatten_dict(shapes).items():
         _, *modules, variable = path
-        name = ".".join([*(renamed.get(module, module) for module in modules), LEAF_NAMES.get(variable, variable)])
+        parts = [*(renamed.get(module, module) for module in modules), LEAF_NAMES.get(variable, variable)]
         layout = KERNEL_LAYOUTS[len(leaf.shape)] if variable == "kernel" else SAME
-        entries.append(Entry(path, (prefix + name,), layout))
+        entries.append(Entry(path, (name(".".join(parts)),), layout))
     return entries
 
 

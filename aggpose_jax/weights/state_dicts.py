@@ -105,7 +105,7 @@ def _shapes(network: Network, fields: dict[str, Any]) -> tuple[nn.Module, Mappin
     """Returns the Flax module of a network with these fields, and the shapes of its variables."""
     try:
         model = network.module(**fields)
-        image = jnp.zeros((1, network.stride, network.stride, 3))
+        image = jnp.zeros((1, *network.smallest_input(model), 3))
         return model, jax.eval_shape(lambda: model.init(jax.random.key(0), image))
     except (ValueError, TypeError, ZeroDivisionError):  # JAX and Flax raise these for impossible sizes.
         raise UserError("no network can have these sizes; give a complete state dict") from None

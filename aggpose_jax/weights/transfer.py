@@ -122,7 +122,7 @@ def _module(path: str) -> str:
 
 def _keypoints(weights: Weights) -> int:
     leaf = flatten_dict(weights.variables, sep="/").get(weights.network.keypoints_at)
-    return 0 if leaf is None else leaf.size
+    return 0 if leaf is None else leaf.shape[0]
 
 
 def _shapes(paths: list[str], found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Tests of HRNet: equality with reference vectors, and its state dicts in all published forms."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,8 +128,9 @@ def test_every_convolution_runs_in_the_given_dtype(dtype):
 
 def test_an_hrnet_has_a_quarter_of_the_resolution_and_statistics_of_the_batch():
     model = HRNet(keypoints=3, width=4, modules=(1, 1), blocks=1, bottlenecks=1)
-    variables = model.init(jax.random.key(0), jnp.zeros((1, 32, 64, 3)))
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 64, 3)))
     images = np.random.default_rng(1).standard_normal((2, 32, 64, 3)).astype(np.float32)
-    heatmaps, updated = model.apply(variables, images, train=True, mutable=["batch_stats"])
+    train = jax.jit(functools.partial(model.apply, train=True, mutable=["batch_stats"]))
+    heatmaps, updated = train(variables, images)
     assert heatmaps.shape == (2, 8, 16, 3)
     assert not np.array_equal(updated["batch_stats"]["bn1"]["mean"], variables["batch_stats"]["bn1"]["mean"])

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import lax
 
 from aggpose_jax import networks
-from aggpose_jax.networks import mit
+from aggpose_jax.networks import mit, transformer
 
 
 def random_params(module: nn.Module, *args, seed: int = 0):
@@ -34,10 +34,10 @@ def numpy_norm(x, p, epsilon):
 
 
 def test_drop_path_rates_rise_linearly_over_all_blocks():
-    rates = mit.drop_path_rates((2, 1, 3), 0.5)
+    rates = transformer.drop_path_rates((2, 1, 3), 0.5)
     np.testing.assert_allclose(np.concatenate(rates), [0, 0.1, 0.2, 0.3, 0.4, 0.5])
     assert [len(stage) for stage in rates] == [2, 1, 3]
-    assert mit.drop_path_rates((1,), 0.3) == [(0.0,)]
+    assert transformer.drop_path_rates((1,), 0.3) == [(0.0,)]
 
 
 def test_features_have_strides_4_to_32():
@@ -68,7 +68,7 @@ def test_patch_embedding_is_a_padded_convolution_and_a_norm(kernel, stride):
 
 def test_layer_norm_is_accurate_for_a_large_mean():
     x = 1e4 + random(2, 3, 3, 32)
-    module = mit.layer_norm(1e-6, jnp.float32, "norm")
+    module = transformer.layer_norm(1e-6, jnp.float32, "norm")
     p = random_params(module, x)
     expected = numpy_norm(x.astype(np.float64), p, 1e-6)
     np.testing.assert_allclose(module.apply({"params": p}, x), expected, atol=5e-3)

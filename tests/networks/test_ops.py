@@ -145,3 +145,21 @@ def test_transposed_convolution_of_one_pixel_equals_numbers_computed_by_hand():
     kernel = np.arange(16.0, dtype=np.float32).reshape(4, 4, 1, 1)
     y = ops.transposed_convolution(np.full((1, 1, 1, 1), 2, np.float32), kernel)
     np.testing.assert_array_equal(y[0, :, :, 0], [[2 * 10, 2 * 9], [2 * 6, 2 * 5]])  # at (2, 2) of 5×5
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 8])
+def test_bilinear_enlargement_equals_that_of_jax(factor):
+    x = np.random.default_rng(0).standard_normal((2, 3, 5, 4)).astype(np.float32)
+    expected = jax.image.resize(x, (2, 3 * factor, 5 * factor, 4), "bilinear")
+    np.testing.assert_allclose(ops.upsample_bilinear(jnp.asarray(x), factor), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_convolution_with_stride_equals_that_of_jax(stride):
+    rng = np.random.default_rng(0)
+    x, kernel = rng.standard_normal((2, 6, 8, 4)), rng.standard_normal((3, 3, 4))
+    expected = jax.lax.conv_general_dilated(
+        x, kernel[:, :, None], (stride, stride), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=4,
+    )  # fmt: skip
+    np.testing.assert_allclose(ops.depthwise(jnp.asarray(x), jnp.asarray(kernel), stride), expected, atol=1e-5)

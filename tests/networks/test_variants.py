@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import macs
 import pytest
 from jax import lax
+from trees import shapes
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
@@ -32,6 +33,19 @@ SIZES = {  # name: parameters, multiply-adds, multiply-adds of the products in a
     "hrnet_w32": (28_536_113, 7_645_003_776, 0),
     "hrnet_w48": (63_595_745, 15_691_825_152, 0),
     "hrnet_tiny": (333_305, 483_999_744, 0),
+    # The published counts of TransPose and TokenPose include their fixed positions, 294,912 and 49,152.
+    "hrformer_b": (43_211_777, 13_906_995_600, 708_659_952),
+    "hrformer_b_mmpose": (43_211_777, 13_906_995_600, 708_659_952),
+    "hrformer_tiny": (478_843, 578_427_504, 22_703_856),
+    "transpose_h_a6": (17_160_785, 21_282_324_480, 10_871_635_968),
+    "transpose_h_a4": (17_011_217, 17_205_460_992, 7_247_757_312),
+    "transpose_h_s": (7_822_673, 9_928_900_608, 4_831_838_208),
+    "transpose_tiny": (210_753, 1_083_408_384, 603_979_776),
+    "tokenpose_l_d24": (27_482_400, 12_193_145_856, 686_859_264),
+    "tokenpose_tiny": (463_840, 133_555_776, 3_779_136),
+    "swin_pose_b": (93_040_585, 18_960_821_248, 420_424_704),
+    "swin_pose_b_pyramid": (89_602_249, 20_348_087_296, 420_424_704),
+    "swin_pose_tiny": (461_468, 96_032_192, 13_368_768),
     # 12 of 48 mask patches are visible. The depthwise convolutions of the encoders are computed as shifted sums, which
     # are not counted.
     "mae_b0": (19_623_008, 817_102_848, 11_722_752),
@@ -47,7 +61,8 @@ SIZES = {  # name: parameters, multiply-adds, multiply-adds of the products in a
 def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
     masked = name.startswith("mae")
     model = networks.build(name, **({} if masked else {"keypoints": keypoints}))
-    inputs = [jnp.zeros((1, 256, 192, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
+    size = (128, 96) if name == "tokenpose_tiny" else (256, 192)
+    inputs = [jnp.zeros((1, *size, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     return parameters, *macs.count(lambda variables: model.apply(variables, *inputs), variables)
@@ -68,6 +83,22 @@ def test_more_keypoints_enlarge_the_last_layer_only():
     assert total == SIZES["aggpose_l"][1] + 4 * 64 * 64 * 48
     assert attention == SIZES["aggpose_l"][2]
     assert measure("simple_baseline_152", keypoints=21)[0] == 68_636_501 == SIZES["simple_baseline_152"][0] + 4 * 257
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("hrnet_w32", 28_536_245),
+        ("hrnet_w48", 63_595_941),
+        ("hrformer_b", 43_212_093),
+        ("transpose_h_a6", 17_456_085 - 64 * 48 * 96),  # The published counts include the fixed positions.
+        ("tokenpose_l_d24", 27_532_320 - 16 * 16 * 192),
+        ("swin_pose_b", 93_041_613),
+        ("swin_pose_b_pyramid", 89_603_277),
+    ],
+)
+def test_parameters_with_21_keypoints(name, parameters):
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes(name, keypoints=21))) == parameters
 
 
 def test_multiply_adds_of_published_networks():
