@@ -143,10 +143,10 @@ def test_a_users_own_keypoint_set_is_learned(tmp_path):
         "main",
         *("--config=configs/synthetic.py", "--config.data=coco", f"--config.data_dir={tmp_path / 'data'}"),
         *("--config.train_split=train", "--config.eval_split=val", f"--config.keypoint_set={file}"),
-        *("--config.steps=600", "--config.eval_epochs=1000.0", f"--workdir={tmp_path / 'run'}"),
+        *("--config.steps=300", "--config.eval_epochs=1000.0", f"--workdir={tmp_path / 'run'}"),
         optimized=True,
     )
     assert ended.returncode == 0, ended.stderr
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[-1])["eval/AP"] >= 0.12
-    assert json.loads(lines[-1])["step"] == 600
+    assert json.loads(lines[-1])["eval/AP50"] >= 0.1
+    assert json.loads(lines[-1])["step"] == 300

@@ -32,7 +32,11 @@ def shape_tree(parameters: dict) -> dict:
     return jax.tree.map(np.shape, parameters)
 
 
-@pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith("mae_")])
+# The published forms of these networks are read and written in tests/networks.
+LARGE = ("hrnet_w", "hrformer_b", "transpose_h", "tokenpose_l", "swin_pose_b")
+
+
+@pytest.mark.parametrize("name", [name for name in networks.NAMES if not name.startswith(("mae_", *LARGE))])
 def test_every_network_is_recognised_with_its_number_of_keypoints(name):
     found = read_state_dict(tensors_of(name, 14)).variables
     assert shape_tree(found) == shape_tree(blank_variables(name, 14))
