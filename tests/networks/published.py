@@ -70,13 +70,12 @@ def check_training_step(name: str, **fields) -> None:
     assert relative_error(maps, expected["train_heatmaps_nchw"]) <= 1e-6
     tensors = write_state_dict(found.model, {"params": gradient, **({"batch_stats": stats} if stats else {})})
     norms = {key: np.linalg.norm(tensor) for key, tensor in tensors.items()}
-    for names, suffix, key in (
-        (expected["grad_names"], "", "grad_norms"),
-        (expected.get("bn_names", ()), ".running_mean", "bn_mean_norms"),
-        (expected.get("bn_names", ()), ".running_var", "bn_var_norms"),
-    ):
-        large = [i for i in range(len(names)) if expected[key][i] > 1e-9]  # The others are rounding errors of zero.
-        actual = [norms[f"{names[i]}{suffix}"] for i in large]
+    compared = [("grad_names", "", "grad_norms")]
+    if "bn_names" in expected:
+        compared += [("bn_names", ".running_mean", "bn_mean_norms"), ("bn_names", ".running_var", "bn_var_norms")]
+    for names, suffix, key in compared:
+        large = expected[key] > 1e-9  # The others are rounding errors of zero.
+        actual = [norms[f"{name}{suffix}"] for name in expected[names][large]]
         np.testing.assert_allclose(actual, expected[key][large], rtol=1e-6)
     for position in ("first", "last") if "bn_names" in expected else ():
         layer = str(expected[f"bn_{position}_name"])
