@@ -50,11 +50,17 @@ def check(arguments: argparse.Namespace) -> None:
     """Compares the heatmaps of a weight file or a run with expected ones."""
     file = arguments.file
     config, model, variables, _ = restore(file, arguments.config, arguments.overrides)
-    stride = networks.find(config.model.name).stride
+    network = networks.find(config.model.name)
+    stride = network.stride
     images, expected = _read_array(arguments.input), _read_array(arguments.expect)
     if images.ndim != 4 or images.shape[1] != 3 or any(side % stride for side in images.shape[2:]):
         raise UserError(
             f"{arguments.input}: {images.shape} is not [N, 3, H, W] with H and W divisible by {stride}; give such ones"
+        )
+    if network.input_size and images.shape[2:] != network.input_size(model.network):
+        height, width = network.input_size(model.network)
+        raise UserError(
+            f"{arguments.input}: {images.shape} is not [N, 3, {height}, {width}], which the network requires"
         )
     shape = (len(images), len(model.keypoint_set), *(side // 4 for side in images.shape[2:]))
     if expected.shape != shape:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from programs import QUICK, run
 from reference import REFERENCE, named_weight
-from trees import blank, shapes_of, zeros
+from trees import blank, blank_variables, shapes_of, zeros
 
 from aggpose_jax import networks
 from aggpose_jax.config import load_config
@@ -77,6 +77,17 @@ def test_errors_are_one_line(tmp_path):
     assert "17 keypoints" in other_head
     assert "21" in other_head
     assert not (tmp_path / "run").exists()
+
+
+def test_images_of_another_size_than_a_network_requires_are_named(tmp_path):
+    name, file = "tokenpose_tiny", tmp_path / "weights.safetensors"
+    model = networks.build(name, keypoints=21)
+    weight_files.write(file, write_state_dict(model, blank_variables(name, 21)))
+    np.save(tmp_path / "images.npy", np.zeros((1, 3, 64, 64), np.float32))
+    options = (f"--input={tmp_path / 'images.npy'}", f"--expect={tmp_path / 'images.npy'}")
+    config = (DEBUG, f"--config.model.name={name}", "--config.model.drop_path=0.1")
+    message = error(run("convert", "check", str(file), *options, *config))
+    assert "(1, 3, 64, 64) is not [N, 3, 128, 96]" in message
 
 
 def write_case(folder: pathlib.Path, name: str) -> tuple[dict[str, np.ndarray], str]:

@@ -29,6 +29,7 @@ SHIFT = 3  # rows and columns by which every second block shifts its windows
 EXPANSION = 4  # ratio of the channels of a block's hidden layer to those of the block
 MASKED = -100.0  # what is added to the scores of tokens that are neighbours only because of the shift
 EPSILON = 1e-5
+BLOCK = r"stages\.(\d)\.blocks\.(\d+)/"  # paths of the parameters of a block
 VARIANTS: dict[str, dict[str, Any]] = {
     "b": {},
     "b_pyramid": {"pyramid": True},
@@ -207,9 +208,6 @@ def layer_decay_depths(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
         return None
 
     return depths_in_order(params, order)
-
-
-BLOCK = r"stages\.(\d)\.blocks\.(\d+)/"
 
 
 def encoder_entries(model: SwinPose, prefix: str) -> list[Entry]:
