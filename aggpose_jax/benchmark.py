@@ -80,9 +80,9 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
     def view(number: int) -> np.ndarray:
         record = source[chosen[number]]
         drawn = views.draw_view(
-            record, task.keypoint_set, input_size[1] / input_size[0], augmentation, rng, config.upright
+            record, task.keypoint_set, input_size[1] / input_size[0], augmentation, rng, config.upright, protocol
         )
-        return views.view_transform(drawn, decode(number).shape[1], input_size, config.crop_convention)
+        return views.view_transform(drawn, decode(number).shape[1], input_size, protocol.convention)
 
     def warp(number: int):
         return transforms.warp(decoded[number % len(decoded)], drawn_views[number], input_size)
@@ -90,7 +90,7 @@ def parts(task, count: int) -> dict[str, Callable[[int], object]]:
     def decode_and_warp(number: int):
         return transforms.warp(decode(number), drawn_views[number], input_size)
 
-    augmentation = views.Augmentation(**config.augmentation.to_dict())
+    augmentation, protocol = views.Augmentation(**config.augmentation.to_dict()), task.pose_model.protocol
     encoded = [read(number) for number in range(count)]
     decoded = [decode(number) for number in range(min(count, IN_MEMORY))]
     drawn_views = [view(number) for number in range(count)]

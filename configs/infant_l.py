@@ -8,16 +8,13 @@ configs/infant_l.py:s trains AggPose-S; start it from a run of configs/coco_l.py
 directory. The head is initialised anew, since the keypoints differ; all other parameters start from the COCO run.
 """
 
-from aggpose_jax.config import debug_variant, default_config, read_argument, use_infant_pose
+from aggpose_jax.config import debug_variant, default_config, fine_tune_on_infants, read_argument
 
 
 def get_config(arg: str = ""):
     """Returns the experiment. `:s` selects AggPose-S, `:debug` the debug variant with a tiny network and 20 steps."""
     words = read_argument(arg, "s", "debug")
     config = default_config()
-    use_infant_pose(config)
+    fine_tune_on_infants(config)
     config.model.name = "aggpose_s" if "s" in words else "aggpose_l"
-    config.epochs = 100.0
-    config.learning_rate = 1e-4
-    config.decay_epochs = (50.0, 80.0)
     return debug_variant(config) if "debug" in words else config

@@ -45,7 +45,7 @@ def test_debug_variant_is_small_and_keeps_the_other_keys(name):
     full, debug = experiment(name), experiment(name, "debug")
     assert debug.model.name.endswith("_tiny")
     assert debug.model.name in networks.NAMES
-    assert debug.model.name.startswith(full.model.name.rsplit("_", 1)[0])
+    assert networks.find(debug.model.name) is networks.find(full.model.name)
     assert 0 < debug.steps <= 20
     assert debug.batch_size <= 8
     same = {"data", "keypoint_set", "learning_rate", "schedule", "freeze", "decoder", "nms_threshold"}
@@ -65,25 +65,61 @@ def test_experiments_have_the_published_hyperparameters():
     assert infant.augmentation.half_body_min_labelled == 9
     for config in (coco, large, infant):
         assert (config.model.name, config.model.drop_path, config.warmup_epochs) == ("aggpose_l", 0.1, 0)
-        assert (config.color_jitter, config.flip_test, config.decoder) == (0.5, True, "dark")
+        assert (config.color_jitter, config.flip_test, config.protocol) == (0.5, True, "aggpose")
 
 
-def test_simple_baseline_has_the_published_hyperparameters():
-    coco, infant = experiment("simple_baseline"), experiment("simple_baseline", "infant")
-    assert (coco.epochs, coco.decay_epochs, coco.learning_rate, coco.weight_decay) == (140, (90, 120), 1e-3, 0)
-    assert (coco.augmentation.rotation, coco.augmentation.scale, coco.augmentation.half_body) == (40, 0.3, 0)
-    assert (infant.epochs, infant.decay_epochs, infant.learning_rate) == (100, (50, 80), 1e-4)
-    assert (infant.keypoint_set, infant.nms_threshold) == ("infant_21", 0)
-    assert experiment("simple_baseline", "infant,debug").model.name == "simple_baseline_tiny"
+# Published recipes: learning rate, weight decay, epochs, epochs of its drops or the lowest rate, batch size; then
+# rotation, scale and half-body probability of the augmentation; then the protocol and whether targets are rounded.
+RECIPES = {
+    "simple_baseline": ((1e-3, 0, 140, (90, 120), 128), (40, 0.3, 0), "simple_baseline", True),
+    "hrnet": ((1e-3, 0, 210, (170, 200), 128), (45, 0.35, 0.3), "hrnet", True),
+    "transpose": ((1e-4, 0, 240, 1e-5, 56), (45, 0.35, 0.3), "transpose", False),
+    "tokenpose": ((1e-3, 0, 300, (200, 260), 64), (45, 0.35, 0.3), "tokenpose", False),
+    "hrformer": ((5e-4, 0.01, 210, (170, 200), 256), (40, 0.5, 0.3), "hrformer", True),
+    "swin_pose": ((5e-4, 0, 210, (170, 200), 256), (40, 0.5, 0.3), "mmpose", True),
+}
 
 
-def test_hrnet_has_the_published_hyperparameters():
-    coco, infant = experiment("hrnet"), experiment("hrnet", "infant")
-    assert (coco.epochs, coco.decay_epochs, coco.learning_rate, coco.weight_decay) == (210, (170, 200), 1e-3, 0)
-    assert (coco.augmentation.rotation, coco.augmentation.scale, coco.augmentation.half_body) == (45, 0.35, 0.3)
-    assert (coco.model.name, coco.batch_size, coco.decoder) == ("hrnet_w32", 128, "quarter")
-    assert (infant.epochs, infant.decay_epochs, infant.learning_rate) == (100, (50, 80), 1e-4)
-    assert experiment("hrnet", "infant,debug").model.name == "hrnet_tiny"
+@pytest.mark.parametrize("name", RECIPES)
+def test_comparison_networks_have_the_recipes_of_their_authors(name):
+    optimizer, augmentation, protocol, rounded = RECIPES[name]
+    coco, infant = experiment(name), experiment(name, "infant")
+    decay = coco.lowest_rate if coco.schedule == "cosine" else coco.decay_epochs
+    assert (coco.learning_rate, coco.weight_decay, coco.epochs, decay, coco.batch_size) == optimizer
+    drawn = coco.augmentation
+    assert (drawn.rotation, drawn.scale, drawn.half_body) == augmentation
+    assert (coco.protocol, coco.rounded_targets, coco.color_jitter) == (protocol, rounded, 0)
+    assert (coco.keypoint_set, coco.detections != "") == ("coco_17", True)
+    assert (infant.learning_rate, infant.weight_decay, infant.epochs) == (1e-4, 0.01, 100)
+    assert (infant.schedule, infant.decay_epochs, infant.batch_size) == ("step", (50, 80), 128)
+    assert (infant.keypoint_set, infant.nms_threshold, infant.protocol) == ("infant_21", 0, protocol)
+    assert experiment(name, "infant,debug").model.name == f"{name}_tiny"
+
+
+@pytest.mark.parametrize(("name", "drop_path"), [("hrformer", 0.2), ("swin_pose", 0.3)])
+def test_transformers_with_windows_warm_up_and_move_boxes(name, drop_path):
+    config = experiment(name)
+    assert config.model.drop_path == drop_path
+    assert config.warmup_epochs * 149_813 / 256 == pytest.approx(500)
+    assert (config.augmentation.shift * 1.25, config.augmentation.shift_probability) == (pytest.approx(0.2), 0.3)
+
+
+def test_bias_tables_of_hrformer_have_no_weight_decay():
+    config = experiment("hrformer", "mmpose")
+    matched = flatten_dict(paths_matching(blank("hrformer_b_mmpose"), config.decay), sep="/")
+    assert {path.rsplit("/", 1)[1] for path, decays in matched.items() if not decays} == {
+        "relative_position_bias_table"
+    }
+
+
+@pytest.mark.parametrize("name", ["simple_baseline", "hrnet", "hrformer"])
+def test_published_weights_of_mmpose_have_their_own_protocol(name):
+    ours, theirs = experiment(name), experiment(name, "mmpose")
+    assert theirs.protocol == "mmpose"
+    ours.protocol = "mmpose"
+    if name == "hrformer":
+        ours.model.name = "hrformer_b_mmpose"
+    assert ours == theirs
 
 
 @pytest.mark.parametrize(
@@ -93,6 +129,9 @@ def test_hrnet_has_the_published_hyperparameters():
         ("infant_l", "s", "aggpose_s"),
         ("simple_baseline", "50", "simple_baseline_50"),
         ("hrnet", "w48", "hrnet_w48"),
+        ("transpose", "a4", "transpose_h_a4"),
+        ("transpose", "s", "transpose_h_s"),
+        ("swin_pose", "pyramid", "swin_pose_b_pyramid"),
         ("mae_mit", "b2", "mae_b2"),
         ("mae_mit", "b5", "mae_b5"),
     ],
@@ -103,7 +142,7 @@ def test_argument_changes_only_the_network(name, argument, network):
     assert default == other
     debug = experiment(name, f"{argument},debug")
     assert debug == experiment(name, f"debug,{argument}")
-    assert debug.model.name == network.rsplit("_", 1)[0] + "_tiny"
+    assert debug.model.name == experiment(name, "debug").model.name
 
 
 def test_stages_of_the_recipe_have_their_schedules_networks_and_frozen_modules():

@@ -22,3 +22,11 @@ def use_infant_pose(config: Config) -> None:
     config.train_split, config.eval_split = "train", "val"
     config.nms_threshold = 0.0  # Each image shows one infant, so there are no duplicate poses to suppress.
     config.augmentation.half_body_min_labelled = 9
+
+
+def fine_tune_on_infants(config: Config) -> None:
+    """Configures fine-tuning on the infant data set by the published schedule: 100 epochs of AdamW (AggPose §4.1)."""
+    use_infant_pose(config)
+    config.epochs = 100.0
+    config.learning_rate = 1e-4
+    config.decay_epochs = (50.0, 80.0)

@@ -101,14 +101,17 @@ def read_argument(argument: str, *known: str | Sequence[str]) -> set[str]:
     return words
 
 
-def debug_variant(config: Config) -> Config:
+def debug_variant(config: Config, network: str = "") -> Config:
     """Turns an experiment into its debug variant and returns it.
 
     The variant has a tiny network, small crops and batches, little synthetic data and 20 steps. The other keys stay.
+
+    Args:
+      config: the experiment, which is changed in place.
+      network: name of the tiny network, if it is not the name of the network with "tiny" as its last word.
     """
-    family = config.model.name.rsplit("_", 1)[0]
-    config.model.name = f"{family}_tiny"
-    if family == "mae":
+    config.model.name = network or f"{config.model.name.rsplit('_', 1)[0]}_tiny"
+    if config.model.name == "mae_tiny":
         config.model.decoder_width, config.model.decoder_depth, config.model.decoder_heads = 64, 1, 4
     config.input_size = (128, 96)
     config.batch_size, config.eval_batch_size = 8, 8

@@ -21,13 +21,19 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "upright": Key(
         False, "turn crops so that the shoulders of labelled persons are above their hips, as the tracker does"
     ),
+    "protocol": Key(
+        "aggpose", "conventions of crops, colours, flip test and decoding, of those who published a network's weights",
+        choices=("aggpose", "simple_baseline", "hrnet", "hrformer", "mmpose", "transpose", "tokenpose"),
+    ),
     "crop_convention": Key(
-        "unbiased", "how a box is mapped to the pixels of a crop", choices=("unbiased", "hrnet")
+        "", "how a box is mapped to the pixels of a crop; empty follows the protocol", choices=("", "unbiased", "hrnet")
+    ),
+    "decoder": Key(
+        "", "method that decodes heatmaps to keypoints; empty follows the protocol",
+        choices=("", "dark", "quarter", "quarter_each_axis", "argmax"), may_change=True,
     ),
     "sigma": Key(2.0, "standard deviation of the target Gaussians, in heatmap pixels", positive=True),
-    "decoder": Key(
-        "dark", "method that decodes heatmaps to keypoints", choices=("dark", "quarter", "argmax"), may_change=True
-    ),
+    "rounded_targets": Key(False, "round the centres of the target Gaussians to heatmap pixels, and cut these off"),
     "blur_kernel": Key(
         11, "kernel size of the dark decoder's Gaussian blur, in heatmap pixels", positive=True, may_change=True
     ),
@@ -106,6 +112,7 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
         "flip": Key(0.5, "probability of a horizontal flip", high=1),
         "cutout": Key(0.0, "probability of blacking out a rectangle of the crop", high=1),
         "shift": Key(0.0, "the crop is moved by up to this fraction of its sides", high=1),
+        "shift_probability": Key(1.0, "probability of moving the crop", high=1),
         "window": Key(0.0, "probability of a random window near the person instead of its crop", high=1),
     },
     "color_jitter": Key(0.5, "probability of changing brightness, contrast, saturation and hue", high=1),
@@ -127,9 +134,10 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "steps": Key(0, "number of steps to train; if not 0, it replaces epochs", may_change=True),
     "learning_rate": Key(1e-3, "learning rate after the warm-up"),
     "schedule": Key(
-        "step", "step multiplies the learning rate by 0.1 at each of decay_epochs; cosine lowers it to 0",
+        "step", "step multiplies the learning rate by 0.1 at each of decay_epochs; cosine lowers it to lowest_rate",
         choices=("step", "cosine"),
     ),
+    "lowest_rate": Key(0.0, "learning rate at the end of the cosine schedule"),
     "decay_epochs": Key((170.0, 200.0), "epochs at which the step schedule lowers the learning rate"),
     "warmup_epochs": Key(0.0, "length of the linear warm-up of the learning rate, in epochs"),
     "warmup_share": Key(

@@ -16,6 +16,7 @@ IGNORED = {
     "mit_pose_": (*_MAE_FIELDS, "fusion"),
     "mae_": ("fusion",),
 }
+UNBIASED = {"crop_convention": "unbiased", "decoder": "dark"}  # values of these keys in the protocol of AggPose
 
 
 def save_config(config: Config, path: pathlib.Path) -> None:
@@ -53,7 +54,13 @@ def load_config(path: pathlib.Path) -> Config:
 
 
 def migrate(stored: dict[str, Any]) -> dict[str, Any]:
-    """Converts the content of a config.json to this version: removes fields that its network never used."""
+    """Converts the content of a config.json to this version.
+
+    Fields that its network never used are removed. Before there were protocols, the keys of UNBIASED were always set;
+    now they are empty where they equal the protocol.
+    """
+    if "protocol" not in stored:
+        stored = stored | {key: "" for key, value in UNBIASED.items() if stored.get(key) == value}
     model = stored.get("model")
     if not isinstance(model, dict):
         return stored

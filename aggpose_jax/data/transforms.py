@@ -9,6 +9,7 @@ from aggpose_jax.data.images import ImageError, read_annotated_image
 from aggpose_jax.data.views import Augmentation, View, draw_view, person_view, view_transform
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.protocol import AGGPOSE, Protocol
 
 CUTOUT_SIDES = (0.2, 0.4)  # minimum and maximum side of a cutout hole, as a fraction of the side of the crop
 
@@ -41,7 +42,7 @@ def make_batch(
     keypoint_set: KeypointSet,
     input_size: tuple[int, int],
     augmentation: Augmentation | None = None,
-    convention: str = "unbiased",
+    protocol: Protocol = AGGPOSE,
     upright: bool = False,
 ) -> dict[str, np.ndarray]:
     """Returns a batch of crops of the persons of records, with their keypoints in crop pixels.
@@ -55,7 +56,7 @@ def make_batch(
       keypoint_set: the set of the K keypoints.
       input_size: (height, width) of the crops in pixels.
       augmentation: ranges of the augmentation; required with generators, ignored without.
-      convention: how a box is mapped to the pixels of a crop, "unbiased" or "hrnet", see `geometry.crop_transform`.
+      protocol: how a box is mapped to the pixels of a crop.
       upright: whether crops are turned so that the shoulders are above the hips, see `views.person_view`.
 
     Returns:
@@ -72,14 +73,14 @@ def make_batch(
     aspect = input_size[1] / input_size[0]
     cutout = 0.0 if augmentation is None else augmentation.cutout
     if generators is None:
-        views = [person_view(record, keypoint_set, aspect, upright) for record in records]
+        views = [person_view(record, keypoint_set, aspect, upright, protocol) for record in records]
     else:
         assert augmentation is not None, "generators require an augmentation"
         pairs = zip(records, generators, strict=True)
-        views = [draw_view(record, keypoint_set, aspect, augmentation, rng, upright) for record, rng in pairs]
+        views = [draw_view(record, keypoint_set, aspect, augmentation, rng, upright, protocol) for record, rng in pairs]
     crops = np.zeros((len(records), *input_size, 3), np.uint8)
     filled = [
-        _fill_crop(record, view, crop, convention, allow_unreadable=generators is not None)
+        _fill_crop(record, view, crop, protocol.convention, allow_unreadable=generators is not None)
         for record, view, crop in zip(records, views, crops, strict=True)
     ]
     if generators is not None:

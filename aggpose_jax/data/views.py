@@ -7,6 +7,7 @@ import numpy as np
 
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.protocol import AGGPOSE, Protocol
 
 HALF_BODY_PADDING = 1.5
 UPPER_BODY_PROBABILITY = 0.69
@@ -27,6 +28,7 @@ class Augmentation:
       flip: probability of mirroring left and right.
       cutout: probability that a rectangle of the crop is black (DeVries and Taylor 2017).
       shift: the view is moved by up to this fraction of its sides, as the crop of a moving person is.
+      shift_probability: probability of moving the view at all.
       window: probability of showing a window at a random place near the person instead, as the search for a person
         does. It may show only part of the person, or nothing.
     """
@@ -39,6 +41,7 @@ class Augmentation:
     flip: float = 0.5
     cutout: float = 0.0
     shift: float = 0.0
+    shift_probability: float = 1.0
     window: float = 0.0
 
 
@@ -129,16 +132,20 @@ def body_roll(keypoints: np.ndarray, keypoint_set: KeypointSet) -> float | None:
     return float(np.rad2deg(np.arctan2(-x, y)))
 
 
-def person_view(record: dict, keypoint_set: KeypointSet, aspect: float, upright: bool) -> View:
+def person_view(
+    record: dict, keypoint_set: KeypointSet, aspect: float, upright: bool, protocol: Protocol = AGGPOSE
+) -> View:
     """Returns the view of the person of a record: its box, or, if `upright`, turned with the shoulders above the hips.
 
     A turned view is the padded box around the labelled keypoints. A person whose shoulders or hips are not labelled is
-    not turned.
+    not turned. The protocol defines the centre of a box and whether it is enlarged if it is annotated.
     """
     roll = body_roll(record["keypoints"], keypoint_set) if upright else None
-    if roll is None:
-        return View(*geometry.crop_region(record["box"], aspect))
-    return box_view(record["keypoints"], roll, aspect)
+    if roll is not None:
+        return box_view(record["keypoints"], roll, aspect)
+    annotated = (record["keypoints"][:, 2] > 0).any()  # Records of detected persons have no labelled keypoint.
+    box = record["box"] + np.array([0, 0, 1, 1]) * (protocol.larger_boxes and annotated)
+    return View(*geometry.crop_region(box, aspect, pixel_center=protocol.pixel_center))
 
 
 def draw_view(
@@ -148,17 +155,18 @@ def draw_view(
     augmentation: Augmentation,
     rng: np.random.Generator,
     upright: bool = False,
+    protocol: Protocol = AGGPOSE,
 ) -> View:
     """Draws a random view of the person of a record, as the augmentation describes. See `person_view`."""
     view = None
     labelled = np.count_nonzero(record["keypoints"][:, 2])
     if labelled > augmentation.half_body_min_labelled and rng.random() < augmentation.half_body:
         view = half_body(record["keypoints"], keypoint_set, aspect, rng)
-    view = view or person_view(record, keypoint_set, aspect, upright)
+    view = view or person_view(record, keypoint_set, aspect, upright, protocol)
     if augmentation.window and rng.random() < augmentation.window:
         view = draw_window(view, rng)
     center, size, rotation, _ = view
-    if augmentation.shift:
+    if augmentation.shift and (augmentation.shift_probability == 1 or rng.random() < augmentation.shift_probability):
         center = center + rng.uniform(-augmentation.shift, augmentation.shift, 2) * size
     size = size * draw_scale(augmentation.scale, rng)
     rotation = rotation + draw_rotation(augmentation.rotation, augmentation.rotation_probability, rng)

@@ -15,6 +15,7 @@ from aggpose_jax.estimation.estimator import Estimator, make_estimator
 from aggpose_jax.networks.network import Network
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet, find_keypoint_set
+from aggpose_jax.pose.protocol import Protocol, find_protocol
 
 Variables = dict[str, Any]  # {"params": …} and, for networks with batch normalisation, "batch_stats"
 
@@ -28,12 +29,14 @@ class PoseModel:
       codec: encodes keypoints as heatmaps and decodes them.
       keypoint_set: set of K keypoints.
       flip_test: average the heatmaps of each crop and of its mirror image.
+      protocol: how crops are made and heatmaps are decoded; the codec follows it.
     """
 
     network: nn.Module
     codec: Codec
     keypoint_set: KeypointSet
     flip_test: bool
+    protocol: Protocol
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> Self:
@@ -48,7 +51,8 @@ class PoseModel:
         keypoint_set = find_keypoint_set(config.keypoint_set)
         network = networks.build(**config.model.to_dict(), keypoints=len(keypoint_set))
         _check_input_size(tuple(config.input_size), networks.find(config.model.name), network)
-        return cls(network, _codec(config), keypoint_set, config.flip_test)
+        protocol = find_protocol(config.protocol, config.crop_convention, config.decoder)
+        return cls(network, _codec(config, protocol), keypoint_set, config.flip_test, protocol)
 
     def init(self, rng: jax.Array) -> Variables:
         """Returns newly initialised variables of the network."""
@@ -66,7 +70,7 @@ class PoseModel:
     @functools.cached_property
     def estimate(self) -> Estimator:
         """The jitted function (variables, image, to_image) → keypoints, heatmaps; see `estimator.make_estimator`."""
-        return make_estimator(self.apply, self.codec, self.keypoint_set, self.flip_test)
+        return make_estimator(self.apply, self.codec, self.keypoint_set, self.flip_test, self.protocol)
 
 
 def _check_input_size(size: tuple[int, int], network: Network, model: nn.Module) -> None:
@@ -78,12 +82,14 @@ def _check_input_size(size: tuple[int, int], network: Network, model: nn.Module)
         raise UserError(f"input_size: {size} must be divisible by {network.stride}; change it")
 
 
-def _codec(config: ml_collections.ConfigDict) -> Codec:
+def _codec(config: ml_collections.ConfigDict, protocol: Protocol) -> Codec:
     return Codec(
         tuple(config.input_size),
         config.sigma,
-        config.decoder,
+        protocol.decoder,
         config.blur_kernel,
         config.blur_sigma,
-        config.crop_convention,
+        protocol.convention,
+        protocol.nothing,
+        config.rounded_targets,
     )

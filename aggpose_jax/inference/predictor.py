@@ -72,7 +72,7 @@ class Predictor:
 
     def view(self, box: np.ndarray) -> View:
         """Returns the view that is cut out for a box [4] (x, y, width, height), the same as in evaluation."""
-        return View(*geometry.crop_region(box, self.aspect))
+        return View(*geometry.crop_region(box, self.aspect, pixel_center=self._model.protocol.pixel_center))
 
     def estimate(self, crops: Sequence[Crop]) -> np.ndarray:
         """Returns the keypoints float32 [N, K, 3] of N crops, in image pixels."""

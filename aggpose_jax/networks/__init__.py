@@ -49,15 +49,15 @@ def build(name: str, **fields: Any) -> nn.Module:
     Args:
       name: one of NAMES.
       fields: fields of the module; they override those of the variant. A field that the module does not have is
-        ignored if its value is the default of the configuration.
+        ignored if its value is the default of the configuration, or 0 or False, which turns it off.
 
     Raises:
-      UserError: the name is unknown, or the module does not have a field whose value differs from the default.
+      UserError: the name is unknown, or the module does not have a field with another value.
     """
     network, variant = _find(name)
     defaults = default_config().model.to_dict()
     for field, value in fields.items():
-        if field not in network.fields and not (field in defaults and value == defaults[field]):
+        if field not in network.fields and not (field in defaults and value in (defaults[field], 0)):
             raise UserError(_unknown_field_message(name, network, field, value))
     overrides = {field: value for field, value in fields.items() if field in network.fields}
     return network.module(**{**network.variants[variant], **overrides})

@@ -21,9 +21,12 @@ class Codec:
     Attributes:
       input_size: (height, width) of the crop in pixels.
       sigma: standard deviation of the target Gaussian, in heatmap pixels.
-      decoder: "dark" (Zhang et al. 2020), "quarter" (a quarter pixel towards the higher neighbour) or "argmax".
+      decoder: "dark" (Zhang et al. 2020), "quarter" (a quarter pixel towards the higher neighbour), "quarter_each_axis"
+        (the same for x and y independently, which differ at the border) or "argmax".
       blur_kernel, blur_sigma: size and standard deviation of DARK's Gaussian blur, in heatmap pixels.
       convention: convention of the crop transform, "unbiased" or "hrnet" (see `geometry.crop_transform`).
+      nothing: x and y, in heatmap pixels, of a keypoint whose heatmap has no positive value.
+      rounded: round the centres of the target Gaussians to pixels and cut these off beyond 3 sigma (Xiao et al. 2018).
     """
 
     input_size: tuple[int, int]
@@ -32,6 +35,8 @@ class Codec:
     blur_kernel: int = 11
     blur_sigma: float = 2.0
     convention: str = "unbiased"
+    nothing: int = 0
+    rounded: bool = False
 
     @property
     def heatmap_size(self) -> tuple[int, int]:
@@ -62,6 +67,8 @@ class Codec:
     def encode(self, keypoints: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns untruncated Gaussians centred at the subpixel positions (AggPose §4.1; unbiased as in DARK).
 
+        With `rounded`, they are centred at pixels and cut off instead.
+
         Args:
           keypoints: [B, K, 2] in input pixels.
           weight: [B, K], 0 for unlabelled points.
@@ -71,26 +78,35 @@ class Codec:
         """
         h, w = self.heatmap_size
         x, y = jnp.moveaxis(self.to_heatmap(keypoints), -1, 0)
+        if self.rounded:
+            x, y = jnp.floor(x + 0.5), jnp.floor(y + 0.5)
         low, margin = -3 * self.sigma - 2, 3 * self.sigma
         in_range = (x > low) & (x < w + margin) & (y > low) & (y < h + margin)
         weight = weight * in_range
-        gaussian_x = jnp.exp(-((jnp.arange(w) - x[..., None]) ** 2) / (2 * self.sigma**2))
-        gaussian_y = jnp.exp(-((jnp.arange(h) - y[..., None]) ** 2) / (2 * self.sigma**2))
+        gaussian_x, gaussian_y = self._gaussian(w, x), self._gaussian(h, y)
         has_target = (weight > 0).astype(gaussian_x.dtype)
         return jnp.einsum("bky,bkx,bk->byxk", gaussian_y, gaussian_x, has_target), weight
+
+    def _gaussian(self, size: int, center: jax.Array) -> jax.Array:
+        """Returns the target Gaussians [B, K, size] along an axis of a heatmap with the centres [B, K]."""
+        offset = jnp.arange(size) - center[..., None]
+        gaussian = jnp.exp(-(offset**2) / (2 * self.sigma**2))
+        return gaussian * (jnp.abs(offset) <= 3 * self.sigma) if self.rounded else gaussian
 
     def decode(self, heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Decodes heatmaps [B, h, w, K].
 
         Returns:
           Positions [B, K, 2] in input pixels, and scores [B, K], the maxima of the heatmaps. Where a heatmap has no
-          positive value, the position is that of its pixel (0, 0).
+          positive value, the position is that of its pixel (`nothing`, `nothing`).
         """
         peaks, scores = argmax(heatmaps)
         if self.decoder == "dark":
             peaks = peaks + _dark_offset(heatmaps, peaks, scores, self.blur_kernel, self.blur_sigma)
-        elif self.decoder == "quarter":
-            peaks = peaks + _quarter_offset(heatmaps, peaks)
+        elif self.decoder in ("quarter", "quarter_each_axis"):
+            peaks = peaks + _quarter_offset(heatmaps, peaks, each_axis=self.decoder == "quarter_each_axis")
+        if self.nothing:
+            peaks = jnp.where(scores[..., None] > 0, peaks, self.nothing)
         return self.to_input(peaks), scores
 
 
@@ -106,12 +122,14 @@ def argmax(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.where(scores[..., None] > 0, peaks, 0), scores
 
 
-def flip_back(heatmaps: jax.Array, permutation: np.ndarray) -> jax.Array:
+def flip_back(heatmaps: jax.Array, permutation: np.ndarray, shifted: bool = False) -> jax.Array:
     """Returns the heatmaps [B, h, w, K] of mirrored crops mirrored back, with left and right keypoints exchanged.
 
-    The permutation [K] is `KeypointSet.flip_permutation`.
+    The permutation [K] is `KeypointSet.flip_permutation`. If `shifted`, the result is moved by one pixel to the right;
+    its first column stays.
     """
-    return heatmaps[:, :, ::-1, permutation]
+    mirrored = heatmaps[:, :, ::-1, permutation]
+    return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], axis=2) if shifted else mirrored
 
 
 def _windows(maps: jax.Array, peaks: jax.Array, radius: int) -> jax.Array:
@@ -133,12 +151,18 @@ def _inside(peaks: jax.Array, size: tuple[int, ...], margin: int) -> jax.Array:
     return (x >= margin) & (x <= w - 1 - margin) & (y >= margin) & (y <= h - 1 - margin)
 
 
-def _quarter_offset(heatmaps: jax.Array, peaks: jax.Array) -> jax.Array:
-    """Returns the offset [B, K, 2] of each peak by a quarter pixel towards its higher neighbour in x and in y."""
+def _quarter_offset(heatmaps: jax.Array, peaks: jax.Array, each_axis: bool) -> jax.Array:
+    """Returns the offset [B, K, 2] of each peak by a quarter pixel towards its higher neighbour in x and in y.
+
+    It is 0 for peaks in the first two columns or rows, and in the last ones. With `each_axis`, x and y move
+    independently: x if its column allows it and the row is not the first, y likewise (MMPose).
+    """
     f = _windows(heatmaps, peaks, 1)
     difference = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
-    inside = _inside(peaks, heatmaps.shape[1:3], 2)
-    return jnp.where(inside[..., None], 0.25 * jnp.sign(difference), 0.0)
+    h, w = heatmaps.shape[1:3]
+    inside = (peaks >= 2) & (peaks <= np.array([w - 2, h - 2]))
+    moves = inside & (peaks[..., ::-1] >= 1) if each_axis else inside.all(-1, keepdims=True)
+    return jnp.where(moves, 0.25 * jnp.sign(difference), 0.0)
 
 
 def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:

@@ -46,7 +46,9 @@ def estimate_area(keypoints: np.ndarray) -> float:
     return PERSON_AREA_RATIO * float(np.prod(np.ptp(labelled, axis=0))) if len(labelled) else 0.0
 
 
-def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[np.ndarray, np.ndarray]:
+def crop_region(
+    box: np.ndarray, aspect: float, padding: float = 1.25, pixel_center: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the region that is cropped for a box.
 
     The shorter side of the box is extended to the aspect ratio, and both sides are then multiplied by the padding.
@@ -55,12 +57,13 @@ def crop_region(box: np.ndarray, aspect: float, padding: float = 1.25) -> tuple[
       box: [..., 4] x, y, width, height in image pixels. A side below 2 pixels counts as 2.
       aspect: width / height of the crop.
       padding: factor by which both sides are multiplied.
+      pixel_center: the centre is x + (width - 1) / 2 instead of x + width / 2, and y likewise.
 
     Returns:
       centre [..., 2] and size [..., 2] (width, height), float64, in image pixels.
     """
     box = np.asarray(box, np.float64)
-    center = box[..., :2] + box[..., 2:] / 2
+    center = box[..., :2] + (box[..., 2:] - pixel_center) / 2
     sides = np.maximum(box[..., 2:], 2)
     grown = np.maximum(sides, sides[..., ::-1] * (aspect, 1) / (1, aspect))
     return center, grown * padding

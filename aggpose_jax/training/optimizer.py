@@ -26,10 +26,11 @@ def paths_matching(params: Any, patterns: Sequence[str]) -> Any:
 
 
 def make_schedule(config, steps_per_epoch: float, total_steps: int) -> optax.Schedule:
-    """Returns the learning rate by step: linear warm-up, then cosine decay to 0 or ×0.1 at each of `decay_epochs`."""
+    """Returns the learning rate by step: linear warm-up, then a cosine decay or ×0.1 at each of `decay_epochs`."""
     warmup = round(config.warmup_share * total_steps or config.warmup_epochs * steps_per_epoch)
     if config.schedule == "cosine":
-        after = optax.cosine_decay_schedule(config.learning_rate, max(total_steps - warmup, 1))
+        steps, lowest = max(total_steps - warmup, 1), config.lowest_rate / max(config.learning_rate, 1e-30)
+        after = optax.cosine_decay_schedule(config.learning_rate, steps, alpha=lowest)
     else:
         boundaries = {round(epoch * steps_per_epoch) - warmup: 0.1 for epoch in config.decay_epochs}
         after = optax.piecewise_constant_schedule(config.learning_rate, boundaries)

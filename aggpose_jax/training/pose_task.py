@@ -63,7 +63,7 @@ class PoseTask(ComposedTask):
             keypoint_set=self.keypoint_set,
             input_size=self.pose_model.codec.input_size,
             augmentation=Augmentation(**config.augmentation.to_dict()),
-            convention=config.crop_convention,
+            protocol=self.pose_model.protocol,
             upright=config.upright,
         )
         open_source = functools.partial(_open_source, config, self.keypoint_set)
@@ -136,7 +136,8 @@ class PoseObjective:
         image = to_unit(batch["image"])
         if self._color_jitter:
             image = color.jitter(color_rng, image, self._color_jitter)
-        heatmaps, collections = apply_training(network, variables, normalise(image), drop_path_rng=drop_path_rng)
+        image = normalise(image, self._pose_model.protocol.bgr)
+        heatmaps, collections = apply_training(network, variables, image, drop_path_rng=drop_path_rng)
         targets, weight = codec.encode(batch["keypoints"], batch["weight"])
         # The heatmap of a keypoint that is known to be absent is trained to be 0.
         counted = jnp.maximum(weight, batch["absent"]) if "absent" in batch else weight

@@ -15,7 +15,7 @@ from aggpose_jax.training.tasks import make_task
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("decoder", "dork", r"decoder: 'dork' .*dark, quarter, argmax"),
+        ("decoder", "dork", r"decoder: 'dork' .*from dark, quarter, quarter_each_axis, argmax"),
         ("crop_convention", "biased", r"'biased' .*unbiased, hrnet"),
         ("data", "imagenet", r"'imagenet' .*coco, infant_pose, coco_keypoints, synthetic, infants, frames"),
         ("schedule", "", r"schedule: '' .*step, cosine"),
@@ -51,7 +51,7 @@ def test_all_defaults_are_valid_and_all_keys_have_a_comment():
 
 def test_choices_and_augmentation_match_the_code_that_uses_them():
     keys = flat_keys()
-    assert keys["crop_convention"].choices == geometry.CONVENTIONS
+    assert keys["crop_convention"].choices == ("", *geometry.CONVENTIONS)
     assert set(keys["data"].choices) == {"coco", "synthetic", "infants", "frames", *BUILDERS}
     assert Augmentation(**default_config().augmentation) == Augmentation()
 

@@ -48,6 +48,15 @@ def stored(folder, **changes):
     return load_config(folder / "config.json")
 
 
+def test_conventions_stored_before_there_were_protocols_are_those_of_aggpose(tmp_path):
+    content = default_config().to_dict() | {"crop_convention": "unbiased", "decoder": "quarter"}
+    del content["protocol"]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    loaded = load_config(tmp_path / "config.json")
+    assert (loaded.protocol, loaded.crop_convention, loaded.decoder) == ("aggpose", "", "quarter")
+    assert stored(tmp_path, crop_convention="unbiased").crop_convention == "unbiased"
+
+
 def test_stored_keys_that_do_not_exist_are_ignored(tmp_path):
     loaded = stored(tmp_path, seed=3, speed=9, mesh={"data": -1, "fsdp": 2}, gears={"first": 1})
     assert loaded.flat() == change(default_config(), ["seed=3", "mesh.fsdp=2"]).flat()

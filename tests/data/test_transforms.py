@@ -13,6 +13,7 @@ from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.views import Augmentation, View, view_transform
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import COCO_17, KeypointSet
+from aggpose_jax.pose.protocol import HRNET, Protocol
 
 REFERENCE = pathlib.Path(__file__).parents[1] / "reference"
 INPUT_SIZE = (256, 192)
@@ -101,7 +102,7 @@ def test_keypoints_that_are_absent_or_outside_the_crop_are_told_apart_from_unlab
 
 
 def test_an_example_in_the_hrnet_convention(record):
-    example = make_example(record, CORNERS, (64, 48), convention="hrnet")
+    example = make_example(record, CORNERS, (64, 48), protocol=HRNET)
     np.testing.assert_allclose(example["keypoints"][0], [24 + 30 * 0.48, 32 + 20 * 0.48], rtol=1e-6)
 
 
@@ -117,7 +118,9 @@ def test_augmentation_with_zero_ranges_changes_nothing(record, rng):
 def test_keypoints_move_with_the_pixels(record, rng, flip, convention):
     augmentation = Augmentation(half_body=0, scale=0.2, rotation_probability=1, flip=flip)
     for _ in range(5):
-        example = make_example(record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, convention=convention)
+        example = make_example(
+            record, CORNERS, (256, 192), augmentation=augmentation, rng=rng, protocol=Protocol(convention)
+        )
         colours = [1, 0, 2] if flip else [0, 1, 2]  # Flipping swaps left and right keypoints.
         np.testing.assert_allclose(example["keypoints"], dots(example["image"])[colours], atol=0.1)
         back = geometry.apply(example["to_image"], example["keypoints"])
@@ -156,7 +159,7 @@ def test_augmentation_depends_only_on_the_generator(record):
 @pytest.mark.parametrize("flip", [0.0, 1.0])
 def test_a_batch_stacks_its_examples_and_is_black_where_an_image_is_unreadable(record, flip):
     augmentation = Augmentation(half_body=0.5, half_body_min_labelled=2, cutout=0.5, flip=flip)
-    options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": augmentation, "convention": "hrnet"}
+    options = {"keypoint_set": CORNERS, "input_size": (64, 48), "augmentation": augmentation, "protocol": HRNET}
     records = [record | {"id": number, "score": number / 8} for number in range(6)]
     examples = [make_example(r, **options, rng=np.random.default_rng(r["id"])) for r in records]
     records[3]["image"] = b"no image"

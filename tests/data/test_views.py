@@ -15,6 +15,7 @@ from aggpose_jax.data.views import (
 )
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
+from aggpose_jax.pose.protocol import AGGPOSE, Protocol
 
 CORNERS = KeypointSet("corners", ("left", "right", "top"), ((0, 1),), (), (0.1,) * 3, (2,))
 
@@ -145,6 +146,26 @@ def test_shifted_views_stay_within_the_fraction_of_their_sides(rng):
     centers = np.array([draw_view(record, CORNERS, 0.75, augmentation, rng).center for _ in range(500)])
     np.testing.assert_allclose(np.abs(centers - [50, 70]).max(0), [7.5, 10], rtol=0.05)
     np.testing.assert_allclose(centers.mean(0), [50, 70], atol=1)
+
+
+def test_views_are_shifted_with_their_probability(rng):
+    record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.zeros((3, 3), np.float32)}
+    augmentation = Augmentation(0, 8, 0, 0, 0, flip=0, shift=0.1, shift_probability=0.3)
+    views = [draw_view(record, CORNERS, 0.75, augmentation, rng) for _ in range(1000)]
+    assert np.mean([view.center.tolist() != [50, 70] for view in views]) == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize(("protocol", "labelled", "center", "width"), [
+    (AGGPOSE, True, [50, 70], 75),
+    (Protocol(pixel_center=True), True, [49.5, 69.5], 75),
+    (Protocol(pixel_center=True, larger_boxes=True), True, [50, 70], 76.25),  # 61 × 1.25
+    (Protocol(pixel_center=True, larger_boxes=True), False, [49.5, 69.5], 75),  # detected boxes stay
+])  # fmt: skip
+def test_view_of_a_box_follows_the_protocol(protocol, labelled, center, width):
+    record = {"box": np.array([20, 30, 60, 80], np.float32), "keypoints": np.full((3, 3), 2.0 * labelled, np.float32)}
+    view = person_view(record, CORNERS, 0.75, upright=False, protocol=protocol)
+    assert view.center.tolist() == center
+    assert view.size[0] == pytest.approx(width)
 
 
 def test_windows_have_their_middle_at_the_person_and_differ_in_size(rng):

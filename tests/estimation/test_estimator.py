@@ -8,6 +8,7 @@ import pytest
 from aggpose_jax.estimation import estimator
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.protocol import Protocol
 
 PAIR = KeypointSet("pair", ("left", "right", "middle"), ((0, 1),), (), (0.1,) * 3, (0,))
 IDENTITY = np.eye(2, 3, dtype=np.float32)[None]
@@ -55,6 +56,21 @@ def test_flip_test_averages_with_flipped_back_heatmaps():
     left, right, middle = np.moveaxis(heatmaps[0], -1, 0)
     expected = np.stack([(left + right[::-1]) / 2, (right + left[::-1]) / 2, (middle + middle[::-1]) / 2], axis=-1)
     np.testing.assert_allclose(mean[0, 0], expected)
+
+
+def test_heatmaps_of_the_mirrored_crop_are_shifted_if_the_protocol_states_it():
+    heatmaps = np.arange(12, dtype=np.float32).reshape(1, 4, 3)  # one row, four columns
+    image = np.zeros((1, 4, 16, 3), np.uint8)
+    mean = estimator.estimate_heatmaps(position_blind, heatmaps, image, PAIR, True, Protocol(shifted_flip=True))
+    left, right, _ = np.moveaxis(heatmaps[0], -1, 0)
+    np.testing.assert_allclose(mean[0, 0, :, 0], (left + right[[3, 3, 2, 1]]) / 2)
+
+
+def test_channels_are_reversed_before_the_normalisation_of_a_bgr_protocol():
+    image = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3), np.uint8)
+    crop = estimator.estimate_heatmaps(lambda _, x: x, None, image, PAIR, False, Protocol(bgr=True))
+    expected = (image[0, 2, 1, ::-1] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    np.testing.assert_allclose(crop[0, 2, 1], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_flip_test_applies_the_network_to_the_mirrored_crop():

@@ -9,6 +9,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.estimator import normalise, to_unit
 from aggpose_jax.estimation.pose_model import PoseModel
 from aggpose_jax.pose.codec import Codec
+from aggpose_jax.pose.protocol import PROTOCOLS, Protocol
 
 
 def config(*overrides: str):
@@ -19,7 +20,14 @@ def test_model_follows_its_configuration():
     overrides = ("keypoint_set=infant_21", "sigma=3", "decoder=quarter", "blur_kernel=5", "blur_sigma=1")
     model = PoseModel.from_config(config(*overrides, "crop_convention=hrnet", "flip_test=False"))
     assert model.codec == Codec((64, 32), 3.0, "quarter", 5, 1.0, "hrnet")
+    assert model.protocol == Protocol("hrnet", "quarter")
     assert (model.keypoint_set.name, model.network.keypoints, model.flip_test) == ("infant_21", 21, False)
+
+
+def test_codec_follows_the_protocol():
+    model = PoseModel.from_config(config("protocol=mmpose", "rounded_targets=True"))
+    assert model.codec == Codec((64, 32), decoder="quarter_each_axis", convention="hrnet", nothing=-1, rounded=True)
+    assert model.protocol == PROTOCOLS["mmpose"]
 
 
 def test_shapes_match_initialised_variables():

@@ -119,6 +119,13 @@ def test_fields_override_those_of_the_variant():
     assert model.depths == networks.build("aggpose_s", keypoints=3).depths
 
 
+def test_a_field_that_a_network_lacks_may_have_its_default_or_be_off():
+    for rate in (0.1, 0.0):
+        assert networks.build("hrnet_tiny", keypoints=3, drop_path=rate) == networks.build("hrnet_tiny", keypoints=3)
+    with pytest.raises(UserError, match=r"model\.drop_path: .*0\.2.*hrnet_tiny"):
+        networks.build("hrnet_tiny", keypoints=3, drop_path=0.2)
+
+
 def test_counted_multiply_adds_equal_numbers_computed_by_hand():
     x, image = jnp.zeros((4, 3, 5)), jnp.zeros((2, 6, 6, 8))
     kernel, grouped = jnp.zeros((3, 3, 8, 10)), jnp.zeros((3, 3, 2, 8))

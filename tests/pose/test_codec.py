@@ -150,7 +150,8 @@ def peak_heatmap(x: int, y: int, neighbours: dict | None = None, size=(16, 16)) 
         ((6, 7), {}, (0, 0)),
         ((2, 13), {(1, 0): 0.5, (0, 1): 0.5}, (0.25, 0.25)),
         ((1, 7), {(1, 0): 0.5}, (0, 0)),  # too close to the border
-        ((6, 14), {(1, 0): 0.5}, (0, 0)),
+        ((14, 14), {(1, 0): 0.5}, (0.25, 0)),
+        ((6, 15), {(1, 0): 0.5}, (0, 0)),
         ((15, 15), {(-1, 0): 0.5}, (0, 0)),
     ],
 )
@@ -159,6 +160,29 @@ def test_quarter_decoder_moves_towards_the_higher_neighbour(peak, neighbours, of
     points, scores = decode(codec_, peak_heatmap(*peak, neighbours))
     np.testing.assert_allclose(points, from_heatmap_pixels(codec_, np.add(peak, offset)), atol=1e-4)
     assert scores.tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("peak", "offset"), [((1, 7), (0, 0.25)), ((6, 0), (0, 0)), ((6, 15), (0.25, 0)), ((15, 6), (0, 0.25))]
+)
+def test_quarter_decoder_of_each_axis_moves_along_a_border(peak, offset):
+    codec_ = Codec((64, 64), decoder="quarter_each_axis")
+    neighbours = {(1, 0): 0.5, (0, 1): 0.5}
+    inside = {step: value for step, value in neighbours.items() if max(np.add(peak, step)) < 16}
+    points, _ = decode(codec_, peak_heatmap(*peak, inside))
+    np.testing.assert_allclose(points, from_heatmap_pixels(codec_, np.add(peak, offset)), atol=1e-4)
+
+
+def test_rounded_targets_are_centred_at_pixels_and_cut_off():
+    codec_ = Codec((64, 64), sigma=1.0, convention="hrnet", rounded=True)
+    targets, weight = codec_.encode(jnp.array([[[21.9, 38.1], [2.0, -2.1]]]), jnp.ones((1, 2)))
+    # The points are at (5.475, 9.525) and (0.5, -0.525) in heatmap pixels.
+    assert weight.tolist() == [[1, 1]]
+    first, second = np.moveaxis(np.asarray(targets)[0], -1, 0)
+    assert np.argwhere(first == 1).tolist() == [[10, 5]]
+    np.testing.assert_allclose(first[10, 1:10], [0, *np.exp(-0.5 * np.arange(-3, 4) ** 2), 0], rtol=1e-6)
+    assert first[6].max() == 0 < first[7].max()
+    np.testing.assert_allclose(second[:4, 1], [*np.exp(-0.5 * np.arange(1, 4) ** 2), 0], rtol=1e-6)
 
 
 def test_argmax_decoder_returns_the_peak_pixel():

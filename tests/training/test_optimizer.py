@@ -25,6 +25,7 @@ def config(**changes) -> ml_collections.ConfigDict:
         "decay_epochs": (2.0, 3.5),
         "warmup_epochs": 0.0,
         "warmup_share": 0.0,
+        "lowest_rate": 0.0,
         "betas": (0.9, 0.999),
         "adam_epsilon": 1e-8,
         "weight_decay": 0.0,
@@ -71,6 +72,11 @@ def test_step_schedule_equals_hand_computed_rates():
 def test_cosine_schedule_equals_hand_computed_rates():
     expected = [0.5 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
     np.testing.assert_allclose(rates(8, 4, schedule="cosine"), expected, rtol=1e-5)
+
+
+def test_cosine_schedule_ends_at_the_lowest_rate():
+    expected = [0.1 + 0.4 * (1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
+    np.testing.assert_allclose(rates(8, 4, schedule="cosine", lowest_rate=0.1), expected, rtol=1e-5)
 
 
 def test_warm_up_equals_hand_computed_rates():

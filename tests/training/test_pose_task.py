@@ -13,6 +13,7 @@ from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.data.synthetic import drawn_ahead
 from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.pose.codec import Codec
+from aggpose_jax.pose.protocol import AGGPOSE
 from aggpose_jax.training.pose_task import PoseObjective
 from aggpose_jax.training.tasks import make_task
 
@@ -27,7 +28,7 @@ class Constant(nn.Module):
 
 
 class Model:
-    network, codec = Constant(), Codec(input_size=(64, 48), sigma=1.0)
+    network, codec, protocol = Constant(), Codec(input_size=(64, 48), sigma=1.0), AGGPOSE
 
 
 @pytest.mark.parametrize("absent", [False, True])
