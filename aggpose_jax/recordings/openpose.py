@@ -14,14 +14,9 @@ import numpy as np
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.recordings.openpose_people import BODY_25, read_people, select
 from aggpose_jax.recordings.poses import Poses, collect
 
-BODY_25 = (
-    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
-    "mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
-    "left_eye", "right_ear", "left_ear", "left_toe", "left_small_toe", "left_heel", "right_toe", "right_small_toe",
-    "right_heel",
-)  # fmt: skip
 MIDPOINTS = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 EMPTY_FIELDS = ("face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d", "pose_keypoints_3d",
                 "face_keypoints_3d", "hand_left_keypoints_3d", "hand_right_keypoints_3d")  # fmt: skip
@@ -55,23 +50,19 @@ def write(poses: Poses, folder: pathlib.Path, stem: str) -> None:
 
 
 def read(folder: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
-    """Reads a folder of OpenPose files. Keypoints of the set that are not in BODY_25 are 0 with the score 0.
+    """Reads a folder of OpenPose files. Keypoints of the set that are not in the files are 0 with the score 0.
 
     Raises:
-      UserError: the folder has no OpenPose file, or a file is not of BODY_25.
+      UserError: the folder has no OpenPose file, or a file is damaged or has neither BODY_25 nor COCO-18.
     """
     files = {int(match[2]): path for path in folder.glob("*.json") if (match := NAME.fullmatch(path.name))}
     if not files:
         raise UserError(f"{folder}: there is no file NAME_000000000000_keypoints.json in it; give a folder that "
                         "OpenPose wrote")  # fmt: skip
-    indices = [k for k, name in enumerate(keypoint_set.names) if name in BODY_25]
-    body_indices = [BODY_25.index(keypoint_set.names[k]) for k in indices]
     numbers, found = sorted(files), []
     for number in numbers:
-        body = _read_people(files[number])
-        keypoints = np.zeros((len(body), len(keypoint_set), 3))
-        keypoints[:, indices] = body[:, body_indices]
-        found.append(keypoints)
+        people = [select(person, keypoint_set.names) for person in read_people(files[number])]
+        found.append(np.reshape(people, (-1, len(keypoint_set), 3)))
     return collect(keypoint_set, [np.nan] * len(numbers), found, numbers)
 
 
@@ -86,12 +77,3 @@ def _body(poses: Poses) -> np.ndarray:
             ends = poses.keypoints[:, [names.index(end) for end in MIDPOINTS[name]]]
             body[:, index] = np.concatenate([ends[..., :2].mean(1), ends[..., 2:].min(1)], axis=-1)
     return body
-
-
-def _read_people(path: pathlib.Path) -> np.ndarray:
-    """Returns the BODY_25 keypoints [P, 25, 3] of the persons in an OpenPose file."""
-    try:
-        people = json.loads(path.read_bytes())["people"]
-        return np.array([person["pose_keypoints_2d"] for person in people], np.float64).reshape(len(people), 25, 3)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not an OpenPose file with BODY_25 ({error}); check the file") from error
