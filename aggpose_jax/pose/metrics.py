@@ -189,7 +189,8 @@ class Matches(NamedTuple):
     Attributes:
       ids, image_ids: [G] ids of the annotations and of their images.
       truth: [G, K, 3] annotated x, y in image pixels and visibility.
-      predicted: [G, K, 3] detected x, y in image pixels and score; NaN where the image has no detection.
+      predicted: [G, K, 3] detected x, y in image pixels and score; NaN where the image has no detection, and for
+        keypoints that are 0, 0, 0 in the detection, which means that they were not found.
       area: [G] annotated areas in square pixels.
       oks: [G] OKS of the detections; 0 where the image has no detection.
     """
@@ -221,10 +222,12 @@ def match_oks(ground_truth: dict[str, Any], results: list[dict[str, Any]], keypo
     area = np.array([a["area"] for a in persons], np.float64)
     predicted, best = np.full(truth.shape, np.nan), np.zeros(len(persons))
     for i, annotation in enumerate(persons):
-        poses = np.array(detected.get(annotation["image_id"], []))
+        poses = np.array(detected.get(annotation["image_id"], []), np.float64)
         if len(poses):
+            poses[~poses.any(-1)] = np.nan
             labelled = truth[i, :, 2] > 0
-            similar = similarity(poses, truth[i], area[i], keypoint_set.sigmas)[:, labelled].mean(-1)
+            each = np.nan_to_num(similarity(poses, truth[i], area[i], keypoint_set.sigmas))
+            similar = each[:, labelled].mean(-1)
             predicted[i], best[i] = poses[similar.argmax()], similar.max()
     ids, image_ids = (np.array([a[key] for a in persons], np.int64) for key in ("id", "image_id"))
     return Matches(ids, image_ids, truth, predicted, area, best)

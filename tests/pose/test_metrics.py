@@ -184,6 +184,20 @@ def test_persons_without_detections_have_an_oks_of_0(pose):
     assert matches.oks.tolist() == [0]
 
 
+def test_a_keypoint_of_zeros_was_not_found_even_where_the_truth_is_in_the_corner(pose):
+    truth_pose, found = pose.copy(), pose.copy()
+    truth_pose[3], found[3] = (1, 0, 2), (0, 0, 0)
+    truth = make_ground_truth(person(truth_pose))
+    matches = metrics.match_oks(truth, metrics.coco_results([1], found[None], [0.5]), INFANT_21)
+    assert np.isnan(matches.predicted[0, 3]).all()
+    assert metrics.keypoint_oks(matches, INFANT_21)[3] == 0
+    np.testing.assert_allclose(matches.oks, 20 / 21)
+    assert metrics.pck(matches.predicted, matches.truth, [100], 0.1)[0][3] == 0
+    found[3] = 0, 0, 0.5  # This point was found.
+    matches = metrics.match_oks(truth, metrics.coco_results([1], found[None], [0.5]), INFANT_21)
+    assert matches.oks > 0.99
+
+
 def test_oks_percentiles():
     assert metrics.oks_percentiles(np.linspace(0, 1, 11), (10, 50)) == pytest.approx({"OKS_p10": 0.1, "OKS_p50": 0.5})
     assert np.isnan(metrics.oks_percentiles(np.zeros(0), (50,))["OKS_p50"])
