@@ -2,12 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from aggpose_jax.pose import metrics
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import Matches
+from aggpose_jax.pose.subset import restrict
+from aggpose_jax.recordings.openpose_people import BODY_25
 
 PCK_THRESHOLDS = (0.1, 0.2)  # distances within which PCK counts a keypoint as correct, as fractions of the torso length
 
@@ -22,6 +25,7 @@ class Evaluation:
       results: COCO results, one per pose.
       matches: every labelled person with the most similar predicted pose.
       reoriented: number of images that were rotated by their EXIF orientation, as their annotations state.
+      openpose: metrics on the keypoints that OpenPose has too; None if these are all or none, or were not computed.
     """
 
     metrics: dict[str, float]
@@ -29,6 +33,19 @@ class Evaluation:
     results: list[dict]
     matches: Matches
     reoriented: int = 0
+    openpose: "SharedKeypoints | None" = None
+
+
+class SharedKeypoints(NamedTuple):
+    """The evaluation of those keypoints of a set that another method has as well.
+
+    Attributes:
+      keypoints: names of these keypoints.
+      metrics: as in `Evaluation`, from these keypoints of the ground truth and of the results.
+    """
+
+    keypoints: tuple[str, ...]
+    metrics: dict[str, float]
 
 
 def evaluate(
@@ -74,6 +91,23 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
         for k, name in enumerate(keypoint_set.names)
     }
     return Evaluation(scores, keypoints, results, matches)
+
+
+def with_openpose(evaluation: Evaluation, ground_truth: dict, keypoint_set: KeypointSet) -> Evaluation:
+    """Returns an evaluation with the metrics on the keypoints of the set that are in OpenPose's BODY_25.
+
+    They compare all methods alike. They are None if all keypoints of the set, or none, are in BODY_25.
+
+    Args:
+      evaluation: evaluation whose results are scored again.
+      ground_truth: COCO annotations of the complete split.
+      keypoint_set: keypoint set of the results.
+    """
+    names = tuple(name for name in keypoint_set.names if name in BODY_25)
+    if len(names) in (0, len(keypoint_set)):
+        return evaluation
+    truth, results, subset = restrict(ground_truth, evaluation.results, keypoint_set, names)
+    return dataclasses.replace(evaluation, openpose=SharedKeypoints(names, score(results, truth, subset).metrics))
 
 
 def _collect(estimate, batches, gather) -> dict[str, np.ndarray]:

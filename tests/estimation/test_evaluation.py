@@ -124,6 +124,29 @@ def test_empty_results_score_zero():
     assert scored.metrics["AP"] == scored.metrics["AR"] == scored.metrics["PCK@0.2"] == 0
 
 
+def test_keypoints_that_openpose_has_are_evaluated_apart():
+    set_ = KeypointSet("six", (*TORSO.names, "navel", "chin"), TORSO.flip_pairs, (), (0.05,) * 6, (0, 1))
+    truth = ground_truth()
+    for annotation in truth["annotations"]:
+        annotation["keypoints"] += [20, 30, 2, 20, 0, 2]
+    results = [
+        {"image_id": a["image_id"], "category_id": 1, "score": 1.0, "keypoints": a["keypoints"][:12] + [0] * 6}
+        for a in truth["annotations"]
+    ]
+    both = evaluation.with_openpose(evaluation.score(results, truth, set_), truth, set_)
+    assert both.metrics["OKS_p50"] == pytest.approx(4 / 6)
+    assert both.openpose.keypoints == TORSO.names
+    exact = evaluate(batch_of((4, 0, 1, 1), (4, 200, 1, 1), (9, 50, 1, 1)))
+    assert both.openpose.metrics == exact.metrics
+
+
+@pytest.mark.parametrize("names", [TORSO.names, ("navel", "chin", "left_ring_finger", "hair")])
+def test_nothing_is_evaluated_apart_if_openpose_has_all_keypoints_or_none(names):
+    set_ = KeypointSet("all or none", names, (), (), (0.05,) * 4, ())
+    scored = evaluation.score([], ground_truth(), set_)
+    assert evaluation.with_openpose(scored, ground_truth(), set_) is scored
+
+
 def test_annotations_do_not_need_iscrowd():
     truth = ground_truth()
     for annotation in truth["annotations"]:
