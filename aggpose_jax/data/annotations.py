@@ -10,6 +10,7 @@ import numpy as np
 
 from aggpose_jax.errors import UserError
 
+PERSON = 1  # category_id of a person in COCO results
 MAX_COORDINATE = 1e6  # largest magnitude, in pixels, that is accepted; float32 resolves it to 1/16 of a pixel
 
 
@@ -60,6 +61,36 @@ def read_detections(file: pathlib.Path) -> list[dict]:
         raise UserError(f"{file} is not a list of detections; give a file of COCO detection results")
     _check_entries(file, "detection", detections, _detection_fault)
     return detections
+
+
+def read_results(file: pathlib.Path, ground_truth: dict, keypoints: int) -> list[dict]:
+    """Reads a file of COCO keypoint results of the persons in the images of a ground truth.
+
+    Args:
+      file: JSON list of entries with image_id, category_id, keypoints (x, y, score, …) and score; may be empty.
+      ground_truth: COCO dict with images and annotations.
+      keypoints: the number K of keypoints of a person.
+
+    Returns:
+      The entries with these four fields only, since COCOeval would take an entry with a box for a detected box; the
+      category is that of persons, PERSON.
+
+    Raises:
+      UserError: the file cannot be read, or an entry lacks a field, has an invalid one, another number of keypoints, an
+        image that is not in the ground truth, or a category that is neither PERSON nor one of the ground truth.
+    """
+    results = read_json(file)
+    if not isinstance(results, list):
+        raise UserError(f"{file} is not a list of results; give a file of COCO keypoint results")
+    image_ids = {image["id"] for image in ground_truth["images"]}
+    of_truth = [annotation.get("category_id") for annotation in ground_truth["annotations"]]
+    categories = {PERSON, *(category for category in of_truth if type(category) is int)}
+    for index, result in enumerate(results):
+        is_object = isinstance(result, dict)
+        fault = _result_fault(result, image_ids, categories, keypoints) if is_object else "is not a JSON object"
+        if fault:
+            raise UserError(f"{file}: result number {index} {fault}")
+    return [{key: r[key] for key in ("image_id", "keypoints", "score")} | {"category_id": PERSON} for r in results]
 
 
 def read_json(file: pathlib.Path) -> object:
@@ -183,13 +214,29 @@ def _annotation_fault(annotation: dict, image_ids: set[int], count: int | None) 
 def _detection_fault(detection: dict) -> str | None:
     """Returns what is wrong with an entry of COCO detection results, as the end of a message; None if it is valid."""
     fault = _missing(detection, "image_id", "category_id", "bbox", "score")
-    if fault := fault or _id_fault(detection, "image_id") or _box_fault(detection):
+    return fault or _id_fault(detection, "image_id") or _box_fault(detection) or _score_fault(detection)
+
+
+def _score_fault(entry: dict) -> str | None:
+    is_valid = _is_number(entry["score"])
+    return None if is_valid else f"has the score {reprlib.repr(entry['score'])}; give a finite number"
+
+
+def _result_fault(result: dict, image_ids: set[int], categories: set[int], count: int) -> str | None:
+    """Returns what is wrong with an entry of COCO keypoint results, as the end of a message; None if it is valid."""
+    fault = _missing(result, "image_id", "category_id", "keypoints", "score")
+    if fault := fault or _id_fault(result, "image_id") or _id_fault(result, "category_id"):
         return fault
-    return (
-        None
-        if _is_number(detection["score"])
-        else f"has the score {reprlib.repr(detection['score'])}; give a finite number"
-    )
+    if result["image_id"] not in image_ids:
+        return f"has the image_id {result['image_id']}, which is not in the data set; choose the split of the results"
+    if result["category_id"] not in categories:
+        return f"has the category_id {result['category_id']}; give {PERSON} for a person"
+    keypoints = result["keypoints"]
+    if not _are_numbers(keypoints) or len(keypoints) % 3:
+        return f"has the keypoints {reprlib.repr(keypoints)}; give x, y, score of each keypoint, all finite"
+    if len(keypoints) != 3 * count:
+        return f"has {len(keypoints) // 3} keypoints but the keypoint set has {count}; choose that of the results"
+    return _score_fault(result)
 
 
 def _missing(entry: dict, *keys: str) -> str | None:

@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aggpose_jax.data.annotations import read_annotations, read_detections
+from aggpose_jax.data.annotations import PERSON, read_annotations, read_detections
 from aggpose_jax.data.images import ImageError, read_annotated_image
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
 
-PERSON = 1  # category_id of a person in COCO detection results
 OPTIONAL_FIELDS = ("video_id", "frame")  # fields of an image that its records get as well, where the image has them
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from aggpose_jax.data.annotations import read_annotations, read_detections
+from aggpose_jax.data.annotations import read_annotations, read_detections, read_results
 from aggpose_jax.errors import UserError
 
 IMAGE = {"id": 5, "file_name": "five.jpg", "height": 50, "width": 100}
@@ -163,3 +163,46 @@ def test_files_of_another_format_are_rejected(tmp_path, read, content):
 def test_a_folder_instead_of_a_file_is_an_error(tmp_path):
     with pytest.raises(UserError, match="Is a directory"):
         read_annotations(tmp_path)
+
+
+TRUTH = {"images": [{"id": 5}, {"id": 6}], "annotations": [{"category_id": 3}, {"category_id": None}, {}]}
+RESULT = {"image_id": 5, "category_id": 1, "keypoints": [1, 2, 0.5, 3, 4.5, 0.25], "score": 0.75}
+
+
+def test_results_keep_only_the_fields_of_keypoint_results(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([RESULT, RESULT | {"category_id": 3, "bbox": [0, 0, 1, 1], "file_name": "a.jpg"}]))
+    assert read_results(path, TRUTH, 2) == [RESULT, RESULT]
+    path.write_text("[]")
+    assert read_results(path, TRUTH, 2) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        ({"image_id": 7}, ["image_id 7"]),
+        ({"image_id": "5"}, ["image_id '5'"]),
+        ({"image_id": None}, ["lacks image_id"]),
+        ({"score": None, "keypoints": None}, ["lacks keypoints, score"]),
+        ({"category_id": 2}, ["category_id 2"]),
+        ({"category_id": None}, ["lacks category_id"]),
+        ({"score": NAN}, ["score nan"]),
+        ({"score": "1"}, ["score '1'"]),
+        ({"keypoints": [1, 2, 3]}, ["has 1 keypoints", "has 2"]),
+        ({"keypoints": []}, ["has 0 keypoints", "has 2"]),
+        ({"keypoints": [1, 2, 3, 4]}, ["keypoints [1, 2, 3, 4]"]),
+        ({"keypoints": [1, 2, 3, 4, NAN, 6]}, ["keypoints", "nan"]),
+        ({"keypoints": [1, 2, 3, 4, INFINITE, 6]}, ["keypoints", "inf"]),
+        ({"keypoints": [1, 2, 3, 4, None, 6]}, ["keypoints", "None"]),
+        ({"keypoints": "abc"}, ["keypoints 'abc'"]),
+    ],
+)
+def test_an_invalid_result_is_named_by_its_index(tmp_path, change, parts):
+    message = error_message(lambda p: read_results(p, TRUTH, 2), [RESULT, RESULT | {"id": 9} | change], tmp_path / "r")
+    assert "result number 1 " in message
+    assert all(part in message for part in parts)
+
+
+@pytest.mark.parametrize("content", ["{", {"annotations": []}, [3]])
+def test_a_file_that_is_no_list_of_results_is_named(tmp_path, content):
+    error_message(lambda path: read_results(path, TRUTH, 2), content, tmp_path / "results.json")
