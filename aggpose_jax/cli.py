@@ -19,7 +19,7 @@ from aggpose_jax.errors import reports_user_errors
 
 PROGRAMS = {  # verb: module, and what it does
     "train": ("main", "train a pose network or a masked autoencoder"),
-    "evaluate": ("evaluate", "score a run or a weight file: AP, AR, OKS, PCK"),
+    "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, TFDS, frames of videos"),
@@ -75,11 +75,20 @@ class Parser(argparse.ArgumentParser):
           default: network that is used without --checkpoint; None makes that option required.
         """
         used = f" ({default})" if default else ""
-        self.add_argument_group("network").add_argument(
-            "--checkpoint", required=default is None, default=default, type=path, metavar="RUN",
-            help=f"folder of a run, a weight file with --config, or pretrained: the weights of this package{used}",
-        )  # fmt: skip
+        _add_checkpoint(self.add_argument_group("network"), used, required=default is None, default=default)
         self.add_experiment("experiment with the network of a weight file; a run has its own configuration")
+
+    def add_checkpoint_or_results(self) -> None:
+        """Adds --checkpoint and --results, of which exactly one must be given, --config and --config.KEY=VALUE."""
+        group = self.add_argument_group("network or results").add_mutually_exclusive_group(required=True)
+        _add_checkpoint(group)
+        group.add_argument(
+            "--results", type=path, metavar="PATH",
+            help="instead of a network: COCO results (JSON) or a folder of OpenPose files, with --config",
+        )  # fmt: skip
+        self.add_experiment(
+            "experiment with the network of a weight file or the data set of results; a run has its own configuration"
+        )
 
     def parse(self, argv: Sequence[str]) -> argparse.Namespace:
         """Parses a command line; positional arguments and options may alternate.
@@ -105,6 +114,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Ends the program with a usage error: one line on standard error and exit status 2."""
         self.exit(2, f"error: {message}; {self.prog} --help lists what there is\n")
+
+
+def _add_checkpoint(group: argparse._ActionsContainer, used: str = "", **settings) -> None:
+    group.add_argument(
+        "--checkpoint", type=path, metavar="RUN", **settings,
+        help=f"folder of a run, a weight file with --config, or pretrained: the weights of this package{used}",
+    )  # fmt: skip
 
 
 def path(text: str) -> pathlib.Path:

@@ -73,3 +73,6 @@ def test_a_weight_file_has_the_metrics_of_its_run(tmp_path):
     assert step is None
     assert found.metrics == pytest.approx(expected.metrics, nan_ok=True)
     assert expected.metrics["OKS_p50"] > 0
+    assert len(expected.openpose.keypoints) == 16
+    assert found.openpose.metrics == pytest.approx(expected.openpose.metrics, nan_ok=True)
+    assert expected.openpose.metrics["OKS_p50"] != expected.metrics["OKS_p50"]

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from aggpose_jax.data import pipeline, transforms
 from aggpose_jax.data.coco import CocoKeypoints
+from aggpose_jax.data.source import PoseSource
 from aggpose_jax.data.synthetic import SyntheticInfants
 from aggpose_jax.data.synthetic.drawn_ahead import StoredInfants
 from aggpose_jax.data.tfds import TfdsKeypoints
@@ -24,7 +25,7 @@ from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.estimation.pose_model import PoseModel
 from aggpose_jax.pose.codec import argmax
 from aggpose_jax.pose.draw import heatmap_grid
-from aggpose_jax.pose.keypoints import INFANT_21, KeypointSet
+from aggpose_jax.pose.keypoints import INFANT_21, KeypointSet, find_keypoint_set
 from aggpose_jax.pose.metrics import METRICS
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
@@ -53,8 +54,7 @@ class PoseTask(ComposedTask):
     )
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if config.data == "frames":
-            raise UserError("data: frames have no keypoints; give other data, or --config.task=mae")
+        _check_data(config)
         self.pose_model = PoseModel.from_config(config)
         self.keypoint_set = self.pose_model.keypoint_set
         _check(config, self.keypoint_set)
@@ -81,11 +81,36 @@ class PoseTask(ComposedTask):
         return f"{len(self.keypoint_set)} keypoints ({self.keypoint_set.name})\n{self.data.describe()}"
 
 
-def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None:
+def annotated_evaluation_source(config: ml_collections.ConfigDict) -> tuple[PoseSource, KeypointSet]:
+    """Returns the annotated persons of the evaluation split that a configuration names, and their keypoint set.
+
+    No network is built, and a file of detections is not read.
+
+    Raises:
+      UserError: the configuration is for another task, or its data set is missing or invalid.
+    """
+    if config.task != "pose":
+        raise UserError(f"task: {config.task} has no keypoints to score; give the experiment of a pose network")
+    _check_data(config)
+    keypoint_set = find_keypoint_set(config.keypoint_set)
+    _check_synthetic(config, keypoint_set)
+    return _open_source(config, keypoint_set, "annotated"), keypoint_set
+
+
+def _check_data(config: ml_collections.ConfigDict) -> None:
+    if config.data == "frames":
+        raise UserError("data: frames have no keypoints; give other data, or --config.task=mae")
+
+
+def _check_synthetic(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None:
     if config.data in ("synthetic", "infants") and keypoint_set != INFANT_21:
         raise UserError(
             f"keypoint_set: {keypoint_set.name}, but synthetic infants have {INFANT_21.name}; give that or other data"
         )
+
+
+def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None:
+    _check_synthetic(config, keypoint_set)
     if keypoint_set.one_sided and (config.augmentation.flip or config.flip_test):
         raise UserError(
             f"keypoint_set: {keypoint_set.one_sided[0]} has no counterpart on the other side, so that mirrored images "
@@ -97,16 +122,19 @@ def _check(config: ml_collections.ConfigDict, keypoint_set: KeypointSet) -> None
         )
 
 
-def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, part: str):
-    """Returns the source of the training records (`part` "train") or of the evaluation records ("eval")."""
-    evaluates = part == "eval"
+def _open_source(config: ml_collections.ConfigDict, keypoint_set: KeypointSet, part: str) -> PoseSource:
+    """Returns the source of the training records (`part` "train") or of the evaluation records ("eval").
+
+    With the part "annotated" the records are those of the evaluation split, but never detected persons.
+    """
+    evaluates = part != "train"
     if config.data == "synthetic":
         count, split = (config.synthetic_eval, "test") if evaluates else (config.synthetic_train, "train")
         return pipeline.CachedSource(SyntheticInfants(count, split=split))
     split = config.eval_split if evaluates else config.train_split
     if config.data == "infants":
         return StoredInfants(pathlib.Path(config.data_dir) / split)
-    detections = pathlib.Path(config.data_dir) / config.detections if evaluates and config.detections else None
+    detections = pathlib.Path(config.data_dir) / config.detections if part == "eval" and config.detections else None
     if config.data == "coco":
         return CocoKeypoints(config.data_dir, split, keypoint_set, detections, config.category)
     return TfdsKeypoints(config.data, config.data_dir, split, keypoint_set, detections, config.category)
