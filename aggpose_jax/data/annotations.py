@@ -81,7 +81,7 @@ def read_results(file: pathlib.Path, ground_truth: dict, keypoints: int) -> list
     """
     results = read_json(file)
     if not isinstance(results, list):
-        raise UserError(f"{file} is not a list of results; give a file of COCO keypoint results")
+        raise UserError(f"{file} is not a list; give a file of COCO keypoint results, or a folder of OpenPose files")
     image_ids = {image["id"] for image in ground_truth["images"]}
     of_truth = [annotation.get("category_id") for annotation in ground_truth["annotations"]]
     categories = {PERSON, *(category for category in of_truth if type(category) is int)}
