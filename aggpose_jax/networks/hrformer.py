@@ -25,6 +25,7 @@ from aggpose_jax.networks.weight_table import Table, features, named_entries
 
 STRIDE = 32
 HEAD = "final_layer"
+ENCODER = "backbone"  # prefix of all other names in published weights
 EXPANSION = 4  # ratio of the channels of a block's hidden layers to those of the block
 VARIANTS: dict[str, dict[str, Any]] = {
     "b": {"width": 78},
@@ -232,17 +233,46 @@ def table(model: HRFormer) -> Table:
     """Returns the weight table of published weights, which relates their tensors to the variables of the network."""
 
     def name(variable: str) -> str:
-        return f"{'keypoint_head' if variable.startswith(HEAD) else 'backbone'}.{variable}"
+        return f"{'keypoint_head' if variable.startswith(HEAD) else ENCODER}.{variable}"
 
     entries = named_entries(model, (STRIDE, STRIDE), SHORTCUT, name)
     return [*entries, *batch_counters(entries), *windows.position_indices(entries)]
 
 
-def fields(tensors: Mapping[str, np.ndarray], relative_bias: bool) -> dict[str, Any]:
-    """Returns the fields of `HRFormer` that follow from the names and shapes of the tensors in a state dict."""
+def imagenet_table(model: HRFormer) -> Table:
+    """Returns the weight table of an ImageNet encoder: that of published weights without prefix and head."""
+    entries = named_entries(model, (STRIDE, STRIDE), SHORTCUT, lambda name: name)
+    encoder = [entry for entry in entries if entry.path[1] != HEAD]
+    return [*encoder, *batch_counters(encoder), *windows.position_indices(encoder)]
+
+
+def fields(tensors: Mapping[str, np.ndarray], relative_bias: bool, prefix: str = f"{ENCODER}.") -> dict[str, Any]:
+    """Returns the fields of `HRFormer` that follow from the names and shapes of the tensors in a state dict.
+
+    The number of keypoints is 0 for an encoder without the pose head. `prefix` is that of the names of the encoder.
+    """
     keypoints = features(tensors, f"keypoint_head.{HEAD}", missing=0)
-    trunk = multi_resolution.trunk_fields(tensors, "backbone.", "blocks")
+    trunk = multi_resolution.trunk_fields(tensors, prefix, "blocks")
     return {"keypoints": keypoints, **trunk, "relative_bias": relative_bias}
+
+
+def forms(name: str, mark: str, relative_bias: bool) -> tuple[StateDictForm[HRFormer], StateDictForm[HRFormer]]:
+    """Returns the forms of a pose network and of an ImageNet classifier with the same attention.
+
+    Args:
+      name: name of the form of the pose network.
+      mark: name of a layer that only this kind of attention has.
+      relative_bias: whether the attention has a relative position bias, see `WindowAttention`.
+    """
+    attention = rf"stage2\.0\.branches\.0\.0\.attn\.attn\.{mark}"
+    read = functools.partial(fields, relative_bias=relative_bias)
+    pose = StateDictForm(name, rf"{ENCODER}\.{attention}", read, table)
+    # The classifiers have another last layer, and their last module makes all branches.
+    unused = (
+        r"(incre_modules|downsamp_modules|classifier|final_layer|head|fc|norm)\..*|stage4\.1\.fuse_layers\.[123]\..*"
+    )
+    read = functools.partial(read, prefix="")
+    return pose, StateDictForm(f"{name} of ImageNet", attention, read, imagenet_table, unused=unused)
 
 
 def backbone(fields: Mapping[str, Any]) -> tuple:
@@ -252,17 +282,13 @@ def backbone(fields: Mapping[str, Any]) -> tuple:
     return kind, sizes["width"], tuple(sizes["modules"]), sizes["blocks"]
 
 
-ATTENTION = r"backbone\.stage2\.0\.branches\.0\.0\.attn\.attn\."
 NETWORK = Network(
     module=HRFormer,
     variants=VARIANTS,
     stride=STRIDE,
     depths=multi_resolution.layer_decay_depths,
     backbone=backbone,
-    state_dicts=(
-        StateDictForm("HRFormer", rf"{ATTENTION}q_proj", functools.partial(fields, relative_bias=False), table),
-        StateDictForm("HRFormer of mmpose", rf"{ATTENTION}qkv", functools.partial(fields, relative_bias=True), table),
-    ),
+    state_dicts=(*forms("HRFormer", "q_proj", False), *forms("HRFormer of mmpose", "qkv", True)),
     head=HEAD,
     keypoints_at=f"params/{HEAD}/bias",
 )

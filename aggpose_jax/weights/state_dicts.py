@@ -3,7 +3,7 @@
 import functools
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +18,7 @@ from aggpose_jax.networks.weight_table import Constant, Entry, Table
 
 # Prefixes of names in state dicts: of PyTorch's data-parallel wrapper, of compiled models, and of models inside others.
 PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+LISTED = 8  # number of tensors of which a message lists the names
 HEAD = r"(decode_head|auxiliary_head|head|fc|classifier)\."
 
 
@@ -121,7 +122,7 @@ def from_tensors(table: Table, tensors: Mapping[str, np.ndarray], like: Mapping[
 
     Raises:
       UserError: tensors are missing, unexpected, of a wrong shape, not floating-point or not finite; the message lists
-        all of them.
+        up to LISTED of each.
     """
     constants = {entry.name for entry in table if isinstance(entry, Constant)}
     _check({name: tensor for name, tensor in tensors.items() if name not in constants}, tensor_shapes(table, like))
@@ -173,9 +174,12 @@ def _entries(table: Table) -> list[Entry]:
 def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]) -> None:
     common = sorted(expected.keys() & tensors.keys())
     floats = [name for name in common if tensors[name].dtype.kind == "f"]
+    missing, unexpected = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    inside = {name: original for name in unexpected if (original := _without_prefix(name, missing))}
     problems = {
-        "missing": sorted(expected.keys() - tensors.keys()),
-        "unexpected": sorted(tensors.keys() - expected.keys()),
+        "other prefixes than the rest": sorted(inside),
+        "missing": sorted(missing - set(inside.values())),
+        "unexpected": sorted(unexpected - inside.keys()),
         "wrong shape": [
             f"{name} {tensors[name].shape} instead of {expected[name]}"
             for name in common
@@ -184,11 +188,23 @@ def _check(tensors: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, 
         "not floating-point": sorted(set(common) - set(floats)),
         "NaN or infinite": [name for name in floats if not np.isfinite(tensors[name]).all()],
     }
-    found = [f"{problem}: {', '.join(names)}" for problem, names in problems.items() if names]
+    found = [f"{problem}: {_some(names)}" for problem, names in problems.items() if names]
     if found:
         raise UserError(
             f"the weights do not fit the network; give a complete state dict of this network alone. {'; '.join(found)}"
         )
+
+
+def _without_prefix(name: str, expected: Set[str]) -> str | None:
+    """Returns the expected name that a name consists of but for a prefix that it has or lacks, or None."""
+    found = [one for one in expected if name.endswith(f".{one}") or one.endswith(f".{name}")]
+    return min(found, key=len, default=None)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Returns the first LISTED names as text, and the number of the others."""
+    rest = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _leaf(variables: Mapping[str, Any], entry: Entry) -> Any:

@@ -121,6 +121,31 @@ def test_imagenet_weights_of_hrnet_start_transpose_and_tokenpose():
             np.testing.assert_array_equal(array, expected[path] if path in copied else 0)
 
 
+@pytest.mark.parametrize("relative_bias", [False, True])
+def test_imagenet_weights_initialise_hrformer_without_its_head(relative_bias):
+    fields = {"modules": (1, 1, 2), "relative_bias": relative_bias}
+    model = networks.build("hrformer_tiny", keypoints=21, **fields)
+    tensors = {
+        key.removeprefix("backbone."): tensor
+        for key, tensor in named_tensors("hrformer_tiny", **fields).items()
+        if key.startswith("backbone.")
+    }
+    extra = ("incre_modules.0.0.conv1.weight", "classifier.bias", "stage4.1.fuse_layers.1.0.0.0.weight")
+    source = read_state_dict(tensors | dict.fromkeys(extra, np.zeros(2, np.float32)))
+    zeros = jax.tree.map(lambda a: np.zeros(a.shape, np.float32), variable_shapes(model))
+    variables, report = transfer(Weights(networks.find("hrformer_tiny"), model, zeros), source)
+    assert report.new == ["final_layer"]
+    written = write_state_dict(model, variables)
+    assert_same({key: written[f"backbone.{key}"] for key in tensors}, tensors)
+
+
+def test_tensors_with_another_prefix_than_the_rest_are_named():
+    tensors = named_tensors("swin_pose_tiny")
+    mixed = {key.replace("backbone.stages.1.", "module.backbone.stages.1."): t for key, t in tensors.items()}
+    with pytest.raises(UserError, match=r"other prefixes than the rest: module\.backbone\.stages\.1\.[a-z0-9_.]+, "):
+        read_state_dict(mixed)
+
+
 def test_only_the_tokens_are_new_if_the_number_of_keypoints_differs():
     _, report = transfer(new_weights("tokenpose_tiny", 21), read_state_dict(named_tensors("tokenpose_tiny")))
     assert report.new == ["keypoint_token"]

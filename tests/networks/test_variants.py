@@ -4,14 +4,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import macs
 import pytest
 from jax import lax
 from trees import shapes
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import mae, mit
+from aggpose_jax.networks import mae, mit, multiply_adds
 
 SIZES = {  # name: parameters, multiply-adds, multiply-adds of the products in attention; all with 17 keypoints
     "aggpose_l": (96_751_825, 15_555_852_288, 600_440_832),
@@ -65,7 +64,7 @@ def measure(name: str, keypoints: int = 17) -> tuple[int, int, int]:
     inputs = [jnp.zeros((1, *size, 3)), *([jnp.zeros((1, 12), int)] if masked else [])]
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), *inputs))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    return parameters, *macs.count(lambda variables: model.apply(variables, *inputs), variables)
+    return parameters, *multiply_adds.count(lambda variables: model.apply(variables, *inputs), variables)
 
 
 def test_every_variant_is_listed():
@@ -135,13 +134,16 @@ def test_counted_multiply_adds_equal_numbers_computed_by_hand():
             image, k, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=groups
         )
 
-    assert macs.count(lambda: x @ jnp.zeros((5, 7))) == (4 * 3 * 5 * 7, 0)
-    assert macs.count(lambda: jnp.einsum("bij,bkj->bik", x, x)) == (4 * 3 * 3 * 5,) * 2
-    assert macs.count(lambda: convolve(kernel, 1, 2)) == (2 * 3 * 3 * 10 * 9 * 8, 0)
-    assert macs.count(lambda: convolve(grouped, 4, 1)) == (2 * 6 * 6 * 8 * 9 * 2, 0)
+    assert multiply_adds.count(lambda: x @ jnp.zeros((5, 7))) == (4 * 3 * 5 * 7, 0)
+    assert multiply_adds.count(lambda: jnp.einsum("bij,bkj->bik", x, x)) == (4 * 3 * 3 * 5,) * 2
+    assert multiply_adds.count(lambda: convolve(kernel, 1, 2)) == (2 * 3 * 3 * 10 * 9 * 8, 0)
+    assert multiply_adds.count(lambda: convolve(grouped, 4, 1)) == (2 * 6 * 6 * 8 * 9 * 2, 0)
     layers = jnp.zeros((6, 5, 5))
-    assert macs.count(lambda: lax.scan(lambda c, w: (jax.jit(jnp.dot)(c, w), None), x, layers)) == (6 * 12 * 25, 0)
-    assert macs.count(lambda: lax.cond(x.sum() > 0, lambda: x @ layers[0], lambda: x)) == (12 * 25, 0)
+    assert multiply_adds.count(lambda: lax.scan(lambda c, w: (jax.jit(jnp.dot)(c, w), None), x, layers)) == (
+        6 * 12 * 25,
+        0,
+    )
+    assert multiply_adds.count(lambda: lax.cond(x.sum() > 0, lambda: x @ layers[0], lambda: x)) == (12 * 25, 0)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +154,18 @@ def test_ratio_of_multiply_adds_to_a_full_encoder(name, visible_count, encoder_r
     images, visible = jnp.zeros((1, 256, 192, 3)), jnp.zeros((1, visible_count), int)
     encoder = mit.MixTransformer(*mit.VARIANTS[name])
     params = jax.eval_shape(lambda: encoder.init(jax.random.key(0), images))
-    full, _ = macs.count(lambda params: encoder.apply(params, images), params)
+    full, _ = multiply_adds.count(lambda params: encoder.apply(params, images), params)
 
     def encode(params):
         return mae.encode_visible(functools.partial(encoder.apply, params), images, visible, train=False, dense=False)
 
-    masked, _ = macs.count(encode, params)
+    masked, _ = multiply_adds.count(encode, params)
     levels = zip(mit.STRIDES, *mit.VARIANTS[name], strict=True)
     masked += sum(9 * mit.EXPANSION * c * depth * visible_count * (32 // s) ** 2 for s, c, depth in levels)  # depthwise
     assert masked / full == pytest.approx(encoder_ratio, abs=5e-4)
 
     model = networks.build(f"mae_{name}")
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), images, visible))["params"]
-    autoencoder, _ = macs.count(lambda params: model.apply({"params": params}, images, visible), params)
-    without_depthwise, _ = macs.count(encode, {"params": params["encoder"]})
+    autoencoder, _ = multiply_adds.count(lambda params: model.apply({"params": params}, images, visible), params)
+    without_depthwise, _ = multiply_adds.count(encode, {"params": params["encoder"]})
     assert (masked + autoencoder - without_depthwise) / full == pytest.approx(with_decoder_ratio, abs=5e-4)
