@@ -27,6 +27,13 @@ def assert_same(actual: dict, expected: dict) -> None:
         assert actual[name].tobytes() == tensor.tobytes(), name
 
 
+def check_state_dict(name: str) -> None:
+    """Asserts that a published state dict is read and written again bit for bit, with the prefixes of its source."""
+    tensors = published(name)
+    found = read_state_dict(tensors)
+    assert_same(write_state_dict(found.model, found.variables), tensors)
+
+
 def relative_error(maps: np.ndarray, expected: np.ndarray) -> float:
     """Returns the error of heatmaps [B, K, H, W], relative to the norm of their deviations from each map's mean."""
     return np.linalg.norm(maps - expected) / np.linalg.norm(expected - expected.mean((2, 3), keepdims=True))
