@@ -36,16 +36,14 @@ def read_annotations(file: pathlib.Path, names: Sequence[str] | None = None, cat
         raise UserError(
             f"{file}: the lists images and annotations are missing; give a file of COCO keypoint annotations"
         )
-    _check_entries(file, "image", coco["images"], _image_fault)
+    _check_entries(file, "image", coco["images"], image_fault)
     image_ids = _check_unique(file, "image", coco["images"])
     keypoints = None
     if names is not None:
         keypoints, count = len(names), len(coco["annotations"])
         coco["annotations"] = _of_category(file, coco, names, category)
         coco["left_out"] = count - len(coco["annotations"])
-    _check_entries(
-        file, "annotation", coco["annotations"], lambda entry: _annotation_fault(entry, image_ids, keypoints)
-    )
+    _check_entries(file, "annotation", coco["annotations"], lambda entry: annotation_fault(entry, image_ids, keypoints))
     _check_unique(file, "annotation", coco["annotations"])
     return coco
 
@@ -126,8 +124,8 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
     else:
         if not described:
             return list(coco["annotations"])
-        wanted = [_plain(name) for name in names]
-        fitting = [entry for entry in described if list(map(_plain, entry["keypoints"])) == wanted]
+        wanted = [plain_name(name) for name in names]
+        fitting = [entry for entry in described if list(map(plain_name, entry["keypoints"])) == wanted]
     if not fitting:
         given = "; ".join(f"{entry.get('name')} has {_listed(entry['keypoints'])}" for entry in described)
         raise UserError(f"{file}: no category has {_listed(names)}; give the keypoint set of the data ({given})")
@@ -147,7 +145,8 @@ def _listed(names: Sequence) -> str:
     return f"the {len(names)} keypoints {', '.join(map(str, names[:5]))}{more}"
 
 
-def _plain(name: object) -> str:
+def plain_name(name: object) -> str:
+    """Returns the name of a keypoint in lower case with underscores, by which spellings of it are compared."""
     return re.sub(r"[^a-z0-9]+", "_", str(name).lower())
 
 
@@ -171,7 +170,7 @@ def _check_unique(file: pathlib.Path, kind: str, entries: list[dict]) -> set[int
     return ids
 
 
-def _image_fault(image: dict) -> str | None:
+def image_fault(image: dict) -> str | None:
     """Returns what is wrong with an entry of the COCO list `images`, as the end of a message; None if it is valid."""
     if fault := _missing(image, "id", "file_name", "height", "width") or _id_fault(image, "id"):
         return fault
@@ -185,7 +184,7 @@ def _image_fault(image: dict) -> str | None:
     return None
 
 
-def _annotation_fault(annotation: dict, image_ids: set[int], count: int | None) -> str | None:
+def annotation_fault(annotation: dict, image_ids: set[int], count: int | None) -> str | None:
     """Returns what is wrong with an entry of the COCO list `annotations`, as the end of a message; None if it is valid.
 
     `count` is the required number of keypoints; None accepts any.
