@@ -26,6 +26,11 @@ JPEG_END, PNG_END = b"\xff\xd9", b"IEND\xaeB`\x82"
 FORMATS = (
     (JpegImageFile, JPEG_END), (PngImageFile, PNG_END), (WebPImageFile, b""), (BmpImageFile, b""), (TiffImageFile, b""),
 )  # fmt: skip
+REDUCED = {  # factor by which an image is reduced while it is decoded: flag of OpenCV
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+}
 
 
 class ImageError(UserError):
@@ -103,6 +108,35 @@ def read_annotated_image(
     return rotated, True
 
 
+def read_preview(image: str | pathlib.Path, side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """Reads a small grey version of an image as its pixels are stored; JPEG files are decoded at a reduced size.
+
+    Args:
+      image: path of an image file, as for `read_image`.
+      side: height and width of the result in pixels, to which the image is stretched.
+
+    Returns:
+      uint8 [side, side], and the size (height, width) of the stored image in pixels.
+
+    Raises:
+      ImageError: as for `read_image`.
+    """
+    name, encoded = _read_encoded(image)
+    header = _read_header(io.BytesIO(encoded))
+    if header is None or not encoded.startswith((JPEG_START, PNG_START)):
+        pixels = _decode_named(name, encoded)
+        size, grey = pixels.shape[:2], np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    else:
+        size = header.height, header.width
+        factor = next((factor for factor in REDUCED if min(size) >= factor * side), 1)
+        flags = REDUCED.get(factor, cv2.IMREAD_GRAYSCALE) | cv2.IMREAD_IGNORE_ORIENTATION
+        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+        if decoded is None:
+            raise _damaged(name)
+        grey = decoded
+    return cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA), size
+
+
 def _read_encoded(image: str | pathlib.Path | bytes) -> tuple[str, bytes]:
     """Returns the name of an image in messages and its file, whose header and end have been checked."""
     name = f"an image of {len(image)} bytes" if isinstance(image, bytes) else str(image)
@@ -120,8 +154,12 @@ def _decode_named(name: str, encoded: bytes, upright: bool = False) -> np.ndarra
     """Returns the pixels of a checked image file, as `decode` does; an ImageError names a damaged one."""
     pixels = decode(encoded, upright)
     if pixels is None:
-        raise ImageError(f"{name} is damaged; replace it, or leave it out")
+        raise _damaged(name)
     return pixels
+
+
+def _damaged(name: str) -> ImageError:
+    return ImageError(f"{name} is damaged; replace it, or leave it out")
 
 
 def decode(encoded: bytes, upright: bool = False) -> np.ndarray | None:

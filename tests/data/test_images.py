@@ -222,3 +222,28 @@ def test_a_tiff_is_always_upright():
     image.save(buffer, "TIFF", tiffinfo={274: 6})
     for upright in (False, True):
         assert images.read_image(buffer.getvalue(), upright).shape == (9, 4, 3)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".jpg", 3), (".png", 1), (".bmp", 0), (".webp", 5)])
+@pytest.mark.parametrize("size", [(480, 640), (70, 200), (16, 9)])
+def test_a_preview_is_the_image_in_grey_stretched_to_a_square(tmp_path, suffix, tolerance, size):
+    y, x = np.mgrid[: size[0], : size[1]]
+    pixels = np.stack([255 * x / size[1], 255 * y / size[0], 0 * x + 90], -1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"a{suffix}")
+    preview, found = images.read_preview(tmp_path / f"a{suffix}", 32)
+    assert found == size
+    stored = images.read_image(tmp_path / f"a{suffix}")
+    expected = cv2.resize(cv2.cvtColor(stored, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    assert np.abs(preview.astype(int) - expected).mean() <= tolerance
+
+
+def test_a_preview_ignores_the_orientation_and_reports_damage(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(sideways())
+    preview, size = images.read_preview(path, 4)
+    assert size == (4, 9)
+    assert preview.shape == (4, 4)
+    for content in (sideways()[:-40], b"text", b""):
+        path.write_bytes(content)
+        with pytest.raises(images.ImageError, match=r"a\.jpg"):
+            images.read_preview(path, 4)
