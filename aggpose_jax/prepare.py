@@ -19,6 +19,7 @@ from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.data.synthetic.styles import STYLES
 from aggpose_jax.data.tfds import BUILDERS, build
 from aggpose_jax.errors import UserError
+from aggpose_jax.prepare_audit import add_audit
 
 SPLIT_RATIOS = {"train": 0.7, "val": 0.1, "test": 0.2}
 FPS = 30
@@ -102,7 +103,7 @@ def parser() -> cli.Parser:
         "Prepares data sets for training.",
         ["synthetic --out data/infant_pose --images 1000 --videos 5", "frames VIDEOS --out data/frames"],
     )
-    for add_verb in (_add_synthetic, _add_infants, _add_split, _add_tfds, _add_frames):
+    for add_verb in (_add_synthetic, _add_infants, _add_split, _add_tfds, _add_frames, add_audit):
         add_verb(parser)
     return parser
 

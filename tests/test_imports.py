@@ -136,7 +136,8 @@ def test_tables_of_this_file_name_existing_modules():
 
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - UNRESTRICTED))
 def test_modules_import_only_lower_layers(module):
-    imported = {layer(name) for name in restricted(IMPORTS[module])}
+    # A program may be divided: prepare imports its verb prepare_audit, which no other program may import.
+    imported = {layer(name) for name in restricted(IMPORTS[module]) if not name.startswith(f"{module}_")}
     own = set() if layer(module) == "program" else {layer(module)}  # Programs must not be imported.
     assert imported <= LAYERS[layer(module)] | own
 

@@ -17,6 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aggpose_jax.data.annotations import read_annotations
+from aggpose_jax.data.audit import audit_directory
+from aggpose_jax.data.audit.report import page
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.images import ImageError
 from aggpose_jax.data.transforms import make_batch
@@ -130,3 +133,19 @@ def test_a_mutated_file_gives_usable_records_or_one_user_error(directory, conten
     assert result.matches.ids.tolist() == counted
     np.testing.assert_allclose(result.matches.oks, 1)
     pictures.prediction_grid(source, result, POINTS)
+
+
+@settings(max_examples=CASES, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(content=mutated())
+def test_an_audit_of_a_mutated_file_finds_what_the_reader_rejects(directory, content):
+    file = directory / "annotations" / "person_keypoints_tiny.json"
+    file.write_text(json.dumps(content))
+    try:
+        audit = audit_directory(directory)
+    except UserError:  # No part of the file can be read.
+        return
+    assert "</html>" in page(audit)
+    try:
+        read_annotations(file)
+    except UserError:
+        assert audit.findings
