@@ -1,7 +1,7 @@
 """Evaluates or trains the networks of Tables 3, 4 and 5 of AggPose and prints these tables. See tables.sh."""
 
+import functools
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -111,7 +111,8 @@ class Tables:
     """
 
     def __init__(self, weights: pathlib.Path | None, results: pathlib.Path, flags: Sequence[str]):
-        self._weights, self._results, self._flags = weights, results, (*flags, *(() if weights else DEBUG))
+        self._weights, self._results = weights, results
+        self._flags: tuple[str, ...] = (*flags, *(() if weights else DEBUG))
 
     def make(self, name: str) -> bool:
         """Evaluates or trains the network of a row unless its metrics exist; returns whether they exist now."""
@@ -165,17 +166,20 @@ class Tables:
             lines += [_line(self._cell(name, column) for column in columns) for name in names]
             lines.append("")
         text = "\n".join(
-            [*lines, "Metrics in percent, those of the paper in brackets. GFLOPs are as the paper prints them."]
+            [
+                *lines,
+                "Metrics in percent, those of the paper in brackets. GFLOPs are those that the paper prints, GMACs and "
+                "parameters (without fixed position tables) are counted.",
+            ]
         )
         (self._results / "tables.md").write_text(f"{text}\n")
         print(text)
 
     def _cell(self, name: str, column: str) -> str:
         row = ROWS[name]
-        if column in ("GMACs", "Parameters"):
-            parameters, multiply_adds = size(self._experiment(row.experiment), self._flags)
-            return f"{parameters:,}" if column == "Parameters" else f"{multiply_adds / 1e9:.2f}"
-        text = {"Method": row.method, "Input size": "256×192", "Backbone": row.backbone, "GFLOPs": str(row.gflops)}
+        if column in ("Input size", "GMACs", "Parameters"):
+            return size(self._experiment(row.experiment), self._flags)[column] if row.experiment else "any"
+        text = {"Method": row.method, "Backbone": row.backbone, "GFLOPs": str(row.gflops)}
         return text.get(column) or self._metric(name, column)
 
     def _metric(self, name: str, column: str) -> str:
@@ -188,8 +192,9 @@ class Tables:
         return measured if published is None else f"{measured} ({published})"
 
 
-def size(experiment: str, flags: Sequence[str]) -> tuple[int, int]:
-    """Returns the parameters and the multiply-adds for one crop of the network of an experiment."""
+@functools.cache
+def size(experiment: str, flags: tuple[str, ...]) -> dict[str, str]:
+    """Returns the input size, parameters and multiply-adds of the network of an experiment, by the names of columns."""
     import jax
     import jax.numpy as jnp
 
@@ -203,7 +208,9 @@ def size(experiment: str, flags: Sequence[str]) -> tuple[int, int]:
     total, _ = multiply_adds.count(
         lambda variables: model.apply(variables, jnp.zeros((1, *config.input_size, 3))), shapes
     )
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])), total
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    height, width = config.input_size
+    return {"Input size": f"{height}×{width}", "GMACs": f"{total / 1e9:.2f}", "Parameters": f"{parameters:,}"}
 
 
 def _line(cells: Iterator[str] | Sequence[str]) -> str:
@@ -219,7 +226,7 @@ def _run(program: str, *options: str) -> bool:
     """Runs a program of the package; returns whether it succeeded."""
     command = [sys.executable, "-m", f"aggpose_jax.{program}", *options]
     print(f"== {program} {' '.join(options)}", flush=True)
-    return subprocess.run(command, env=os.environ | {"PYTHONPATH": "."}).returncode == 0
+    return subprocess.run(command).returncode == 0
 
 
 def main(weights: str, results: str, *flags: str) -> int:

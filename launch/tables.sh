@@ -9,4 +9,4 @@
 # same command to resume; remove RESULTS/ROW to repeat a row.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec python launch/tables.py "$@"
+PYTHONPATH=. exec python launch/tables.py "$@"

@@ -8,6 +8,7 @@ import pytest
 
 from aggpose_jax.config import read_experiment
 
+SIZE = {"Input size": "256×192", "GMACs": "2.50", "Parameters": "1,234,567"}
 FILE = pathlib.Path(__file__).parents[1] / "launch" / "tables.py"
 
 
@@ -18,7 +19,7 @@ def tables(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.commands = []
-    monkeypatch.setattr(module, "size", lambda experiment, flags: (1_234_567, 2_500_000_000))
+    monkeypatch.setattr(module, "size", lambda experiment, flags: SIZE)
     monkeypatch.setattr(module, "_run", lambda *command: module.commands.append(command) or True)
     return module
 
