@@ -59,3 +59,24 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
     found = [np.reshape(list(persons.values()), (-1, len(names), 3)) for _, persons, _ in frames.values()]
     files = tuple(image for *_, image in frames.values() if image)
     return collect(keypoint_set, [time for time, *_ in frames.values()], found, list(frames), files)
+
+
+def keypoint_names(path: pathlib.Path) -> tuple[str, ...]:
+    """Returns the names of the keypoints of the first pose in a tidy CSV file; none if there is no pose.
+
+    Raises:
+      UserError: the file cannot be read or has no column of keypoints.
+    """
+    names: dict[str, None] = {}
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            for line in csv.DictReader(file):
+                if line["keypoint"] in names:
+                    break
+                if line["keypoint"]:
+                    names[line["keypoint"]] = None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: is not a table of poses ({error}); check the file") from error
+    return tuple(names)
