@@ -22,7 +22,7 @@ PROGRAMS = {  # verb: module, and what it does
     "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
-    "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, TFDS, frames of videos"),
+    "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),
     "benchmark": ("benchmark", "measure the data pipeline and masked pretraining on this machine"),
 }
 WITH_HUGE_PAGES = ("train", "benchmark")

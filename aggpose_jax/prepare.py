@@ -8,7 +8,7 @@ import sys
 
 from tqdm import tqdm
 
-from aggpose_jax import cli, io
+from aggpose_jax import cli, io, prepare_labels
 from aggpose_jax.data import writers
 from aggpose_jax.data.extraction import Settings, extract, find_videos
 from aggpose_jax.data.split import split_directory
@@ -105,6 +105,7 @@ def parser() -> cli.Parser:
     )
     for add_verb in (_add_synthetic, _add_infants, _add_split, _add_tfds, _add_frames, add_audit):
         add_verb(parser)
+    prepare_labels.add_verbs(parser)
     return parser
 
 

@@ -19,6 +19,7 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "weights": {"networks", "pose", "config"},
     "data": {"runtime", "networks", "pose", "config"},
     "recordings": {"pose", "config"},
+    "labels": {"data", "pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
@@ -29,6 +30,7 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
         "data",
         "weights",
         "recordings",
+        "labels",
         "runtime",
         "networks",
         "pose",
@@ -38,7 +40,9 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
 UNRESTRICTED = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_jax.cli"}
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
-NUMPY_MODULES = ("pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "data")
+NUMPY_MODULES = (
+    "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels"
+)  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
 LIGHT = (
