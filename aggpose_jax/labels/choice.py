@@ -14,10 +14,12 @@ import numpy as np
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import MIN_KEYPOINT_SCORE, torso_length
 
+NO_POSE = "no pose"
 LOW_SCORE = 0.5  # a frame with a lower mean score has the reason "low score"
 JUMP, EXCHANGE = 0.5, 0.25  # torso lengths from which a frame has the reason "jump" or "left-right swap"
 NEAR = 0.05  # torso lengths; poses of a video that differ by less, on average over the keypoints, are near copies
 POOL = 10  # candidates of a video for each frame that may be chosen of it
+GROUPS = 3  # groups of similar poses for each frame that is chosen; fewer would mix uncertain and ordinary frames
 SEED = 0
 ROUNDS = 20  # of k-means
 
@@ -70,7 +72,9 @@ def choose(
     if not candidates:
         return []
     features = np.array(poses)
-    groups = k_means(features.reshape(len(features), -1), count)
+    groups = k_means(features.reshape(len(features), -1), GROUPS * count).tolist()
+    # Frames without a pose are a group in each video.
+    groups = [-1 - c.series if NO_POSE in c.reasons else group for c, group in zip(candidates, groups, strict=True)]
     order = sorted(
         range(len(candidates)), key=lambda i: (-candidates[i].error, candidates[i].series, candidates[i].row)
     )
@@ -100,7 +104,7 @@ def assess(number: int, series: Series, keypoint_set: KeypointSet) -> list[Candi
     candidates = []
     for row in range(len(keypoints)):
         reasons = [
-            "no pose" if not is_found[row] else "low score" if scores[row] < LOW_SCORE else "",
+            NO_POSE if not is_found[row] else "low score" if scores[row] < LOW_SCORE else "",
             "jump" if jump[row] >= JUMP else "",
             "left-right swap" if exchange[row] >= EXCHANGE else "",
         ]
@@ -128,7 +132,9 @@ def jumps(keypoints: np.ndarray, keypoint_set: KeypointSet) -> tuple[np.ndarray,
     moved, crossed = _nearest(points, points), _nearest(points, flipped)
     pair = moved + moved[:, keypoint_set.flip_permutation]
     crossed_pair = crossed + crossed[:, keypoint_set.flip_permutation]
-    saved = np.where(is_paired & (crossed_pair < pair / 2), pair - crossed_pair, 0)
+    is_exchanged = is_paired & (crossed_pair < pair / 2)
+    saved = np.where(is_exchanged, pair - crossed_pair, 0)
+    moved = np.where(is_exchanged, crossed, moved)  # what the exchange does not explain
     return np.nan_to_num(moved).max(1, initial=0), np.nan_to_num(saved).max(1, initial=0)
 
 

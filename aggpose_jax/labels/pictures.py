@@ -169,17 +169,15 @@ def _write_image(picture: Picture, size: tuple[int, int] | None, target: pathlib
 
 def _selected_frames(path: pathlib.Path, numbers: Mapping[int, LabelledImage]) -> Iterator[videos.VideoFrame]:
     """Yields the frames of a video with these numbers, of those that it has."""
-    count, last, remaining = -1, max(numbers), set(numbers)
+    count, remaining = -1, set(numbers)
 
     def is_selected(seconds: float) -> bool:
         nonlocal count
         count += 1
         return count in remaining
 
-    for frame in videos.read_frames(path, is_selected):
-        yield frame
-        if frame.index >= last:
-            return
+    # The video is read to its end: closing a decoder whose threads are at work can wait for them forever.
+    yield from videos.read_frames(path, is_selected)
 
 
 def write_png(image: np.ndarray, path: pathlib.Path) -> None:
