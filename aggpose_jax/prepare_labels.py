@@ -10,7 +10,7 @@ from aggpose_jax import cli, io
 from aggpose_jax.data import writers
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference.finished_jobs import FinishedSource, read_job
-from aggpose_jax.labels import choice, choice_files, coco, origin
+from aggpose_jax.labels import choice, choice_files, coco, deeplabcut, origin
 from aggpose_jax.labels.formats import FORMATS
 from aggpose_jax.labels.label_set import LabelledImage, LabelSet, in_keypoint_set, to_coco, with_fields
 from aggpose_jax.labels.pictures import Picture, place
@@ -32,7 +32,10 @@ def export_labels(arguments: argparse.Namespace) -> None:
     else:
         labels, pictures = _annotations(arguments.source, arguments.images, keypoint_set)
     labels, _ = in_keypoint_set(labels, keypoint_set or known_set(labels.keypoint_set.names) or labels.keypoint_set)
-    out, form = writers.new_folder(arguments.out), FORMATS[arguments.to]
+    form = FORMATS[arguments.to]
+    if form.is_project:
+        deeplabcut.check_one_animal(labels)
+    out = writers.new_folder(arguments.out)
     failures: list[str] = []
     labels = place(labels._replace(images=with_fields(labels.images)), pictures, out / form.images, form.is_project,
                    failures)  # fmt: skip
@@ -149,9 +152,10 @@ def choose_frames(arguments: argparse.Namespace) -> None:
     found = choice.choose(series, kept[0].poses.keypoint_set, arguments.frames, arguments.per_video)
     chosen = [_chosen_frame(owners[one.series], series[one.series], one) for one in found]
     choice_files.write(chosen, arguments.out)
-    print(f"{arguments.out}: {len(chosen)} frames of {len({one.video for one in chosen})} videos; export: "
-          f"{cli.command('prepare')} export {arguments.results} --frames {arguments.out} --to cvat --out DIR"
-    )  # fmt: skip
+    print(
+        f"{arguments.out}: {len(chosen)} of {arguments.frames} frames, of {len({one.video for one in chosen})} videos"
+    )
+    print(f"export: {cli.command('prepare')} export {arguments.results} --frames {arguments.out} --to cvat --out DIR")
 
 
 def _series(source: FinishedSource, excluded: set[str]) -> list[choice.Series]:

@@ -204,6 +204,13 @@ def test_faults_are_one_line(data, results, tmp_path, capsys):
     assert "none.xml" in ends_with_one_line(capsys, "import", tmp_path / "none.xml", "--from=cvat", out)
     file = data / "annotations/person_keypoints_train.json"
     assert "holds other files" in ends_with_one_line(capsys, "export", file, "--to=cvat", f"--out={data}")
+    coco = read(data, "train")
+    coco["annotations"].append({**coco["annotations"][0], "id": 999})
+    (tmp_path / "two.json").write_text(json.dumps(coco))
+    line = ends_with_one_line(
+        capsys, "export", tmp_path / "two.json", f"--images={data / 'train'}", "--to=deeplabcut", out
+    )
+    assert "has 2 persons" in line
     aggpose_prepare("export", results / "walk", "--to=cvat", f"--out={tmp_path / 'a'}")
     (tmp_path / "ears.json").write_text(
         '{"name": "ears", "keypoints": ["ear"], "flip_pairs": [], "skeleton": [], "sigmas": [1], "upper_body": []}'

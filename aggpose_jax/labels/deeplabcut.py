@@ -37,13 +37,9 @@ def write(labels: LabelSet, out: pathlib.Path) -> None:
     Raises:
       UserError: an image has more than one person.
     """
+    check_one_animal(labels)
     by_video: dict[str, list[LabelledImage]] = {}
     for image in labels.images:
-        if len(image.persons) > 1:
-            raise UserError(
-                f"{image.file} has {len(image.persons)} persons, but a project of DeepLabCut has one animal; choose "
-                "another format, or leave one person in each image"
-            )
         by_video.setdefault(image.file.partition("/")[0], []).append(image)
     names = labels.keypoint_set.names
     columns = [(SCORER, name, coord) for name in names for coord in ("x", "y")]
@@ -54,6 +50,16 @@ def write(labels: LabelSet, out: pathlib.Path) -> None:
         _write_csv(path, columns, rows, table)
         _write_h5(path.with_suffix(".h5"), columns, rows, table)
     io.write_text(out / CONFIG, yaml.safe_dump(_config(labels, by_video, out), sort_keys=False, allow_unicode=True))
+
+
+def check_one_animal(labels: LabelSet) -> None:
+    """Raises a UserError that names an image with more than one person, if there is one."""
+    for image in labels.images:
+        if len(image.persons) > 1:
+            raise UserError(
+                f"{image.file} has {len(image.persons)} persons, but a project of DeepLabCut has one animal; choose "
+                "another format, or leave one person in each image"
+            )
 
 
 def _row(image: LabelledImage, count: int) -> np.ndarray:
