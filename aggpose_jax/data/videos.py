@@ -3,6 +3,7 @@
 A damaged video is read on past the damage, and what it lost is counted.
 """
 
+import contextlib
 import dataclasses
 import errno
 import logging
@@ -92,9 +93,7 @@ def read_frames(
     decoding = Decoding() if decoding is None else decoding
     times: list[float] = []
     size: tuple[int, ...] | None = None
-    with _open(path) as container:
-        stream = _video_stream(container)
-        stream.thread_type = "AUTO"
+    with _open(path) as container, _threaded(_video_stream(container)) as stream:
         step = 1 / _frame_rate(stream)  # seconds per frame, for formats without time stamps
         for frame in _decode(container, stream, decoding):
             seconds = frame.time
@@ -190,6 +189,20 @@ def _video_stream(container: "av.container.InputContainer") -> "av.VideoStream":
     """Returns the video of a file, which a picture of its cover may precede."""
     best = container.streams.best("video")
     return container.streams.video[0] if best is None else best  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _threaded(stream: "av.VideoStream") -> Iterator["av.VideoStream"]:
+    """Decodes a stream in several threads, which are idle when this context ends.
+
+    If a video is not read to its end, they may still be at work. Closing it would then hold Python's lock while it
+    waits for them, and they may wait for this lock, to log. Flushing waits for them without the lock.
+    """
+    stream.thread_type = "AUTO"
+    try:
+        yield stream
+    finally:
+        stream.codec_context.flush_buffers()
 
 
 def _has_sample_table(container: "av.container.InputContainer") -> bool:

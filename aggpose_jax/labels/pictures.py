@@ -176,8 +176,11 @@ def _selected_frames(path: pathlib.Path, numbers: Mapping[int, LabelledImage]) -
         count += 1
         return count in remaining
 
-    # The video is read to its end: closing a decoder whose threads are at work can wait for them forever.
-    yield from videos.read_frames(path, is_selected)
+    for frame in videos.read_frames(path, is_selected):
+        yield frame
+        remaining.discard(frame.index)
+        if not remaining:
+            return
 
 
 def write_png(image: np.ndarray, path: pathlib.Path) -> None:

@@ -3,12 +3,15 @@
 import pathlib
 import re
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from programs import environment
 
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
@@ -40,11 +43,28 @@ def set_display_matrix(path, linear) -> None:
     path.write_bytes(content)
 
 
+ABANDON = """
+import sys
+from aggpose_jax.data import videos
+for _ in range(100):
+    next(videos.read_frames(sys.argv[1]))
+print("done")
+"""
+
+
 @pytest.fixture
 def film(tmp_path):
     path = tmp_path / "film.mp4"
     videos.write_frames(((i / 30, quarters()) for i in range(3)), path)
     return path
+
+
+def test_reading_can_end_before_the_end_of_a_video(tmp_path):
+    """Without idle decoder threads, closing the video waits for ever, mostly within the first ten attempts."""
+    rng, path = np.random.default_rng(0), tmp_path / "noise.mp4"
+    videos.write_frames(((i / 30, rng.integers(0, 256, (120, 160, 3), np.uint8)) for i in range(20)), path)
+    command = [sys.executable, "-c", ABANDON, str(path)]
+    assert subprocess.check_output(command, env=environment(), text=True, timeout=120) == "done\n"
 
 
 @pytest.mark.parametrize("degrees", MATRICES)
