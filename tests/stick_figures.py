@@ -8,6 +8,7 @@ from aggpose_jax.data.views import view_transform
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.pose import geometry
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.protocol import AGGPOSE
 
 STICK_FIGURE = KeypointSet(
     name="stick figure",
@@ -65,7 +66,7 @@ class StickFigureFinder(Predictor):
 
     def __init__(self):
         self.keypoint_set, self.aspect, self.digest = STICK_FIGURE, CROP[1] / CROP[0], "dots"
-        self.batch_sizes, self.crops = (1, 4, 16), 0
+        self.batch_sizes, self.protocol, self.crops = (1, 4, 16), AGGPOSE, 0
 
     def start(self, crops):
         """Returns a function that returns the keypoints of crops, as Predictor.start does."""

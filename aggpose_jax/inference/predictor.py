@@ -32,6 +32,7 @@ class Predictor:
     Attributes:
       keypoint_set: names of the K keypoints, in the order of the results.
       aspect: width / height of the network's input.
+      protocol: how boxes become crops.
       batch_sizes: numbers of crops in the batches that the network processes, ascending.
     """
 
@@ -39,6 +40,7 @@ class Predictor:
         """Creates a predictor from a model and its variables; use `load` to create one from a run."""
         self.keypoint_set = model.keypoint_set
         self.aspect = model.codec.input_size[1] / model.codec.input_size[0]
+        self.protocol = model.protocol
         self.batch_sizes = BATCH_SIZES.get(jax.default_backend(), ACCELERATOR_BATCH_SIZES)
         self._model = model
         self._variables = jax.device_put(variables, jax.devices()[0])
@@ -72,7 +74,7 @@ class Predictor:
 
     def view(self, box: np.ndarray) -> View:
         """Returns the view that is cut out for a box [4] (x, y, width, height), the same as in evaluation."""
-        return View(*geometry.crop_region(box, self.aspect, pixel_center=self._model.protocol.pixel_center))
+        return View(*geometry.crop_region(box, self.aspect, pixel_center=self.protocol.pixel_center))
 
     def estimate(self, crops: Sequence[Crop]) -> np.ndarray:
         """Returns the keypoints float32 [N, K, 3] of N crops, in image pixels."""
