@@ -24,6 +24,8 @@ class Evaluation:
       keypoints: for each keypoint name, its mean OKS and its PCK.
       results: COCO results, one per pose.
       matches: every labelled person with the most similar predicted pose.
+      ground_truth: COCO annotations of the complete split.
+      keypoint_set: set of the keypoints.
       reoriented: number of images that were rotated by their EXIF orientation, as their annotations state.
       openpose: metrics on the keypoints that OpenPose has too; None if these are all or none, or were not computed.
     """
@@ -32,6 +34,8 @@ class Evaluation:
     keypoints: dict[str, dict[str, float]]
     results: list[dict]
     matches: Matches
+    ground_truth: dict
+    keypoint_set: KeypointSet
     reoriented: int = 0
     openpose: "SharedKeypoints | None" = None
 
@@ -90,7 +94,7 @@ def score(results: list[dict], ground_truth: dict, keypoint_set: KeypointSet) ->
         name: {metric: float(values[k]) for metric, values in by_keypoint.items()}
         for k, name in enumerate(keypoint_set.names)
     }
-    return Evaluation(scores, keypoints, results, matches)
+    return Evaluation(scores, keypoints, results, matches, ground_truth, keypoint_set)
 
 
 def with_openpose(evaluation: Evaluation, ground_truth: dict, keypoint_set: KeypointSet) -> Evaluation:

@@ -13,6 +13,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 
 if TYPE_CHECKING:
     from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
 
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 MIN_KEYPOINT_SCORE = 0.2  # keypoints scoring this or less are excluded from the instance score
@@ -136,6 +137,16 @@ def coco_ap(
     Returns:
       Values of METRICS by name; -1 where the ground truth has no person of that size, as in COCOeval.
     """
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = coco_evaluation(ground_truth, results, keypoint_set, max_detections)
+        evaluation.accumulate()
+    return summarise(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
+
+
+def coco_evaluation(
+    ground_truth: dict[str, Any], results: list[dict[str, Any]], keypoint_set: KeypointSet, max_detections: int = 20
+) -> "COCOeval":
+    """Returns the COCOeval that has matched the results with the ground truth; the arguments are those of `coco_ap`."""
     from pycocotools.cocoeval import COCOeval  # imported here, because prediction does not need it
 
     images = ground_truth["images"]
@@ -146,8 +157,7 @@ def coco_ap(
         evaluation.params.kpt_oks_sigmas = np.array(keypoint_set.sigmas)
         evaluation.params.maxDets = [max_detections]
         evaluation.evaluate()
-        evaluation.accumulate()
-    return _metrics(evaluation.eval["precision"][:, :, 0, :, 0], evaluation.eval["recall"][:, 0, :, 0])
+    return evaluation
 
 
 def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> "COCO":
@@ -166,7 +176,7 @@ def _evaluated_annotation(annotation: dict[str, Any], annotation_id: int) -> dic
     return {"iscrowd": 0, **annotation, "id": annotation_id, "category_id": 1, "num_keypoints": labelled}
 
 
-def _metrics(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
+def summarise(precision: np.ndarray, recall: np.ndarray) -> dict[str, float]:
     """Returns the values of METRICS from COCOeval's precision [T, R, A] and recall [T, A], -1 where there are none.
 
     T are the OKS thresholds .50, .55 … .95, R the recall thresholds, and A the area ranges all, medium, large.
@@ -193,6 +203,7 @@ class Matches(NamedTuple):
         keypoints that are 0, 0, 0 in the detection, which means that they were not found.
       area: [G] annotated areas in square pixels.
       oks: [G] OKS of the detections; 0 where the image has no detection.
+      score: [G] instance scores of the detections; NaN where the image has no detection.
     """
 
     ids: np.ndarray
@@ -201,6 +212,7 @@ class Matches(NamedTuple):
     predicted: np.ndarray
     area: np.ndarray
     oks: np.ndarray
+    score: np.ndarray
 
 
 def match_oks(ground_truth: dict[str, Any], results: list[dict[str, Any]], keypoint_set: KeypointSet) -> Matches:
@@ -214,13 +226,14 @@ def match_oks(ground_truth: dict[str, Any], results: list[dict[str, Any]], keypo
       keypoint_set: the set of the K keypoints.
     """
     count = len(keypoint_set)
-    detected = defaultdict(list)
+    detected, scores = defaultdict(list), defaultdict(list)
     for result in results:
         detected[result["image_id"]].append(np.reshape(result["keypoints"], (count, 3)))
+        scores[result["image_id"]].append(result["score"])
     persons = [a for a in ground_truth["annotations"] if not a.get("iscrowd") and any(a["keypoints"][2::3])]
     truth = np.reshape([a["keypoints"] for a in persons], (-1, count, 3)).astype(np.float64)
     area = np.array([a["area"] for a in persons], np.float64)
-    predicted, best = np.full(truth.shape, np.nan), np.zeros(len(persons))
+    predicted, best, score = np.full(truth.shape, np.nan), np.zeros(len(persons)), np.full(len(persons), np.nan)
     for i, annotation in enumerate(persons):
         poses = np.array(detected.get(annotation["image_id"], []), np.float64)
         if len(poses):
@@ -229,8 +242,9 @@ def match_oks(ground_truth: dict[str, Any], results: list[dict[str, Any]], keypo
             each = np.nan_to_num(similarity(poses, truth[i], area[i], keypoint_set.sigmas))
             similar = each[:, labelled].mean(-1)
             predicted[i], best[i] = poses[similar.argmax()], similar.max()
+            score[i] = scores[annotation["image_id"]][similar.argmax()]
     ids, image_ids = (np.array([a[key] for a in persons], np.int64) for key in ("id", "image_id"))
-    return Matches(ids, image_ids, truth, predicted, area, best)
+    return Matches(ids, image_ids, truth, predicted, area, best, score)
 
 
 def keypoint_oks(matches: Matches, keypoint_set: KeypointSet) -> np.ndarray:
