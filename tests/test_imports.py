@@ -21,11 +21,13 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "recordings": {"pose", "config"},
     "labels": {"data", "pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
+    "evidence": {"estimation", "data", "recordings", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "program": {
         "inference",
         "training",
+        "evidence",
         "estimation",
         "data",
         "weights",
@@ -41,7 +43,7 @@ UNRESTRICTED = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_MODULES = (
-    "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels"
+    "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence"
 )  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
