@@ -79,12 +79,16 @@ class Parser(argparse.ArgumentParser):
         self.add_experiment("experiment with the network of a weight file; a run has its own configuration")
 
     def add_checkpoint_or_results(self) -> None:
-        """Adds --checkpoint and --results, of which exactly one must be given, --config and --config.KEY=VALUE."""
+        """Adds --checkpoint, --results and --compare, exactly one of which must be given, --config and overrides."""
         group = self.add_argument_group("network or results").add_mutually_exclusive_group(required=True)
         _add_checkpoint(group)
         group.add_argument(
             "--results", type=path, metavar="PATH",
-            help="instead of a network: COCO results (JSON) or a folder of OpenPose files, with --config",
+            help="instead of a network: COCO results (JSON) or a folder of OpenPose files, with --config or --truth",
+        )  # fmt: skip
+        group.add_argument(
+            "--compare", type=path, nargs="+", metavar="PATH",
+            help="results of several systems, or folders of their evaluations: prints a table with a row for each",
         )  # fmt: skip
         self.add_experiment(
             "experiment with the network of a weight file or the data set of results; a run has its own configuration"

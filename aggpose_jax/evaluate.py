@@ -1,29 +1,39 @@
 """The program `aggpose evaluate`: computes the metrics of a run, a weight file, or the results of another program."""
 
 import argparse
+import hashlib
 import logging
 import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 
 from aggpose_jax import cli, io
-from aggpose_jax.config import read_experiment
-from aggpose_jax.data.annotations import read_results
+from aggpose_jax.config import Config, read_experiment
 from aggpose_jax.errors import UserError
-from aggpose_jax.estimation import openpose_results
-from aggpose_jax.estimation.evaluation import Evaluation, score, with_openpose
-from aggpose_jax.estimation.openpose_results import OpenPoseResults
+from aggpose_jax.estimation.evaluation import Evaluation, with_openpose
 from aggpose_jax.estimation.restore import restore
-from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.evidence import card, comparison, examination, persons, report
+from aggpose_jax.evidence.examination import Comparison, Examination
+from aggpose_jax.evidence.files import PERSONS, write
+from aggpose_jax.evidence.results import RESULTS, missing, score_results
+from aggpose_jax.evidence.truth import Truth, read_truth
+from aggpose_jax.evidence.units import FIELDS
 from aggpose_jax.pose.metrics import METRICS
 from aggpose_jax.runtime import compilation, sharding
 from aggpose_jax.training.pose_task import annotated_evaluation_source
 from aggpose_jax.training.reporting import table
 from aggpose_jax.training.tasks import make_task
 
-NAMED = 10  # files that match no image, of which a warning contains the names
+
+class Evaluated(NamedTuple):
+    """An evaluation on a truth, and the step of its checkpoint (None without a run)."""
+
+    step: int | None
+    evaluation: Evaluation
+    truth: Truth
 
 
 def parser() -> cli.Parser:
@@ -31,117 +41,182 @@ def parser() -> cli.Parser:
     parser = cli.Parser(
         cli.command("evaluate"),
         "Computes AP, AR, OKS percentiles and PCK of a run, a weight file or the results of another program, such as "
-        "OpenPose; prints them and writes them to a folder.",
+        "OpenPose; prints them and writes them to a folder. With --by come 95 % intervals over infants.",
         [
-            "--checkpoint runs/infant_l --config.eval_split=test",
+            "--checkpoint runs/infant_l --config.eval_split=test --by infant_id",
             "--checkpoint aggpose_l.safetensors --config coco_l --out scores",
             "--results openpose_files --config infant_l --config.eval_split=test",
+            "--results results.json --truth annotations.json --by infant_id --against other/results.json",
+            "--compare runs/a runs/b --truth annotations.json --by infant_id",
         ],
     )
     parser.add_checkpoint_or_results()
     parser.add_argument("--which", choices=["best", "latest"], default="best", help="checkpoint of the run (best)")
+    group = parser.add_argument_group("ground truth of results")
+    group.add_argument(
+        "--truth", type=cli.path, metavar="PATH",
+        help="instead of --config: COCO keypoint annotations, or a folder with such a file for each film",
+    )  # fmt: skip
+    group.add_argument(
+        "--keypoint-set", metavar="SET", help="name or file of the keypoint set, if --truth has no known one"
+    )
+    group = parser.add_argument_group("statistics")
+    group.add_argument(
+        "--by", choices=FIELDS,
+        help="field of the images or annotations that names what is independent: gives 95 %% intervals",
+    )  # fmt: skip
+    group.add_argument(
+        "--against", type=cli.path, metavar="PATH",
+        help="results of another system on the same truth, folder of its evaluation, or persons.csv: tests",
+    )  # fmt: skip
+    group.add_argument(
+        "--raters", type=cli.path, nargs="+", metavar="FILE",
+        help="annotations of the same images by other people, a file for each: distances between them, and sigmas",
+    )  # fmt: skip
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out",
         type=cli.path,
         metavar="DIR",
-        help="folder for metrics.json and results.json (COCO); by default that of the run, if one is evaluated",
+        help="folder for metrics.json, results.json (COCO), persons.csv and card.md; by default that of the "
+        "run, if one is evaluated",
     )
     return parser
 
 
-def evaluate(
-    source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str
-) -> tuple[int | None, Evaluation]:
-    """Evaluates a checkpoint of a run, or a weight file, after overriding keys of the configuration (KEY=VALUE).
-
-    Returns:
-      The step of the checkpoint, or None for a weight file, and the evaluation.
-    """
+def evaluate(source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str) -> Evaluated:
+    """Evaluates a checkpoint of a run, or a weight file, after overriding keys of the configuration (KEY=VALUE)."""
     config, model, variables, step = restore(source, experiment, overrides, which)
     task = make_task(config)
     mesh = sharding.make_mesh(config.mesh.fsdp)
     evaluation = task.evaluate(jax.device_put(variables, sharding.replicated(mesh)), mesh)
-    return step, with_openpose(evaluation, task.eval_source.ground_truth(), model.keypoint_set)
+    description = {"step": str(step), "network": config.model.name, **_data(config)}
+    truth = Truth(evaluation.ground_truth, model.keypoint_set, description)
+    return Evaluated(step, with_openpose(evaluation, truth.ground_truth, model.keypoint_set), truth)
+
+
+def open_truth(
+    path: pathlib.Path | None, keypoint_set: str | None, experiment: str | None, overrides: Sequence[str]
+) -> Truth:
+    """Returns the `Truth` of a file or folder, or of the evaluation split of an experiment if `path` is None.
+
+    Raises:
+      UserError: a file is missing or invalid, or the experiment has no such data set.
+    """
+    if path is not None:
+        return read_truth(path, keypoint_set)
+    if keypoint_set:
+        raise UserError("--keypoint-set belongs to --truth; for an experiment, give --config.keypoint_set=SET")
+    config = read_experiment(experiment, overrides)
+    source, chosen = annotated_evaluation_source(config)
+    return Truth(source.ground_truth(), chosen, _data(config))
 
 
 def evaluate_results(path: pathlib.Path, experiment: str | None, overrides: Sequence[str]) -> Evaluation:
-    """Evaluates COCO results, or a folder of OpenPose files, on the evaluation split of an experiment.
-
-    Prints what is missing in OpenPose files.
-
-    Args:
-      path: file of COCO results, or folder of OpenPose files.
-      experiment: experiment that names the data set.
-      overrides: KEY=VALUE changes of its configuration.
-
-    Raises:
-      UserError: a file is missing, damaged or does not fit the data set, or the experiment has no such data set.
-    """
-    config = read_experiment(experiment, overrides)
+    """Evaluates results (see `score_results`) on the evaluation split of an experiment, after KEY=VALUE changes."""
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; check the path of --results")
-    source, keypoint_set = annotated_evaluation_source(config)
-    truth = source.ground_truth()
-    if path.is_dir():
-        found = openpose_results.read_results(path, truth["images"], keypoint_set)
-        _print_coverage(found, len(truth["images"]), keypoint_set)
-        results = found.results
-    else:
-        results = read_results(path, truth, len(keypoint_set))
-    return with_openpose(score(results, truth, keypoint_set), truth, keypoint_set)
+        raise missing(path)
+    return score_results(path, open_truth(None, None, experiment, overrides))
 
 
-def _print_coverage(found: OpenPoseResults, images: int, keypoint_set: KeypointSet) -> None:
-    """Prints how many keypoints OpenPose can find, and warns of images without file and files without image."""
-    count = len(keypoint_set)
-    if found.found is None:
-        print("OpenPose found no person in these files")
-    else:
-        never = [name for name in keypoint_set.names if name not in found.found]
-        which = f"; never: {', '.join(never)}" if never else ""
-        print(f"OpenPose finds {count - len(never)} of {count} keypoints{which}")
-    if found.images_without_file:
-        print(f"warning: {found.images_without_file} of {images} images have no OpenPose file and count as images "
-              "without detection", file=sys.stderr)  # fmt: skip
-    if found.unmatched:
-        named = ", ".join(found.unmatched[:NAMED]) + (", …" if len(found.unmatched) > NAMED else "")
-        print(f"warning: ignored files that match no image ({len(found.unmatched)}): {named}", file=sys.stderr)
+def _data(config: Config) -> dict[str, str]:
+    """Returns the items of the card that a configuration knows."""
+    digest = hashlib.sha256(io.to_json(config.to_dict()).encode()).hexdigest()
+    where = {"data folder": str(config.data_dir), "split": config.eval_split}
+    return {"data": config.data, **({} if config.data == "synthetic" else where), "configuration, SHA-256": digest}
 
 
-def write(evaluation: Evaluation, out: pathlib.Path) -> None:
-    """Writes the metrics of an evaluation to metrics.json and its COCO results to results.json in the folder `out`."""
-    metrics: dict[str, object] = {"metrics": evaluation.metrics, "keypoints": evaluation.keypoints}
+def _print(evaluation: Evaluation, name: str) -> None:
+    if evaluation.reoriented:
+        print(f"{evaluation.reoriented} images were rotated by their EXIF orientation, as their annotations state")
+    rows = {name: evaluation.metrics}
     if evaluation.openpose:
-        metrics["openpose"] = evaluation.openpose._asdict()
-    try:
-        io.write_json(out / "metrics.json", metrics, indent=2)
-        io.write_json(out / "results.json", evaluation.results)
-    except OSError as error:
-        raise UserError(f"{out}: cannot write ({error.strerror}); give another --out") from None
+        rows[f"{len(evaluation.openpose.keypoints)} keypoints that OpenPose has"] = evaluation.openpose.metrics
+    print(table(rows, METRICS))
+    print(table(rows, [name for name in evaluation.metrics if name not in METRICS]))
+    print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))
+
+
+def _compare(examined: Examination, other: pathlib.Path, truth: Truth, by: str) -> Comparison:
+    """Returns the differences from the system of --against."""
+    table = other / PERSONS if (other / RESULTS).is_file() and (other / PERSONS).is_file() else None
+    if table:
+        comparison.check_same(examined.persons, persons.read(table), str(other))
+    if other.suffix == ".csv":
+        return examination.compare_table(examined, other)
+    return examination.compare(examined, examination.examine(score_results(other, truth), by), str(other))
+
+
+def _compare_systems(arguments: argparse.Namespace) -> None:
+    """Prints the table of --compare, and writes it to comparison.md."""
+    truth = open_truth(arguments.truth, arguments.keypoint_set, arguments.config, arguments.overrides)
+    examined = {}
+    for path in arguments.compare:
+        name = str(path) if path.name in [other.name for other in arguments.compare if other != path] else path.name
+        examined[name] = examination.examine(score_results(path, truth), arguments.by)
+    first, *others = examined
+    compared = {}
+    if arguments.by:
+        compared = {name: examination.compare(examined[name], examined[first], first) for name in others}
+    text = report.systems_table(examined, compared)
+    print(text)
+    if arguments.out:
+        io.write_text(arguments.out / "comparison.md", text + "\n")
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Evaluates what a command line names; prints its metrics and writes them with its COCO results."""
     logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     compilation.enable_compilation_cache()
+    if arguments.against and not arguments.by:
+        raise UserError("--against: the test is over infants; name them with --by infant_id or --by video_id")
+    if arguments.compare:
+        return _compare_systems(arguments)
     source, out = arguments.checkpoint or arguments.results, arguments.out
     if arguments.results:
         if out and source.resolve() == (out / "results.json").resolve():
             raise UserError(f"{out}: its results.json is the file to score; give another --out")
-        step, evaluation = None, evaluate_results(source, arguments.config, arguments.overrides)
+        if not source.exists():
+            raise missing(source)
+        truth = open_truth(arguments.truth, arguments.keypoint_set, arguments.config, arguments.overrides)
+        evaluated = Evaluated(None, score_results(source, truth), truth)
+    elif arguments.truth or arguments.keypoint_set:
+        raise UserError("--truth, --keypoint-set: belong to --results; a checkpoint has the data of its configuration")
     else:
-        step, evaluation = evaluate(source, arguments.config, arguments.overrides, arguments.which)
-    if out or step is not None:
-        write(evaluation, out or source)
-    if evaluation.reoriented:
-        print(f"{evaluation.reoriented} images were rotated by their EXIF orientation, as their annotations state")
-    rows = {source.resolve().name if step is None else f"step {step}": evaluation.metrics}
-    if evaluation.openpose:
-        rows[f"{len(evaluation.openpose.keypoints)} keypoints that OpenPose has"] = evaluation.openpose.metrics
-    print(table(rows, METRICS))
-    print(table(rows, [name for name in evaluation.metrics if name not in METRICS]))
-    print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))
+        evaluated = evaluate(source, arguments.config, arguments.overrides, arguments.which)
+    _report(evaluated, arguments, source, out or (source if evaluated.step is not None else None))
+
+
+def _report(
+    evaluated: Evaluated, arguments: argparse.Namespace, source: pathlib.Path, out: pathlib.Path | None
+) -> None:
+    """Prints and writes an evaluation with the statistics that the command line asks for."""
+    step, evaluation, truth = evaluated
+    name = source.resolve().name if step is None else f"step {step}"
+    examined = examination.examine(evaluation, arguments.by)
+    texts: list[str] = []
+    added: dict[str, Any] = {}
+    if arguments.by:
+        texts.append(report.examination_text(examined))
+    if arguments.against:
+        compared = _compare(examined, arguments.against, truth, arguments.by)
+        added["against"] = {"source": str(arguments.against), **examination.comparison_as_json(compared)}
+        texts.append(report.comparison_text(compared, examined, str(arguments.against)))
+    if arguments.raters:
+        agreement = examination.compare_raters(examined, arguments.raters)
+        added["raters"] = examination.raters_as_json(agreement)
+        texts.append(report.raters_text(agreement, examined))
+    if out:
+        write(
+            evaluation,
+            out,
+            examined,
+            added,
+            card.card(examined, source.resolve().name, {"evaluated": str(source), **truth.description}),
+        )
+    _print(evaluation, name)
+    for text in texts:
+        print(f"\n{text}")
 
 
 if __name__ == "__main__":

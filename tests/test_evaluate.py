@@ -68,8 +68,8 @@ def test_a_weight_file_has_the_metrics_of_its_run(tmp_path):
     file = tmp_path / "weights.safetensors"
     weight_files.write(file, write_state_dict(task.model, variables))
     experiment = write_experiment(tmp_path)
-    _, expected = evaluate(tmp_path, None, [], "best")
-    step, found = evaluate(file, str(experiment), [], "best")
+    expected = evaluate(tmp_path, None, [], "best").evaluation
+    step, found, _ = evaluate(file, str(experiment), [], "best")
     assert step is None
     assert found.metrics == pytest.approx(expected.metrics, nan_ok=True)
     assert expected.metrics["OKS_p50"] > 0

@@ -198,7 +198,8 @@ def test_the_program_prints_two_rows_and_writes_both_files(tmp_path):
     assert lines[first + 2].startswith(f"{SECOND_ROW} ")
     assert float(lines[first + 2].removeprefix(SECOND_ROW).split()[0]) == pytest.approx(34 / 101, abs=5e-4)
     assert "2 of 3 images" in ended.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", "results.json"}
+    files = {"metrics.json", "results.json", "persons.csv", "card.md"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == files
     assert not list((tmp_path / "openpose").glob("metrics.json"))
 
     refused = run("evaluate", f"--results={tmp_path / 'out' / 'results.json'}", f"--out={tmp_path / 'out'}", *overrides)
