@@ -104,8 +104,9 @@ def comparison_text(found: Comparison, examination: Examination, source: str) ->
 
     units, count = examination.units, len(found.keypoints)
     assert units is not None
-    header = [f"difference from {source}", "value", "95 % interval", "p"]
-    lines = [text_table(header, [row(name, one, [one.p]) for name, one in found.metrics.items()]), ""]
+    header = ["", "difference", "95 % interval", "p"]
+    lines = [f"difference from {source}:"]
+    lines += [text_table(header, [row(name, one, [one.p]) for name, one in found.metrics.items()]), ""]
     pairs = [(f"{name} {metric}", one) for name, both in found.keypoints.items() for metric, one in both.items()]
     lines.append(text_table(["", "difference", "95 % interval", "p", "p (Holm)"],
                             [row(name, one, [one.p, one.adjusted]) for name, one in pairs]))  # fmt: skip

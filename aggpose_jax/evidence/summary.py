@@ -31,7 +31,7 @@ def person_metrics(persons: Persons) -> dict[str, Estimate]:
     result = {"OKS": share(persons.oks, unit)}
     result |= {f"OKS_p{percent}": intervals.percentile(persons.oks, unit, percent) for percent in OKS_PERCENTS}
     result |= {f"PCK@{threshold}": share(correct(error, threshold), unit) for threshold in PCK_THRESHOLDS}
-    return result | errors(error, unit)
+    return result | errors(error, unit, any(persons.unit))
 
 
 def keypoint_metrics(persons: Persons) -> dict[str, dict[str, Estimate]]:
@@ -46,7 +46,7 @@ def keypoint_metrics(persons: Persons) -> dict[str, dict[str, Estimate]]:
     for k, name in enumerate(persons.keypoints):
         row = {"OKS": share(persons.keypoint_oks[:, k], unit)}
         row |= {f"PCK@{t}": share(correct(error[:, k], t), unit) for t in PCK_THRESHOLDS}
-        row |= errors(error[:, k], unit)
+        row |= errors(error[:, k], unit, any(persons.unit))
         for kind, visibility in (("visible", 2), ("hidden", 1)):
             chosen = np.where(persons.visibility[:, k] == visibility, error[:, k], np.nan)
             row[f"PCK@0.1_{kind}"] = share(correct(chosen, 0.1), unit)
@@ -128,16 +128,17 @@ def frames_with(values: np.ndarray) -> int:
     return sum((~np.isnan(values)).reshape(len(values), -1).any(-1).tolist()) if len(values) else 0
 
 
-def errors(error: np.ndarray, unit: np.ndarray) -> dict[str, Estimate]:
+def errors(error: np.ndarray, unit: np.ndarray, named: bool) -> dict[str, Estimate]:
     """Returns the metrics of errors [P] or [P, K] in torso lengths: error, error_p50, error_p95.
 
-    `error` is the geometric mean over infants of their mean error of the keypoints that were found. In the percentiles
-    of all errors a keypoint that was not found is infinitely far.
+    `error` is the geometric mean over infants of their mean error of the keypoints that were found; NaN if the
+    infants are not `named`. In the percentiles of all errors a keypoint that was not found is infinitely far.
     """
     found = np.where(np.isinf(error), np.nan, error)
     sums, counts = by_unit(found, unit)
     means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-    result = {"error": intervals.geometric_mean(means, frames_with(found))}
+    mean = intervals.geometric_mean(means, frames_with(found)) if named else Estimate(float("nan"))
+    result = {"error": mean}
     flat = np.reshape(error, (len(unit), -1))
     units = np.repeat(unit, flat.shape[1])
     return result | {f"error_p{p}": intervals.percentile(flat.ravel(), units, p) for p in ERROR_PERCENTS}
