@@ -111,7 +111,7 @@ def comparison_text(found: Comparison, examination: Examination, source: str) ->
     lines.append(text_table(["", "difference", "95 % interval", "p", "p (Holm)"],
                             [row(name, one, [one.p, one.adjusted]) for name, one in pairs]))  # fmt: skip
     if "AP" not in found.metrics:
-        lines.append("AP needs the results of both, and images that each show one infant; it is not compared")
+        lines.append("no difference of AP: it needs the results of both systems, and images that each show one infant")
     if len(units) < MIN_TEST:
         lines.append(f"{len(units)} {units.kind} can never reach p = .05; a test needs {MIN_TEST}")
     elif len(units) < (needed := smallest_infants(count)):
