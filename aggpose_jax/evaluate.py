@@ -15,12 +15,11 @@ from aggpose_jax.config import Config, read_experiment
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation, with_openpose
 from aggpose_jax.estimation.restore import restore
-from aggpose_jax.evidence import card, comparison, examination, persons, report
-from aggpose_jax.evidence.examination import Comparison, Examination
-from aggpose_jax.evidence.files import PERSONS, write
-from aggpose_jax.evidence.results import RESULTS, missing, score_results
+from aggpose_jax.evidence import card, examination, report
+from aggpose_jax.evidence.files import write
+from aggpose_jax.evidence.results import missing, score_results
 from aggpose_jax.evidence.truth import Truth, read_truth
-from aggpose_jax.evidence.units import FIELDS
+from aggpose_jax.evidence.units import FIELDS, read_units
 from aggpose_jax.pose.metrics import METRICS
 from aggpose_jax.runtime import compilation, sharding
 from aggpose_jax.training.pose_task import annotated_evaluation_source
@@ -84,10 +83,17 @@ def parser() -> cli.Parser:
     return parser
 
 
-def evaluate(source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str) -> Evaluated:
-    """Evaluates a checkpoint of a run, or a weight file, after overriding keys of the configuration (KEY=VALUE)."""
+def evaluate(
+    source: pathlib.Path, experiment: str | None, overrides: Sequence[str], which: str, by: str | None = None
+) -> Evaluated:
+    """Evaluates a checkpoint of a run, or a weight file, after overriding keys of the configuration (KEY=VALUE).
+
+    If `by` names the field of infants or videos, it is checked before the network runs.
+    """
     config, model, variables, step = restore(source, experiment, overrides, which)
     task = make_task(config)
+    if by:
+        read_units(task.eval_source.ground_truth(), by)
     mesh = sharding.make_mesh(config.mesh.fsdp)
     evaluation = task.evaluate(jax.device_put(variables, sharding.replicated(mesh)), mesh)
     description = {"step": str(step), "network": config.model.name, **_data(config)}
@@ -137,16 +143,6 @@ def _print(evaluation: Evaluation, name: str) -> None:
     print(table(evaluation.keypoints, list(next(iter(evaluation.keypoints.values())))))
 
 
-def _compare(examined: Examination, other: pathlib.Path, truth: Truth, by: str) -> Comparison:
-    """Returns the differences from the system of --against."""
-    table = other / PERSONS if (other / RESULTS).is_file() and (other / PERSONS).is_file() else None
-    if table:
-        comparison.check_same(examined.persons, persons.read(table), str(other))
-    if other.suffix == ".csv":
-        return examination.compare_table(examined, other)
-    return examination.compare(examined, examination.examine(score_results(other, truth), by), str(other))
-
-
 def _compare_systems(arguments: argparse.Namespace) -> None:
     """Prints the table of --compare, and writes it to comparison.md."""
     truth = open_truth(arguments.truth, arguments.keypoint_set, arguments.config, arguments.overrides)
@@ -170,6 +166,11 @@ def main(arguments: argparse.Namespace) -> None:
     compilation.enable_compilation_cache()
     if arguments.against and not arguments.by:
         raise UserError("--against: the test is over infants; name them with --by infant_id or --by video_id")
+    if arguments.against and arguments.out and arguments.against.resolve() == arguments.out.resolve():
+        raise UserError(f"{arguments.out}: --out would replace the system of --against; give another --out")
+    for path in (arguments.against, *(arguments.raters or ())):
+        if path and not path.exists():
+            raise missing(path)
     if arguments.compare:
         return _compare_systems(arguments)
     source, out = arguments.checkpoint or arguments.results, arguments.out
@@ -183,7 +184,7 @@ def main(arguments: argparse.Namespace) -> None:
     elif arguments.truth or arguments.keypoint_set:
         raise UserError("--truth, --keypoint-set: belong to --results; a checkpoint has the data of its configuration")
     else:
-        evaluated = evaluate(source, arguments.config, arguments.overrides, arguments.which)
+        evaluated = evaluate(source, arguments.config, arguments.overrides, arguments.which, arguments.by)
     _report(evaluated, arguments, source, out or (source if evaluated.step is not None else None))
 
 
@@ -199,7 +200,7 @@ def _report(
     if arguments.by:
         texts.append(report.examination_text(examined))
     if arguments.against:
-        compared = _compare(examined, arguments.against, truth, arguments.by)
+        compared = examination.compare_path(examined, arguments.against, truth)
         added["against"] = {"source": str(arguments.against), **examination.comparison_as_json(compared)}
         texts.append(report.comparison_text(compared, examined, str(arguments.against)))
     if arguments.raters:

@@ -57,6 +57,13 @@ def test_an_unknown_key_is_one_line_and_nothing_is_written(workdir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_missing_unit_is_one_line_before_the_network_runs(workdir, monkeypatch):
+    monkeypatch.setattr("aggpose_jax.training.pose_task.PoseEvaluator.evaluate", None)
+    with pytest.raises(UserError, match="infant_id: missing for 200 of 200 images") as raised:
+        evaluate(workdir, None, ["synthetic_eval=200"], "best", "infant_id")
+    assert "\n" not in str(raised.value)
+
+
 def test_a_weight_file_needs_its_experiment(tmp_path):
     (tmp_path / "weights.safetensors").touch()
     with pytest.raises(UserError, match=r"weights.safetensors: .*--config"):

@@ -107,6 +107,7 @@ def test_without_units_the_table_has_no_intervals(folder, capsys):
         (["--results=a.json", "--truth=truth.json", "--keypoint-set=no.json"], "no.json"),
         (["--results=a.json", "--keypoint-set=infant_21", "--config=coco_l"], "--keypoint-set belongs to --truth"),
         (["--results=a.json", "--truth=truth.json", "--by=infant_id", "--against=none"], "none: no such file"),
+        (["--results=a.json", "--truth=truth.json", "--by=infant_id", "--against=.", "--out=."], "--out would replace"),
         (["--checkpoint=run", "--truth=truth.json"], "--truth"),
     ],
 )

@@ -93,7 +93,7 @@ def compare_persons(persons: Persons, other: Persons) -> dict[str, Difference]:
     others = summary.person_shares(other)
     for name, values in summary.person_shares(persons).items():
         result[name] = _share_difference(values - others[name], unit)
-    result["error"] = _error_difference(persons.error, other.error, unit)
+    result["error"] = error_difference(persons.error, other.error, unit)
     return result
 
 
@@ -106,7 +106,7 @@ def compare_keypoints(persons: Persons, other: Persons) -> dict[str, dict[str, D
     columns = range(len(persons.keypoints))
     found = {
         "PCK@0.1": [_share_difference(hit[:, k], unit) for k in columns],
-        "error": [_error_difference(error[:, k], other_error[:, k], unit) for k in columns],
+        "error": [error_difference(error[:, k], other_error[:, k], unit) for k in columns],
     }
     for metric, differences in found.items():
         adjusted = holm(np.array([d.p for d in differences]))
@@ -178,7 +178,7 @@ def _share_difference(values: np.ndarray, unit: np.ndarray) -> Difference:
     return Difference(estimate, float(sign_flip(sums[None])[0]))
 
 
-def _error_difference(error: np.ndarray, other: np.ndarray, unit: np.ndarray) -> Difference:
+def error_difference(error: np.ndarray, other: np.ndarray, unit: np.ndarray) -> Difference:
     """Returns the difference of geometric means over infants; the test is on the differences of the logarithms."""
     found = np.isfinite(error) & np.isfinite(other)
     both = [summary.by_unit(np.where(found, values, np.nan), unit) for values in (error, other)]

@@ -10,8 +10,10 @@ from aggpose_jax.evidence import average_precision, comparison, persons, raters,
 from aggpose_jax.evidence.average_precision import ImageMatches
 from aggpose_jax.evidence.comparison import Difference
 from aggpose_jax.evidence.intervals import Estimate
-from aggpose_jax.evidence.persons import Persons
+from aggpose_jax.evidence.persons import PERSONS, Persons
 from aggpose_jax.evidence.raters import RaterAgreement
+from aggpose_jax.evidence.results import score_results
+from aggpose_jax.evidence.truth import Truth
 from aggpose_jax.evidence.units import Units, read_units
 from aggpose_jax.pose.metrics import METRICS
 
@@ -88,16 +90,27 @@ def compare(examination: Examination, other: Examination, source: str) -> Compar
                       comparison.compare_keypoints(examination.persons, other.persons))  # fmt: skip
 
 
-def compare_table(examination: Examination, file: pathlib.Path) -> Comparison:
-    """Returns the differences from another system of which only persons.csv is known: those of persons, not AP.
+def compare_path(examination: Examination, path: pathlib.Path, truth: Truth) -> Comparison:
+    """Returns the differences from the system of a file or folder.
+
+    Args:
+      examination: the first system, with units.
+      path: persons.csv, from which AP cannot be compared, or results as for `score_results`. The table of persons in a
+        folder of an evaluation is checked as well.
+      truth: truth of both systems.
 
     Raises:
-      UserError: the file cannot be read, or has other persons.
+      UserError: a file is invalid, or the other system was evaluated on other persons.
     """
-    other = persons.read(file)
-    comparison.check_same(examination.persons, other, str(file))
-    return Comparison(comparison.compare_persons(examination.persons, other),
-                      comparison.compare_keypoints(examination.persons, other))  # fmt: skip
+    table = path if path.suffix == ".csv" else path / PERSONS
+    if table.is_file():
+        other = persons.read(table)
+        comparison.check_same(examination.persons, other, str(path))
+    if path.suffix == ".csv":
+        return Comparison(comparison.compare_persons(examination.persons, other),
+                          comparison.compare_keypoints(examination.persons, other))  # fmt: skip
+    units = examination.units
+    return compare(examination, examine(score_results(path, truth), units.field if units else None), str(path))
 
 
 def compare_raters(examination: Examination, files: Sequence[pathlib.Path]) -> dict[str, RaterAgreement]:

@@ -9,8 +9,7 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.evaluation import Evaluation
 from aggpose_jax.evidence import examination, persons
 from aggpose_jax.evidence.examination import Examination
-
-PERSONS = "persons.csv"
+from aggpose_jax.evidence.persons import PERSONS
 
 
 def write(

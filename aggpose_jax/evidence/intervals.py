@@ -118,7 +118,7 @@ def percentile(values: np.ndarray, infant: np.ndarray, percent: float) -> Estima
     Args:
       values: [n] values, which may be infinite; NaN is ignored.
       infant: [n] number of the infant of each value, from 0.
-      percent: between 0 and 100. The percentile is a value, not an interpolation between two.
+      percent: between 0 and 100.
     """
     valid = ~np.isnan(values)
     order = np.flatnonzero(valid)[np.argsort(np.asarray(values)[valid], kind="stable")]
@@ -126,7 +126,9 @@ def percentile(values: np.ndarray, infant: np.ndarray, percent: float) -> Estima
     if not len(values):
         return Estimate(float("nan"))
     m = int(infant.max()) + 1
-    estimate = Estimate(float(np.percentile(values, percent, method="inverted_cdf")), frames=len(values), infants=m)
+    finite = bool(np.isfinite(values[-1]))  # Infinite values cannot be interpolated.
+    value = float(np.percentile(values, percent, method="linear" if finite else "inverted_cdf"))
+    estimate = Estimate(value, frames=len(values), infants=m)
     if m < MIN_INTERVAL or (m < MIN_TAIL and not 10 <= percent <= 90) or values[0] == values[-1]:
         return estimate
     counts = np.bincount(infant)

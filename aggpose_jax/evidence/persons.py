@@ -14,6 +14,7 @@ from aggpose_jax.evidence.units import Units
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.metrics import Matches, similarity, torso_length
 
+PERSONS = "persons.csv"  # name of the file of the table
 COLUMNS = ("image_id", "file_name", "annotation_id", "unit", "torso", "area", "OKS", "score")
 PARTS = ("visibility", "error", "x", "y", "OKS")  # columns of each keypoint, named KEYPOINT.PART
 

@@ -50,7 +50,7 @@ def score_results(path: pathlib.Path, truth: Truth) -> Evaluation:
 
 def missing(path: pathlib.Path) -> UserError:
     """Returns the error of a path that does not exist."""
-    return UserError(f"{path}: no such file or folder; check the path of the results")
+    return UserError(f"{path}: no such file or folder; check the path")
 
 
 def warnings(results: list[dict[str, Any]], ground_truth: dict[str, Any]) -> list[str]:
