@@ -74,7 +74,7 @@ def _metrics(examination: Examination) -> str:
     note = ("AP, AR, OKS: COCO's metrics. PCK@t: fraction of keypoints within t torso lengths. error: geometric mean "
             f"over {kind} of the mean distance in torso lengths, of keypoints that were found; error_p50, error_p95: "
             "percentiles of all distances. Intervals: jackknife over infants or videos, "
-            "never over frames; * marks conservative ones.")  # fmt: skip
+            "never over frames. " + ". ".join(text for _, text in report.MARKS.values()) + ".")  # fmt: skip
     return report.markdown_table(["", "value", "95 % interval", "n", kind], rows) + "\n\n" + note
 
 

@@ -103,7 +103,7 @@ def compare_path(examination: Examination, path: pathlib.Path, truth: Truth) -> 
       UserError: a file is invalid, or the other system was evaluated on other persons.
     """
     table = path if path.suffix == ".csv" else path / PERSONS
-    if table.is_file():
+    if path.suffix == ".csv" or table.is_file():
         other = persons.read(table)
         comparison.check_same(examination.persons, other, str(path))
     if path.suffix == ".csv":

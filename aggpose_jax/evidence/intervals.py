@@ -20,6 +20,9 @@ TRIALS = 8  # trials of a yes-or-no outcome that an infant counts for at most
 SMALLEST = 1e-9  # a smaller standard error is taken for 0
 
 
+METHODS = ("jackknife", "widened", "binomial")  # see `bounded`
+
+
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """A metric with its 95 % interval.
@@ -29,7 +32,7 @@ class Estimate:
       low, high: limits of the interval; NaN if there is none.
       frames: number n of labelled persons, or for metrics of images of images, from which the metric was computed.
       infants: number m of independent infants (or videos) among them.
-      conservative: the interval is an exact binomial one, which is wider than 95 % requires, see `bounded`.
+      method: how the interval was computed, a name in METHODS; "" if there is none.
     """
 
     value: float
@@ -37,7 +40,7 @@ class Estimate:
     high: float = float("nan")
     frames: int = 0
     infants: int = 0
-    conservative: bool = False
+    method: str = ""
 
 
 def mean_share(sums: np.ndarray, counts: np.ndarray, frames: int) -> Estimate:
@@ -60,11 +63,11 @@ def mean_share(sums: np.ndarray, counts: np.ndarray, frames: int) -> Estimate:
 def bounded(value: float, deleted: np.ndarray, own: np.ndarray, frames: int) -> Estimate:
     """Returns the interval of a metric between 0 and 1: jackknife-t on the logit, or Clopper and Pearson (1934).
 
-    The exact binomial interval replaces it in two cases, and is marked as conservative:
-    * The logit needs variety. If fewer than half of the infants have a value of their own strictly between 0 and 1, or
-      the standard error is 0, the trials are the m infants.
-    * A few infants far worse than all others are easily missing in a sample, which then has far too small a standard
-      error. An interval narrower than that of TRIALS independent trials an infant is replaced by it.
+    The exact binomial interval replaces it in two cases:
+    * binomial: the logit needs variety. If fewer than half of the infants have a value of their own strictly between 0
+      and 1, or the standard error is 0, the trials are the m infants. This is conservative: it covers more than 95 %.
+    * widened: a few infants far worse than all others are easily missing in a sample, which then has far too small a
+      standard error. An interval narrower than that of TRIALS independent trials an infant is replaced by it.
 
     Args:
       value: metric of all infants.
@@ -81,9 +84,10 @@ def bounded(value: float, deleted: np.ndarray, own: np.ndarray, frames: int) -> 
         half, smallest = t_quantile(m) * error, NORMAL / np.sqrt(TRIALS * m * value * (1 - value))
         if half >= smallest:
             low, high = special.expit(special.logit(value) + half * np.array([-1, 1])).tolist()
-            return Estimate(value, low, high, frames, m)
+            return Estimate(value, low, high, frames, m, "jackknife")
         trials = m if error <= SMALLEST else TRIALS * m
-    return Estimate(value, *binomial_limits(value * trials, trials), frames, m, conservative=True)
+    method = "binomial" if trials == m else "widened"
+    return Estimate(value, *binomial_limits(value * trials, trials), frames, m, method)
 
 
 def geometric_mean(means: np.ndarray, frames: int) -> Estimate:
@@ -106,7 +110,9 @@ def geometric_mean(means: np.ndarray, frames: int) -> Estimate:
     if m < MIN_INTERVAL or error <= SMALLEST:
         return Estimate(float(np.exp(centre)), frames=frames, infants=m)
     half = t_quantile(m) * error
-    return Estimate(float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)), frames, m)
+    return Estimate(
+        float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)), frames, m, "jackknife"
+    )
 
 
 def percentile(values: np.ndarray, infant: np.ndarray, percent: float) -> Estimate:
@@ -139,8 +145,8 @@ def percentile(values: np.ndarray, infant: np.ndarray, percent: float) -> Estima
     rows, wanted = range(len(values)), percent / 100
     low = min(bisect.bisect_left(rows, wanted, key=lambda k: fraction(k).high), len(values) - 1)
     high = min(bisect.bisect_right(rows, wanted, key=lambda k: fraction(k).low), len(values) - 1)
-    conservative = fraction(low).conservative or fraction(high).conservative
-    return dataclasses.replace(estimate, low=float(values[low]), high=float(values[high]), conservative=conservative)
+    method = max(fraction(low).method, fraction(high).method, key=METHODS.index)
+    return dataclasses.replace(estimate, low=float(values[low]), high=float(values[high]), method=method)
 
 
 def jackknife_error(deleted: np.ndarray) -> float:
@@ -169,7 +175,7 @@ def difference(value: float, deleted: np.ndarray, frames: int) -> Estimate:
     if not error > SMALLEST:
         return Estimate(value, frames=frames, infants=m)
     half = t_quantile(m) * error
-    return Estimate(value, value - half, value + half, frames, m)
+    return Estimate(value, value - half, value + half, frames, m, "jackknife")
 
 
 def binomial_limits(successes: float, trials: int) -> tuple[float, float]:

@@ -12,7 +12,10 @@ PRINTED = ("AP", "AP50", "AP75", "AR", "OKS", "OKS_p50", "PCK@0.05", "PCK@0.1", 
            "error_p95")  # fmt: skip
 BY_KEYPOINT = ("PCK@0.1", "error_p50", "error_p95", "bias_x", "bias_y", "scatter")
 NONE = "-"
-CONSERVATIVE = "* conservative: an exact binomial interval, see configs/README.md"
+MARKS = {  # method of an interval: its mark, and what the mark means
+    "binomial": ("*", "* conservative: exact binomial interval with one trial per unit"),
+    "widened": ("+", "+ widened to 8 trials per unit: the units of this sample are suspiciously alike"),
+}
 ERRORS = "errors, bias and scatter are in torso lengths"
 
 
@@ -24,10 +27,10 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """Returns "low to high", with a star if it is conservative; "-" if there is none."""
+    """Returns "low to high", with the mark of its method; "-" if there is none."""
     if math.isnan(estimate.low):
         return NONE
-    return f"{number(estimate.low)} to {number(estimate.high)}{'*' if estimate.conservative else ''}"
+    return f"{number(estimate.low)} to {number(estimate.high)}{MARKS.get(estimate.method, ('', ''))[0]}"
 
 
 def cell(estimate: Estimate) -> str:
@@ -90,8 +93,7 @@ def examination_text(examination: Examination) -> str:
     lines += ["", text_table(header, rows)]
     shown = [*examination.metrics.values(), *(row["PCK@0.1"] for row in examination.keypoints.values())]
     lines.append(f"{ERRORS}; visible, hidden: their median error")
-    if any(estimate.conservative for estimate in shown):
-        lines.append(CONSERVATIVE)
+    lines += [text for method, (_, text) in MARKS.items() if any(estimate.method == method for estimate in shown)]
     return "\n".join(lines)
 
 

@@ -227,15 +227,15 @@ def measure(name: str, simulations: int) -> None:
     truth = population(*whole)
     cells = []
     for m in INFANTS:
-        covered, by_frames, conservative = [], [], []
+        covered, by_frames, exact = [], [], []
         for _ in range(simulations):
             infant, values = draw(rng, m)
             found = estimate(infant, values)
             covered.append(covers(found, truth))
-            conservative.append(found.conservative)
+            exact.append(found.method in ("binomial", "widened"))
             low, high = naive(values)
             by_frames.append(low <= truth <= high)
-        cells.append(f"{np.mean(covered):.3f} ({np.mean(by_frames):.2f}; {np.mean(conservative):.0%})")
+        cells.append(f"{np.mean(covered):.3f} ({np.mean(by_frames):.2f}; {np.mean(exact):.0%})")
     icc = intraclass_correlation(whole[0], whole[1].real - whole[1].imag)
     print(f"| {name} | {truth:.3f} | {icc:.2f} | " + " | ".join(cells) + " |", flush=True)
 
@@ -275,8 +275,8 @@ def measure_precision(simulations: int) -> None:
         values = {**truth, "difference of AP": better["AP"] - truth["AP"]}
         for name in rows:
             covered, naive = (np.nanmean([covers(e, values[name]) for e in each[name]]) for each in (found, by_frames))
-            conservative = np.mean([estimate.conservative for estimate in found[name]])
-            rows[name].append(f"{covered:.3f} ({naive:.2f}; {conservative:.0%})")
+            exact = np.mean([estimate.method in ("binomial", "widened") for estimate in found[name]])
+            rows[name].append(f"{covered:.3f} ({naive:.2f}; {exact:.0%})")
         print(f"{m} infants:", {name: row[-1] for name, row in rows.items()}, flush=True)
     for name, row in rows.items():
         print(f"| {name} | {values[name]:.3f} | | " + " | ".join(row) + " |", flush=True)
@@ -308,7 +308,7 @@ def main(simulations: int = 1500, *kinds: str) -> None:
     """Prints the tables."""
     print(
         "| interval | value | ICC | "
-        + " | ".join(f"{m} infants (frames as units; conservative)" for m in INFANTS)
+        + " | ".join(f"{m} infants (frames as units; exact binomial)" for m in INFANTS)
         + " |"
     )
     for name in KINDS:

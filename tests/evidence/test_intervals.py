@@ -19,14 +19,14 @@ def test_a_share_has_a_t_interval_on_the_logit_by_the_jackknife_over_infants():
     expected = stats.t.interval(0.95, 4, logit(24 / 54), error)
     assert found.value == pytest.approx(24 / 54)
     assert logit(np.array([found.low, found.high])) == pytest.approx(expected)
-    assert (found.frames, found.infants, found.conservative) == (54, 5, False)
+    assert (found.frames, found.infants, found.method) == (54, 5, "jackknife")
 
 
 def test_where_most_infants_are_0_or_1_the_interval_is_the_exact_binomial_one_over_infants():
     found = intervals.mean_share(np.array([10.0, 10, 10, 0, 10, 10]), np.full(6, 10.0), 60)
     exact = stats.binomtest(5, 6).proportion_ci(0.95, "exact")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    assert found.conservative
+    assert found.method == "binomial"
 
 
 @pytest.mark.parametrize(("share", "limits"), [(0, (0, stats.binomtest(0, 5).proportion_ci().high)),
@@ -35,7 +35,7 @@ def test_a_share_of_0_or_1_has_the_exact_interval(share, limits):
     found = intervals.mean_share(np.full(5, share * 7.0), np.full(5, 7.0), 35)
     assert found.value == share
     assert (found.low, found.high) == pytest.approx(limits)
-    assert found.conservative
+    assert found.method == "binomial"
 
 
 def test_equal_infants_have_the_exact_interval_and_similar_ones_that_of_8_trials_each():
@@ -44,8 +44,8 @@ def test_equal_infants_have_the_exact_interval_and_similar_ones_that_of_8_trials
     similar = intervals.mean_share(np.array([40.0, 41, 40, 39, 40]), np.full(5, 80.0), 400)
     exact = stats.binomtest(20, 40).proportion_ci(0.95, "exact")
     assert (similar.low, similar.high) == pytest.approx((exact.low, exact.high))
-    assert equal.conservative
-    assert similar.conservative
+    assert equal.method == "binomial"
+    assert similar.method == "widened"
 
 
 @pytest.mark.parametrize("infants", [1, 2, 3])
