@@ -29,6 +29,11 @@ def test_where_most_infants_are_0_or_1_the_interval_is_the_exact_binomial_one_ov
     assert found.method == "binomial"
 
 
+def test_half_of_the_infants_between_0_and_1_suffice_for_the_jackknife():
+    assert intervals.mean_share(np.array([10.0, 10, 5, 2]), np.full(4, 10.0), 40).method == "jackknife"
+    assert intervals.mean_share(np.array([10.0, 10, 10, 2]), np.full(4, 10.0), 40).method == "binomial"
+
+
 @pytest.mark.parametrize(("share", "limits"), [(0, (0, stats.binomtest(0, 5).proportion_ci().high)),
                                                (1, (stats.binomtest(5, 5).proportion_ci().low, 1))])  # fmt: skip
 def test_a_share_of_0_or_1_has_the_exact_interval(share, limits):
