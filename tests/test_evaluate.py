@@ -36,7 +36,7 @@ def workdir(tmp_path_factory):
         (["keypoint_set=coco_17"], "infant_21.*coco_17"),
         (["keypoint_set=no.json"], "keypoint_set: no.json .*coco_17.*infant_21"),
         (["input_size=100,96"], r"input_size: \(100, 96\) .*32"),
-        (["decoder=dork"], "decoder: 'dork' .*dark, quarter, argmax"),
+        (["decoder=dork"], "decoder: 'dork' .*dark, quarter, quarter_each_axis, argmax"),
         (["task=mae", "model.name=mae_tiny"], "task: mae"),
         (["mesh.fsdp=3"], r"mesh\.fsdp: 3"),
     ],
