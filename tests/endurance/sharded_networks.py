@@ -1,0 +1,85 @@
+"""Trains every comparison network for one step on 1 × 1, 8 × 1 and 4 × 2 devices, and compares. Run it by hand:
+
+PYTHONPATH=.:tests/training JAX_PLATFORMS=cpu \
+    XLA_FLAGS="--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0" \
+    python tests/endurance/sharded_networks.py [NAME …]
+
+About 15 minutes on two cores for all of them. The narrow variant of a network takes a step in float32 from the same
+variables and batch on every mesh. The script stops if the loss, the norms of the gradients or the batch statistics
+differ (see `batch_statistics.assert_close`), or if anything but statistics, gradients, parameters and scalars is
+communicated. It prints the greatest difference of each of them, relative where they are large, and the collectives.
+"""
+
+import collections
+import math
+import sys
+import time
+
+import batch_statistics
+import jax
+import numpy as np
+from collectives import unexpected
+
+from aggpose_jax.runtime import sharding
+
+NETWORKS = {  # name: size of the images, and fields that switch off what is random in training
+    "simple_baseline": ((64, 64), {}),
+    "hrnet": ((64, 64), {}),
+    "hrformer": ((64, 64), {"drop_path": 0.0}),
+    "transpose": ((64, 64), {"dropout": 0.0}),
+    "tokenpose": ((64, 48), {"map_size": (16, 12)}),
+    "swin_pose": ((64, 64), {"drop_path": 0.0}),
+}
+
+
+def greatest_differences(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> dict[str, float]:
+    """Returns, for the loss, the gradient norms and the statistics, the greatest difference that 1e-5 limits.
+
+    It is |actual − expected| / (|expected| + 0.1): with the tolerance of `assert_close`, at most 1e-5.
+    """
+    greatest: dict[str, float] = collections.defaultdict(float)
+    for name, array in expected.items():
+        difference = float(np.max(np.abs(actual[name] - array) / (np.abs(array) + 0.1)))
+        kind = name.split("/")[0]
+        greatest[kind] = max(greatest[kind], difference)
+    return greatest
+
+
+def describe(found: list[tuple[str, tuple[int, ...]]]) -> str:
+    """Returns the number and the bytes of the collectives of each kind. They are float32 in a step in float32."""
+    sizes = collections.defaultdict(list)
+    for operation, shape in found:
+        sizes[operation].append(4 * math.prod(shape))
+    return "; ".join(f"{len(of_kind)} {kind} of {sum(of_kind):,} bytes" for kind, of_kind in sizes.items()) or "none"
+
+
+def compare(name: str) -> None:
+    """Compares the steps of a network on all meshes and prints a row of the table for each."""
+    size, fields = NETWORKS[name]
+    example = batch_statistics.Example(f"{name}_tiny", size, **fields)
+    shapes = [array.shape for array in jax.tree.leaves(example.variables)]
+    single = None
+    for mesh, grid in batch_statistics.make_meshes().items():
+        start = time.perf_counter()
+        results, program = example.first_step(grid)
+        single = single or results
+        found = sharding.list_collectives(program.as_text())
+        differences = [f"{kind} {d:.1e}" for kind, d in greatest_differences(results, single).items()]
+        seconds = f"{time.perf_counter() - start:.0f} s"
+        print(f"| {name} | {mesh} | {', '.join(differences)} | {describe(found)} | {seconds} |", flush=True)
+        strange = unexpected(found, shapes)
+        if strange:
+            print(f"unexpected: {collections.Counter(strange)}", flush=True)
+        batch_statistics.assert_close(results, single, mesh)
+        assert not strange
+
+
+def main() -> None:
+    """Prints the table of all networks, or of those that are named."""
+    print("| network | data × fsdp | greatest differences | collectives | time |\n| --- | --- | --- | --- | --- |")
+    for name in sys.argv[1:] or NETWORKS:
+        compare(name)
+
+
+if __name__ == "__main__":
+    main()
