@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import lax
 
 
@@ -165,6 +166,11 @@ def reduce_windows(x: jax.Array, kernel: jax.Array) -> jax.Array:
     r = kernel.shape[0]
     windows = x.reshape(b, h // r, r, w // r, r, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h // r, w // r, r * r * c)
     return windows @ kernel.reshape(r * r * c, -1)
+
+
+def halve_by_maximum(x: jax.Array) -> jax.Array:
+    """Returns the maximum in the 3×3 neighbourhood of every second row and column: [B, H, W, C] → [B, H/2, W/2, C]."""
+    return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
 
 def upsample_nearest(x: jax.Array, factor: int) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from aggpose_jax.networks import ops
 from aggpose_jax.networks.batch_norm import BATCH_NORM, BatchNorm, batch_counters
 from aggpose_jax.networks.deconvolution_head import KERNEL, head_entries, run_head
 from aggpose_jax.networks.network import Network, StateDictForm
@@ -104,7 +105,7 @@ class SimpleBaseline(nn.Module):
     def __call__(self, images, train: bool = False):
         x = convolution(self.width, 7, 2, encoder_init, self.dtype, "conv1")(images.astype(self.dtype))
         x = nn.relu(BatchNorm(name="bn1")(x, not train))
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = ops.halve_by_maximum(x)
         for i, depth in enumerate(self.depths):
             planes, stride = self.width * 2**i, 2 if i else 1
             x = Layer(planes, depth, stride, self.remat, self.unroll, self.dtype, name=f"layer{i + 1}")(x, train)

@@ -93,7 +93,7 @@ class TokenPose(nn.Module):
         x, c = self.patches(hrnet.run_trunk(self, images, train)), self.channels
         x = linear(c, True, self.dtype, "patch_to_embedding")(x)
         tokens = self.param(TOKENS, linear_init, (self.keypoints, c), jnp.float32).astype(self.dtype)
-        tokens = jnp.broadcast_to(tokens, (len(x), self.keypoints, c))
+        tokens = jnp.broadcast_to(tokens, (x.shape[0], self.keypoints, c))
         positions = jnp.asarray(sine_positions(*self.grid, c), self.dtype)
         # The keypoint tokens have no positions.
         positions = jnp.concatenate([jnp.zeros((self.keypoints, c), self.dtype), positions])

@@ -4,6 +4,7 @@ The programs map normalised images [N, 3, H, W] to heatmaps [N, K, H/4, W/4], ch
 """
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -17,6 +18,7 @@ from flax import linen as nn
 from jax import export, lax
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.networks import ops
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -33,6 +35,15 @@ def channels_first(model: nn.Module, variables: Mapping[str, Any]) -> Callable[[
     return heatmaps
 
 
+def with_loops(model: nn.Module) -> nn.Module:
+    """Returns the network with one block in each iteration of the loops over its blocks, so that its program is small.
+
+    A network that has no such loops is returned as it is.
+    """
+    has_loops = any(field.name == "unroll" for field in dataclasses.fields(model))
+    return model.clone(unroll=1) if has_loops else model
+
+
 def to_stablehlo(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[int, int]) -> bytes:
     """Returns the serialised StableHLO program for CPU, CUDA and TPU.
 
@@ -44,7 +55,7 @@ def to_stablehlo(model: nn.Module, variables: Mapping[str, Any], input_size: tup
     _require("flatbuffers", "StableHLO files")
     (batch,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((batch, 3, *input_size), jnp.float32)
-    function = channels_first(model.clone(unroll=1), variables)
+    function = channels_first(with_loops(model), variables)
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(images).serialize())
 
 
@@ -58,7 +69,7 @@ def to_onnx(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[in
     """
     jax2onnx = _require("jax2onnx", "ONNX files")
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # It warns about every value whose type is inferred later.
-    function = channels_first(model.clone(unroll=1), variables)
+    function = channels_first(with_loops(model), variables)
 
     def traceable(images: jax.Array) -> jax.Array:
         with _portable():
@@ -73,14 +84,33 @@ def to_onnx(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[in
 
 @contextlib.contextmanager
 def _portable() -> Iterator[None]:
-    """Patches JAX so that the functions traced inside this context consist of operations that jax2onnx supports.
+    """Patches JAX and `ops` so that functions traced in this context consist of operations that jax2onnx supports.
 
     jax2onnx does not support `lax.platform_dependent`, so the default form is traced. It also replaces `jnp.shape` by a
-    function that does not return the integers that Flax's scan needs, so the original behaviour is restored.
+    function that does not return the integers that Flax's scan needs, so the original behaviour is restored. It ignores
+    the padding of `nn.max_pool`. As products with matrices, an interpolation has two operations instead of dozens.
     """
     default_form = mock.patch.object(lax, "platform_dependent", lambda *args, default, **forms: default(*args))
-    with default_form, mock.patch.object(jnp, "shape", np.shape):
+    maximum = mock.patch.object(ops, "halve_by_maximum", _halve_by_maximum)
+    bilinear = mock.patch.object(ops, "upsample_bilinear", _upsample_bilinear)
+    with default_form, mock.patch.object(jnp, "shape", np.shape), maximum, bilinear:
         yield
+
+
+def _halve_by_maximum(x: jax.Array) -> jax.Array:
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+    return nn.max_pool(padded, window_shape=(3, 3), strides=(2, 2))
+
+
+def _upsample_bilinear(x: jax.Array, factor: int) -> jax.Array:
+    rows, columns = (_interpolation(side, factor).astype(x.dtype) for side in x.shape[1:3])
+    return jnp.einsum("bhwc,ih,jw->bijc", x, rows, columns)
+
+
+def _interpolation(size: int, factor: int) -> np.ndarray:
+    """Returns the weights of `size` pixels in a row in each pixel of the enlarged row, [size · factor, size]."""
+    centres = (np.arange(size * factor) + 0.5) / factor - 0.5
+    return np.maximum(0, 1 - abs(np.clip(centres, 0, size - 1)[:, None] - np.arange(size)))
 
 
 def _require(module: str, purpose: str) -> ModuleType:

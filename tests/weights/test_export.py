@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from trees import shapes, shapes_of
+from trees import shapes, shapes_of, variable_shapes
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
@@ -58,6 +58,24 @@ def test_onnx_returns_the_heatmaps(network):
     assert [tensor.name for tensor in (*session.get_inputs(), *session.get_outputs())] == ["images", "heatmaps"]
     for images, expected in cases.values():
         assert_near(session.run(["heatmaps"], {"images": images})[0], expected)
+
+
+@pytest.mark.parametrize("name", ["simple_baseline_tiny", "hrnet_tiny", "hrformer_tiny", "swin_pose_tiny"])
+def test_onnx_of_the_comparison_networks_returns_their_heatmaps(name):
+    pytest.importorskip("jax2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, rng = networks.build(name, keypoints=3), np.random.default_rng(0)
+    variables = jax.tree.map(lambda a: rng.uniform(0.05, 0.3, a.shape).astype(np.float32), variable_shapes(model))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # Only errors are logged.
+    session = onnxruntime.InferenceSession(export.to_onnx(model, variables, (64, 64)), options)
+    images = rng.standard_normal((3, 3, 64, 64)).astype(np.float32)
+    expected = np.asarray(jax.jit(export.channels_first(model, variables))(images))
+    deviation = np.linalg.norm(expected - expected.mean((2, 3), keepdims=True))
+    assert deviation > 0
+    for n in (1, 3):
+        (heatmaps,) = session.run(None, {"images": images[:n]})
+        assert np.linalg.norm(heatmaps - expected[:n]) <= 1e-4 * deviation
 
 
 @pytest.mark.parametrize(("exporter", "module"), [(export.to_stablehlo, "flatbuffers"), (export.to_onnx, "jax2onnx")])
