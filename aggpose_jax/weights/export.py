@@ -99,7 +99,8 @@ def _portable() -> Iterator[None]:
 
 def _halve_by_maximum(x: jax.Array) -> jax.Array:
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
-    return nn.max_pool(padded, window_shape=(3, 3), strides=(2, 2))
+    maximum: jax.Array = nn.max_pool(padded, window_shape=(3, 3), strides=(2, 2))
+    return maximum
 
 
 def _upsample_bilinear(x: jax.Array, factor: int) -> jax.Array:
