@@ -79,17 +79,16 @@ def comparable(name: str, array: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_one_device_and_eight_and_two_mesh_axes_and_two_processes_learn_the_same(uninterrupted, tmp_path):
+def test_one_device_and_two_mesh_axes_and_two_processes_of_four_devices_learn_the_same(uninterrupted, tmp_path):
     assert losses(uninterrupted)[-1] < losses(uninterrupted)[0]
-    for name, mesh in (("eight", ()), ("two_axes", ("--config.mesh.fsdp=2",))):
-        ended = run("main", *OPTIONS, *mesh, f"--workdir={tmp_path / name}", devices=8)
-        assert ended.returncode == 0, ended.stderr
+    ended = run("main", *OPTIONS, "--config.mesh.fsdp=2", f"--workdir={tmp_path / 'two_axes'}", devices=8)
+    assert ended.returncode == 0, ended.stderr
     processes = start_processes(2, *OPTIONS, f"--workdir={tmp_path / 'two'}", devices=4)
     outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert "{'data': 8, 'fsdp': 1}" in outputs[0]
     assert "step" not in outputs[1]  # Only process 0 logs.
-    for name in ("eight", "two_axes", "two"):
+    for name in ("two_axes", "two"):
         assert_learned_the_same(tmp_path / name, uninterrupted)
 
 
