@@ -22,6 +22,7 @@ from collectives import unexpected
 
 from aggpose_jax.runtime import sharding
 
+TOKENS, RELATIVE_POSITIONS = 7 * 7, 13 * 13  # of a window
 NETWORKS = {  # name: size of the images, and fields that switch off what is random in training
     "simple_baseline": ((64, 64), {}),
     "hrnet": ((64, 64), {}),
@@ -58,6 +59,8 @@ def compare(name: str) -> None:
     size, fields = NETWORKS[name]
     example = batch_statistics.Example(f"{name}_tiny", size, **fields)
     shapes = [array.shape for array in jax.tree.leaves(example.variables)]
+    # The gradient of a table of relative positions is summed over devices for each pair of tokens, before the table.
+    shapes += [(shape[1], TOKENS, TOKENS) for shape in shapes if len(shape) == 2 and shape[0] == RELATIVE_POSITIONS]
     single = None
     for mesh, grid in batch_statistics.make_meshes().items():
         start = time.perf_counter()
