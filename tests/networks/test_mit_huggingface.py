@@ -88,9 +88,8 @@ def test_a_published_state_dict_is_read_as_an_encoder():
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("variant", ["b0", "b2"])
-def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, tmp_path):
-    widths, depths = mit.VARIANTS[variant]
+def test_feature_maps_equal_those_of_hugging_face(torch, transformers, tmp_path):
+    widths, depths = mit.VARIANTS["tiny"][0], (2, 1, 3, 2)
     config = transformers.SegformerConfig(
         depths=list(depths), hidden_sizes=list(widths), num_attention_heads=list(HEADS), sr_ratios=list(REDUCTIONS)
     )
@@ -107,7 +106,7 @@ def test_feature_maps_equal_those_of_hugging_face(variant, torch, transformers, 
     with torch.no_grad():
         output = reference(torch.from_numpy(image.transpose(0, 3, 1, 2).copy()), output_hidden_states=True)
     found = read_state_dict(weight_files.read(tmp_path / "model.safetensors")).variables["params"]
-    features = jax.jit(MixTransformer(widths, depths).apply)({"params": found["encoder"]}, image)
+    features = jax.jit(MixTransformer(widths, depths, unroll=1).apply)({"params": found["encoder"]}, image)
     for feature, expected, stride in zip(features, output.hidden_states, STRIDES, strict=True):
         expected = expected.numpy().transpose(0, 2, 3, 1)
         assert feature.shape == expected.shape == (2, 64 // stride, 96 // stride, expected.shape[-1])
