@@ -19,7 +19,6 @@ from aggpose_jax.pose.keypoints import KEYPOINT_SETS, KeypointSet, find_keypoint
 from aggpose_jax.pose.metrics import MIN_KEYPOINT_SCORE
 
 SKIPPED_FILE, KEYPOINT_SET_FILE = "skipped_images.txt", "keypoint_set.json"
-WHOLE, DEFAULT_SPLIT = "all", "train"  # names of the split without --split, and with --split alone
 ROTATING = ("cvat", "labelme")  # tools that rotate images by their EXIF orientation before they are labelled
 Pictures = dict[str, Picture]
 
@@ -247,10 +246,7 @@ def _add_import(parser: cli.Parser) -> None:
     verb.add_argument("--from", dest="source", choices=FORMATS, required=True, help="format of the annotation tool")
     verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="new folder, in the layout of COCO")
     verb.add_argument("--images", type=cli.path, metavar="DIR", help="folder of the images (that of the format)")
-    verb.add_argument(
-        "--split", nargs="?", const=DEFAULT_SPLIT, default=WHOLE, metavar="NAME",
-        help=f"name of the split ({WHOLE}; --split alone: {DEFAULT_SPLIT})",
-    )  # fmt: skip
+    verb.add_argument("--split", default="all", metavar="NAME", help="name of the split (all)")
     _add_keypoint_set(verb)
 
 

@@ -85,7 +85,7 @@ def test_labels_come_back_with_ids_frames_and_sides(data, tmp_path, tool):
     aggpose_prepare(
         "export", data / "annotations/person_keypoints_train.json", f"--to={tool}", f"--out={tmp_path / 'a'}"
     )
-    aggpose_prepare("import", tmp_path / "a", f"--from={tool}", f"--out={tmp_path / 'b'}", "--split")
+    aggpose_prepare("import", tmp_path / "a", f"--from={tool}", f"--out={tmp_path / 'b'}", "--split=train")
     before, after = by_image(read(data, "train")), by_image(read(tmp_path / "b", "train"))
     assert before.keys() == after.keys()
     for key, persons in before.items():

@@ -2,13 +2,13 @@
 
 import json
 import pathlib
-import re
 import reprlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoint_files import plain
 
 PERSON = 1  # category_id of a person in COCO results
 MAX_COORDINATE = 1e6  # largest magnitude, in pixels, that is accepted; float32 resolves it to 1/16 of a pixel
@@ -124,8 +124,8 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
     else:
         if not described:
             return list(coco["annotations"])
-        wanted = [plain_name(name) for name in names]
-        fitting = [entry for entry in described if list(map(plain_name, entry["keypoints"])) == wanted]
+        wanted = [plain(name) for name in names]
+        fitting = [entry for entry in described if list(map(plain, entry["keypoints"])) == wanted]
     if not fitting:
         given = "; ".join(f"{entry.get('name')} has {_listed(entry['keypoints'])}" for entry in described)
         raise UserError(f"{file}: no category has {_listed(names)}; give the keypoint set of the data ({given})")
@@ -143,11 +143,6 @@ def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category:
 def _listed(names: Sequence) -> str:
     more = ", …" if len(names) > 5 else ""
     return f"the {len(names)} keypoints {', '.join(map(str, names[:5]))}{more}"
-
-
-def plain_name(name: object) -> str:
-    """Returns the name of a keypoint in lower case with underscores, by which spellings of it are compared."""
-    return re.sub(r"[^a-z0-9]+", "_", str(name).lower())
 
 
 def _check_entries(file: pathlib.Path, kind: str, entries: list, find_fault: Callable[[dict], str | None]) -> None:

@@ -9,9 +9,12 @@ SIGMA = 0.05  # OKS sigma of a keypoint whose spread nobody has measured; that o
 _WORDS = (("left", "right"), ("right", "left"), ("Left", "Right"), ("Right", "Left"))
 
 
-def plain(name: str) -> str:
-    """Returns a keypoint name for comparisons: in lower case, each run of other characters as one underscore."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower())
+def plain(name: object) -> str:
+    """Returns a keypoint name for comparisons: in lower case, each run of other characters as one underscore.
+
+    Names in files of other tools need not be strings.
+    """
+    return re.sub(r"[^a-z0-9]+", "_", str(name).lower())
 
 
 def known_set(names: Sequence[str]) -> KeypointSet | None:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aggpose_jax.data.annotations import annotation_fault, image_fault, plain_name, read_json
+from aggpose_jax.data.annotations import annotation_fault, image_fault, read_json
 from aggpose_jax.data.audit.findings import Finding
 from aggpose_jax.errors import UserError
+from aggpose_jax.pose.keypoint_files import plain
 from aggpose_jax.pose.keypoints import KEYPOINT_SETS, KeypointSet, opposite
 
 PREFIX = "person_keypoints_"
@@ -202,7 +203,7 @@ def _keypoint_sets(coco: dict) -> tuple[dict[int | str | None, KeypointSet], set
 
 def _keypoint_set(category: dict) -> KeypointSet:
     """Returns the keypoint set of a category; without a skeleton, that of a known set with the same names."""
-    names = tuple(plain_name(name) for name in category["keypoints"])
+    names = tuple(plain(name) for name in category["keypoints"])
     known = next((one for one in KEYPOINT_SETS.values() if one.names == names), None)
     index = {name: k for k, name in enumerate(names)}
     given = category.get("skeleton")
