@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 import aggpose_jax
-from aggpose_jax.errors import reports_user_errors
+from aggpose_jax.errors import UserError, reports_user_errors
 
 PROGRAMS = {  # verb: module, and what it does
     "train": ("main", "train a pose network or a masked autoencoder"),
@@ -175,8 +175,18 @@ def restart_with_huge_pages() -> None:
 
 @reports_user_errors
 def run(parser: Callable[[], Parser], main: Callable[[argparse.Namespace], None], argv: Sequence[str]) -> None:
-    """Runs a program: `parser` parses the arguments `argv` of its command line, and `main` does the work."""
-    main(parser().parse(argv))
+    """Runs a program: `parser` parses the arguments `argv` of its command line, and `main` does the work.
+
+    Raises:
+      UserError: a pipe of the output was closed, as by `head`.
+    """
+    try:
+        main(parser().parse(argv))
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # Python flushes standard output again when it exits, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UserError("the output cannot be written any more, because its reader has ended") from error
 
 
 def main() -> None:

@@ -101,6 +101,19 @@ def test_a_user_error_is_one_line_and_exit_status_1(capsys):
     assert capsys.readouterr() == ("", "error: a.txt: no such file\n")
 
 
+def test_output_whose_reader_has_ended_is_one_line():
+    program = (
+        "from aggpose_jax import cli\n"
+        "cli.run(lambda: cli.Parser('x', 'y', []), lambda arguments: [print('text') for _ in range(100_000)], [])"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe, env=environment()) as process:
+        process.stdout.close()
+        message = process.stderr.read().decode()
+        assert process.wait() == 1
+    assert message == "error: the output cannot be written any more, because its reader has ended\n"
+
+
 def test_a_defect_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         cli.run(example_parser, lambda arguments: 1 / 0, [])
