@@ -101,7 +101,9 @@ def main(arguments: argparse.Namespace) -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
     boxes = BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole)
     options = output_options(arguments)
-    sources, skipped = find_sources(arguments.inputs, arguments.out)
+    sources, skipped, results = find_sources(arguments.inputs, arguments.out)
+    if results:
+        print(f"left out {len(results)} folders with results of other jobs, the first {results[0]}")
     if skipped:
         suffixes = ", ".join(sorted({path.suffix for path in skipped}))
         print(f"skipped {len(skipped)} images or videos of unsupported formats ({suffixes}), the first {skipped[0]}")

@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import json
 import mimetypes
 import os
 import pathlib
@@ -32,10 +33,17 @@ class Source(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The sources in the inputs of a job, and the images and videos of unsupported formats in folders."""
+    """What the inputs of a job contain.
+
+    Attributes:
+      sources: the videos, and one source for all images.
+      skipped: images and videos of unsupported formats in folders.
+      results: folders of results of other jobs, which were not searched.
+    """
 
     sources: list[Source]
     skipped: list[pathlib.Path]
+    results: list[pathlib.Path]
 
 
 class _File(NamedTuple):
@@ -53,8 +61,8 @@ class _File(NamedTuple):
 def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Found:
     """Finds a source for each video in files, folders and lists, and one source for all images in them.
 
-    Folders are searched recursively in natural order, in which 2 precedes 10, without hidden files and without the
-    contents of `out`. A file that is found twice counts once.
+    Folders are searched recursively in natural order, in which 2 precedes 10, without hidden files, without the
+    contents of `out` and without the results of other jobs. A file that is found twice counts once.
 
     Args:
       inputs: videos, images, folders, and text files (.txt) with one path per line. What a list names may be missing
@@ -66,7 +74,8 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Found:
         video or image.
     """
     found: dict[str, _File] = {}
-    for file in _expand(inputs, out.resolve(), set()):
+    excluded = [out.resolve()]
+    for file in _expand(inputs, excluded, set()):
         found.setdefault(os.path.realpath(file.path), file)
     skipped = [file.path for file in found.values() if file.is_skipped()]
     files = _with_different_names([file for file in found.values() if not file.is_skipped()])
@@ -81,7 +90,7 @@ def find_sources(inputs: Sequence[pathlib.Path], out: pathlib.Path) -> Found:
         sources.append(Source(name, tuple(f.path for f in image_files), tuple(as_text(f.name) for f in image_files)))
     if not sources:
         raise UserError(f"{', '.join(map(str, inputs))}: no video or image found; give at least one")
-    return Found(sources, skipped)
+    return Found(sources, skipped, excluded[1:])
 
 
 def _is_media(path: pathlib.Path) -> bool:
@@ -95,19 +104,26 @@ def as_text(name: str) -> str:
 
 
 def _expand(
-    inputs: Sequence[pathlib.Path], out: pathlib.Path, lists: set[str], listed: bool = False
+    inputs: Sequence[pathlib.Path], excluded: list[pathlib.Path], lists: set[str], listed: bool = False
 ) -> Iterator[_File]:
-    """Yields every file in inputs; `lists` are the lists that were read already, and `listed` is true inside of one."""
+    """Yields every file in inputs that is not in an excluded folder.
+
+    Args:
+      excluded: real paths of folders; those with results in the inputs are added.
+      lists: real paths of the lists that were read already; those that are read are added.
+      listed: whether a list names the inputs.
+    """
     for given in inputs:
         suffix = given.suffix.lower()
         if given.is_dir():
-            for path in _visible_files(given, out):
+            excluded += (found for found in _folders_of_results(given) if found not in excluded)
+            for path in _visible_files(given, excluded):
                 if path.suffix.lower() in SUFFIXES or _is_media(path):
                     yield _File(path, path.relative_to(given).as_posix())
         elif suffix == LIST_SUFFIX and given.is_file():
             if (real := os.path.realpath(given)) not in lists:
                 lists.add(real)
-                yield from _expand(_read_list(given), out, lists, listed=True)
+                yield from _expand(_read_list(given), excluded, lists, listed=True)
         elif listed or (suffix in SUFFIXES and given.is_file()):
             yield _File(given, given.name, listed)
         elif not given.is_file():
@@ -117,11 +133,26 @@ def _expand(
             raise UserError(f"{given}: unsupported file type; give a video, an image or a list of paths ({supported})")
 
 
-def _visible_files(folder: pathlib.Path, out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the files in a folder and its folders in natural order, without hidden ones and those in `out`."""
+def _folders_of_results(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the real path of every folder within a folder to which a job has written its results."""
+    for path in sorted(folder.rglob(MANIFEST)):
+        if path.parent != folder and _is_manifest(path):
+            yield path.parent.resolve()
+
+
+def _is_manifest(path: pathlib.Path) -> bool:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"settings", "done", "failed"} <= content.keys()
+
+
+def _visible_files(folder: pathlib.Path, excluded: Sequence[pathlib.Path]) -> Iterator[pathlib.Path]:
+    """Yields the files in a folder and its folders in natural order, without hidden and excluded ones."""
     for path in sorted(folder.rglob("*"), key=io.natural_order):
         is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and not path.is_dir() and not _is_in(path, out):
+        if not is_hidden and not path.is_dir() and not any(_is_in(path, other) for other in excluded):
             yield path
 
 

@@ -111,6 +111,17 @@ def test_results_inside_of_the_inputs_are_left_out_however_the_folders_are_writt
         assert names_of([pathlib.Path(given)], pathlib.Path(out)) == (["film"], [])
 
 
+def test_results_of_other_jobs_inside_of_the_inputs_are_left_out(tmp_path):
+    make(tmp_path, "film.mp4", "kp/film/sheet.jpg", "kp/film/overlay.mp4", "mine/x.png", "broken/y.png")
+    manifest = tmp_path / "kp" / "manifest.json"
+    manifest.write_text('{"settings": {}, "done": {}, "failed": {}}')
+    (tmp_path / "mine" / "manifest.json").write_text('{"name": "of another program"}')
+    (tmp_path / "broken" / "manifest.json").write_bytes(b"\xff{")
+    assert names_of([tmp_path], tmp_path / "out") == (["film"], ["broken/y.png", "mine/x.png"])
+    assert find_sources([tmp_path], tmp_path / "out").results == [tmp_path / "kp"]
+    assert names_of([tmp_path / "kp"], tmp_path / "out") == (["film/overlay"], ["film/sheet.jpg"])  # named explicitly
+
+
 def test_numbers_in_names_are_ordered_as_numbers(tmp_path):
     make(tmp_path, *(f"{i}.png" for i in (10, 9, 1, 100)), "b2/frame_10.png", "b2/frame_9.png", "b10/frame_1.png")
     expected = ["1.png", "9.png", "10.png", "100.png", "b2/frame_9.png", "b2/frame_10.png", "b10/frame_1.png"]

@@ -94,9 +94,9 @@ class Example:
             state, metrics, _ = trainer.step(state, batch)
         return state, metrics, program
 
-    def first_step(self, mesh: Mesh) -> tuple[dict[str, np.ndarray], jax.stages.Compiled]:
-        """Returns the loss, gradient norms and batch statistics of a step in float32, and the compiled step."""
-        state, metrics, program = self.train(jnp.float32, 1, mesh)
+    def first_step(self, mesh: Mesh, dtype=jnp.float32) -> tuple[dict[str, np.ndarray], jax.stages.Compiled]:
+        """Returns the loss, gradient norms and batch statistics of a step, and the compiled step."""
+        state, metrics, program = self.train(dtype, 1, mesh)
         mean_gradient = next(part.mu for part in jax.tree.leaves(state.opt_state, is_leaf=has_mean) if has_mean(part))
         norms = jax.tree.map(lambda a: np.linalg.norm(np.ravel(a)), mean_gradient)
         results = {"loss": np.asarray(metrics["loss"])} | arrays_by_path("gradient norm", norms)
