@@ -214,7 +214,13 @@ def _add_frames(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "frames", frames, ["VIDEOS --out data/frames", "VIDEOS --out data/frames --mosaic heads.json --shard 0/16"]
     )
-    verb.add_argument("videos", type=cli.path, nargs="+", metavar="VIDEOS", help="videos, or folders of them")
+    verb.add_argument(
+        "videos",
+        type=cli.path,
+        nargs="+",
+        metavar="VIDEOS",
+        help="videos, or folders of them, without hidden files and results of predict",
+    )
     verb.add_argument(
         "--out", type=cli.path, required=True, metavar="DIR", help="folder of the shards and their manifest"
     )

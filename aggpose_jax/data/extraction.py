@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aggpose_jax import io
-from aggpose_jax.data import boxes, shards, videos
+from aggpose_jax.data import boxes, folders, shards, videos
 from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.data.worker_jobs import run_in_processes
 from aggpose_jax.errors import UserError
@@ -77,16 +77,15 @@ def find_videos(paths: Sequence[pathlib.Path]) -> dict[str, pathlib.Path]:
     """Returns the video files by name, sorted by name.
 
     The name of a file is its stem; for a file in a folder of `paths` it is the relative path without the suffix.
+    Hidden files in a folder, and the results of `predict` in it, are left out.
 
     Raises:
       UserError: there is no video, or two videos have the same name.
     """
     files: dict[str, pathlib.Path] = {}
     for path in paths:
-        candidates = (
-            sorted(f for f in path.rglob("*") if f.suffix.lower() in videos.SUFFIXES) if path.is_dir() else [path]
-        )
-        for file in candidates:
+        candidates = folders.visible_files(path, [*folders.folders_of_results(path)]) if path.is_dir() else [path]
+        for file in (file for file in candidates if file.suffix.lower() in videos.SUFFIXES or file == path):
             name = (file.relative_to(path) if path.is_dir() else pathlib.Path(file.name)).with_suffix("").as_posix()
             if files.setdefault(name, file) != file:
                 raise UserError(f"{files[name]} and {file} would both be video {name}; rename one")

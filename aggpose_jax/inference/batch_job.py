@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from aggpose_jax import io
 from aggpose_jax.data import videos, writers
+from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import frame_poses
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
-from aggpose_jax.inference.sources import MANIFEST, PARTIAL, Source
+from aggpose_jax.inference.sources import PARTIAL, Source
 from aggpose_jax.recordings.poses import Poses
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of a file system after which no source can be written

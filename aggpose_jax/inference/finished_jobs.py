@@ -4,8 +4,8 @@ import pathlib
 from typing import NamedTuple
 
 from aggpose_jax.data.annotations import read_json
+from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference.sources import MANIFEST
 from aggpose_jax.pose.keypoint_files import known_set, set_of_names
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 from aggpose_jax.recordings import coco, tidy

@@ -2,20 +2,19 @@
 
 import collections
 import itertools
-import json
 import mimetypes
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aggpose_jax import io
-from aggpose_jax.data import images, videos
+from aggpose_jax.data import folders, images, videos
+from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
 
 SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
 LIST_SUFFIX = ".txt"  # suffix of a text file that lists videos, images or folders, one path per line
-MANIFEST, PARTIAL = "manifest.json", ".partial"  # files of a job in the folder of its results
+PARTIAL = ".partial"  # folder of unfinished results in the folder of a job
 
 
 class Source(NamedTuple):
@@ -116,8 +115,8 @@ def _expand(
     for given in inputs:
         suffix = given.suffix.lower()
         if given.is_dir():
-            excluded += (found for found in _folders_of_results(given) if found not in excluded)
-            for path in _visible_files(given, excluded):
+            excluded += (found for found in folders.folders_of_results(given) if found not in excluded)
+            for path in folders.visible_files(given, excluded):
                 if path.suffix.lower() in SUFFIXES or _is_media(path):
                     yield _File(path, path.relative_to(given).as_posix())
         elif suffix == LIST_SUFFIX and given.is_file():
@@ -131,34 +130,6 @@ def _expand(
         else:
             supported = ", ".join((*SUFFIXES, LIST_SUFFIX))
             raise UserError(f"{given}: unsupported file type; give a video, an image or a list of paths ({supported})")
-
-
-def _folders_of_results(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the real path of every folder within a folder to which a job has written its results."""
-    for path in sorted(folder.rglob(MANIFEST)):
-        if path.parent != folder and _is_manifest(path):
-            yield path.parent.resolve()
-
-
-def _is_manifest(path: pathlib.Path) -> bool:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and {"settings", "done", "failed"} <= content.keys()
-
-
-def _visible_files(folder: pathlib.Path, excluded: Sequence[pathlib.Path]) -> Iterator[pathlib.Path]:
-    """Yields the files in a folder and its folders in natural order, without hidden and excluded ones."""
-    for path in sorted(folder.rglob("*"), key=io.natural_order):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not is_hidden and not path.is_dir() and not any(_is_in(path, other) for other in excluded):
-            yield path
-
-
-def _is_in(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    """Returns whether a file lies in a folder, which is absolute and without links."""
-    return folder in pathlib.Path(os.path.realpath(path.parent), path.name).parents
 
 
 def _read_list(path: pathlib.Path) -> list[pathlib.Path]:

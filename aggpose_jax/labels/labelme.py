@@ -18,6 +18,7 @@ import numpy as np
 
 from aggpose_jax import io
 from aggpose_jax.data.annotations import read_json
+from aggpose_jax.data.folders import visible_files
 from aggpose_jax.errors import UserError
 from aggpose_jax.labels.label_set import LabelledImage, LabelSet, checked_images, empty, is_position
 from aggpose_jax.pose.keypoint_files import set_of_names
@@ -72,7 +73,7 @@ def read(path: pathlib.Path) -> LabelSet:
     if not path.exists():
         raise UserError(f"{path} is missing; check the path")
     folder = path if path.is_dir() else path.parent
-    files = sorted(path.rglob("*.json"), key=io.natural_order) if path.is_dir() else [path]
+    files = [file for file in visible_files(path) if file.suffix == ".json"] if path.is_dir() else [path]
     contents = [(file, read_json(file)) for file in files]
     read_files = [(file, content) for file, content in contents if _is_labelme(content)]
     if not read_files:

@@ -169,6 +169,15 @@ def test_duplicate_names_and_folders_without_videos_are_errors(films, tmp_path):
     }  # fmt: skip
 
 
+def test_hidden_files_and_results_of_predict_in_a_folder_are_no_videos(films):
+    for name in ("._a.mp4", ".trash/c.mp4", "keypoints/a/overlay.mp4"):
+        (films / name).parent.mkdir(parents=True, exist_ok=True)
+        (films / name).write_bytes((films / "a.mp4").read_bytes())
+    (films / "keypoints" / "manifest.json").write_text('{"settings": {}, "done": {}, "failed": {}}')
+    (films / "session.mp4").mkdir()
+    assert list(extraction.find_videos([films])) == ["a", "ward.1/b"]
+
+
 @pytest.mark.parametrize("text", ["2/2", "1", "-1/2", "a/b"])
 def test_an_invalid_shard_option_is_an_error(text, capsys):
     with pytest.raises(SystemExit):

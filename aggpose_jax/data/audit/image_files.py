@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from aggpose_jax.data.audit.dataset import Split
 from aggpose_jax.data.audit.findings import Finding, of_image
+from aggpose_jax.data.folders import visible_files
 from aggpose_jax.data.images import SUFFIXES, ImageError, read_annotated_image, read_preview
 
 SIDE = 32  # height and width of a thumbnail in pixels
@@ -78,7 +79,7 @@ def _check_file(split: Split, image: dict) -> _File:
 
 def _unlisted(split: Split) -> list[Finding]:
     """Returns one finding with the number of image files in the folder that no entry lists, if there are any."""
-    paths = (path for path in split.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = (path for path in visible_files(split.folder) if path.suffix.lower() in SUFFIXES)
     names = sorted(str(path.relative_to(split.folder)) for path in paths)
     unlisted = [name for name in names if str(pathlib.PurePath(name)) not in split.listed]
     if not unlisted:
