@@ -1,6 +1,6 @@
 """Atomic writes: a file appears under its name complete or not at all, even after a crash or on a full disk.
 
-Also file names that are not too long, and their natural order.
+Also reading of JSON, file names that are not too long, and their natural order.
 """
 
 import contextlib
@@ -12,6 +12,8 @@ import os
 import pathlib
 import re
 from collections.abc import Iterator
+
+from aggpose_jax.errors import UserError
 
 
 @contextlib.contextmanager
@@ -68,6 +70,22 @@ def write_bytes(path: pathlib.Path, content: bytes | memoryview) -> None:
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a text file in UTF-8 atomically, without converting line endings."""
     write_bytes(path, text.encode())
+
+
+def read_json(file: pathlib.Path) -> object:
+    """Reads a JSON file.
+
+    Raises:
+      UserError: the file cannot be read or is not valid JSON.
+    """
+    try:
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON ({error}); replace the file") from error
+    except RecursionError:
+        raise UserError(f"{file} is nested too deeply; replace the file") from None
 
 
 def write_json(path: pathlib.Path, content: object, indent: int | None = None) -> None:

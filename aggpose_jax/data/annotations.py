@@ -1,12 +1,12 @@
 """Reads COCO annotations and detections from JSON and rejects invalid entries, naming each, before any is used."""
 
-import json
 import pathlib
 import reprlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoint_files import plain
 
@@ -31,7 +31,7 @@ def read_annotations(file: pathlib.Path, names: Sequence[str] | None = None, cat
         that is not finite, a negative width or height, a duplicate id, a file name outside the image folder. The
         message names the entry. Or no category, or more than one, has the named keypoints.
     """
-    coco = read_json(file)
+    coco = io.read_json(file)
     if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
         raise UserError(
             f"{file}: the lists images and annotations are missing; give a file of COCO keypoint annotations"
@@ -54,7 +54,7 @@ def read_detections(file: pathlib.Path) -> list[dict]:
     Raises:
       UserError: see `read_annotations`.
     """
-    detections = read_json(file)
+    detections = io.read_json(file)
     if not isinstance(detections, list):
         raise UserError(f"{file} is not a list of detections; give a file of COCO detection results")
     _check_entries(file, "detection", detections, _detection_fault)
@@ -77,7 +77,7 @@ def read_results(file: pathlib.Path, ground_truth: dict, keypoints: int) -> list
       UserError: the file cannot be read, or an entry lacks a field, has an invalid one, another number of keypoints, an
         image that is not in the ground truth, or a category that is neither PERSON nor one of the ground truth.
     """
-    results = read_json(file)
+    results = io.read_json(file)
     if not isinstance(results, list):
         raise UserError(f"{file} is not a list; give a file of COCO keypoint results, or a folder of OpenPose files")
     image_ids = {image["id"] for image in ground_truth["images"]}
@@ -89,22 +89,6 @@ def read_results(file: pathlib.Path, ground_truth: dict, keypoints: int) -> list
         if fault:
             raise UserError(f"{file}: result number {index} {fault}")
     return [{key: r[key] for key in ("image_id", "keypoints", "score")} | {"category_id": PERSON} for r in results]
-
-
-def read_json(file: pathlib.Path) -> object:
-    """Reads a JSON file.
-
-    Raises:
-      UserError: the file cannot be read or is not valid JSON.
-    """
-    try:
-        return json.loads(file.read_bytes())
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
-        raise UserError(f"{file} is not valid JSON ({error}); replace the file") from error
-    except RecursionError:
-        raise UserError(f"{file} is nested too deeply for COCO annotations; replace the file") from None
 
 
 def _of_category(file: pathlib.Path, coco: dict, names: Sequence[str], category: str) -> list:

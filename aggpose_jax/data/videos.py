@@ -46,11 +46,17 @@ class Decoding:
         duration divided by the median time between frames; 0 if neither is known.
       decoded: number of frames that were decoded.
       errors: number of errors that the decoder reported, and of frames without a rising time stamp.
+      size: width and height of a displayed frame in pixels.
+      rotation: degrees by which stored frames are turned clockwise to be displayed.
+      header_rate: frames per second that the header states; 0 if it states none.
     """
 
     promised: int = 0
     decoded: int = 0
     errors: int = 0
+    size: tuple[int, int] = (0, 0)
+    rotation: int = 0
+    header_rate: float = 0.0
 
     def fault(self) -> str:
         """Returns what is wrong with the video, or "" if there were no errors and hardly any frame is missing."""
@@ -94,6 +100,7 @@ def read_frames(
     times: list[float] = []
     size: tuple[int, ...] | None = None
     with _open(path) as container, _threaded(_video_stream(container)) as stream:
+        decoding.header_rate = float(stream.average_rate or 0)
         step = 1 / _frame_rate(stream)  # seconds per frame, for formats without time stamps
         for frame in _decode(container, stream, decoding):
             seconds = frame.time
@@ -110,6 +117,7 @@ def read_frames(
             image = _displayed(frame, stream.sample_aspect_ratio)
             if size is None:
                 size = image.shape
+                decoding.size, decoding.rotation = (size[1], size[0]), _rotation(frame)
             elif image.shape != size:
                 raise VideoError(f"{path} changes its frame size at frame {index}; split the video there")
             yield VideoFrame(index, times[-1] - times[0], image)
@@ -243,14 +251,29 @@ def _displayed(frame: av.VideoFrame, pixel_aspect: Fraction | None) -> np.ndarra
     aspect = pixel_aspect if pixel_aspect and 0.25 < pixel_aspect < 4 else 1  # Ratios outside this range are invalid.
     width = round(frame.width * aspect)
     image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs lack this key
+    matrix = _display_matrix(frame)
     if matrix is None:
         return image
-    # The matrix maps column vectors (x, y) → (a x + c y, b x + d y), y downward. The file stores a, b, u, c, d, v, …
-    a, b, _, c, d = np.frombuffer(bytes(matrix)[:20], np.int32)
+    a, b, c, d = matrix
     if abs(b) > abs(a):
         image, a, d = image.swapaxes(0, 1), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
+    """Returns a, b, c, d of the matrix (x, y) → (a x + c y, b x + d y), y downward, that displays a stored frame."""
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # PyAV's stubs lack this key
+    # The file stores a, b, u, c, d, v, …
+    return None if matrix is None else np.frombuffer(bytes(matrix)[:20], np.int32)[[0, 1, 3, 4]]
+
+
+def _rotation(frame: av.VideoFrame) -> int:
+    """Returns the degrees by which a stored frame is turned clockwise to be displayed: 0, 90, 180 or 270."""
+    matrix = _display_matrix(frame)
+    if matrix is None:
+        return 0
+    a, b, *_ = matrix.astype(float)
+    return round(np.degrees(np.arctan2(b, a)) / 90) % 4 * 90
 
 
 def _local(path: pathlib.Path) -> str:

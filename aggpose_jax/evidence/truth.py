@@ -5,7 +5,7 @@ import pathlib
 from typing import Any
 
 from aggpose_jax import io
-from aggpose_jax.data.annotations import read_annotations, read_json
+from aggpose_jax.data.annotations import read_annotations
 from aggpose_jax.data.coco import with_counted_keypoints
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import KEYPOINT_SETS, KeypointSet, find_keypoint_set
@@ -61,7 +61,7 @@ def _read(file: pathlib.Path, keypoint_set: KeypointSet) -> dict[str, Any]:
 
 def _known_set(file: pathlib.Path) -> KeypointSet:
     """Returns the known set whose keypoints a category of the file has in their order."""
-    coco = read_json(file)
+    coco = io.read_json(file)
     categories = coco.get("categories") if isinstance(coco, dict) else None
     named = [c["keypoints"] for c in categories or [] if isinstance(c, dict) and isinstance(c.get("keypoints"), list)]
     for keypoint_set in KEYPOINT_SETS.values():

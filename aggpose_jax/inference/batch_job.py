@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from aggpose_jax import io
+from aggpose_jax import __version__, io
 from aggpose_jax.data import videos, writers
 from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
@@ -21,8 +21,9 @@ from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
-from aggpose_jax.inference.sources import PARTIAL, Source
+from aggpose_jax.inference.sources import PARTIAL, Source, as_text
 from aggpose_jax.recordings.poses import Poses
+from aggpose_jax.recordings.recording import Facts, write_facts
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of a file system after which no source can be written
 
@@ -224,10 +225,28 @@ def _predict(
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
+        write_facts(_facts(source, decoding, predictor, box_source), poses, folder)
         if fault := decoding.fault():
             errors.append(f"{source.paths[0]} {fault}; its results are those of the decoded frames")
         promised = max(decoding.promised, decoding.decoded)
     return poses, promised, errors
+
+
+def _facts(source: Source, decoding: videos.Decoding, predictor: Predictor, box_source: BoxSource) -> Facts:
+    width, height = decoding.size
+    return Facts(
+        video=as_text(str(source.paths[0])),
+        width=width,
+        height=height,
+        rotation=decoding.rotation,
+        header_rate=decoding.header_rate,
+        promised=max(decoding.promised, decoding.decoded),
+        decoded=decoding.decoded,
+        errors=decoding.errors,
+        software=f"aggpose_jax {__version__}",
+        network=predictor.digest,
+        boxes=box_source.kind,
+    )
 
 
 def _with_usable_boxes(

@@ -29,6 +29,13 @@ class BoxSource:
     detections: pathlib.Path | None = None
     whole: bool = False
 
+    @property
+    def kind(self) -> str:
+        """Returns what the boxes are, as recordings state it."""
+        if self.whole:
+            return "full image"
+        return "fixed boxes" if self.boxes else "detections" if self.detections else "tracking"
+
     def boxes_of(self, source: Source) -> frame_poses.Boxes | None:
         """Returns a function from a frame of a source to its boxes, or None to search for one infant.
 

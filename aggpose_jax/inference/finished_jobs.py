@@ -3,7 +3,7 @@
 import pathlib
 from typing import NamedTuple
 
-from aggpose_jax.data.annotations import read_json
+from aggpose_jax import io
 from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoint_files import known_set, set_of_names
@@ -43,7 +43,7 @@ def read_job(folder: pathlib.Path, keypoint_set: KeypointSet | None = None) -> l
       UserError: the folder has no finished results, or they cannot be read.
     """
     root, prefix = _find_manifest(folder)
-    done = read_json(root / MANIFEST)
+    done = io.read_json(root / MANIFEST)
     done = done.get("done") if isinstance(done, dict) else None
     if not isinstance(done, dict):
         raise UserError(f"{root / MANIFEST} is not the manifest of a job; give the folder that predict wrote")
@@ -89,7 +89,7 @@ def _set_of_table(table: pathlib.Path) -> KeypointSet:
 
 
 def _set_of_results(results: pathlib.Path) -> KeypointSet:
-    entries = read_json(results)
+    entries = io.read_json(results)
     first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
     count = len(first.get("keypoints", ())) // 3
     for known in (INFANT_21, COCO_17):

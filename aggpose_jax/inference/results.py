@@ -42,6 +42,8 @@ def write_video_results(
 ):
     """Writes the results of one video and returns its poses. The files are keypoints.*, overlay.mp4 and sheet.jpg.
 
+    keypoints.csv is always among them, since a recording is read back from it.
+
     Args:
       frame_poses: frames of the video in order, with their poses.
       folder: folder of the files.
@@ -66,7 +68,7 @@ def write_video_results(
     else:
         list(overlays())
     poses = collect(keypoint_set, [seconds for seconds, _ in collected], [found for _, found in collected])
-    _write_poses(poses, folder, stem, options)
+    _write_poses(poses, folder, stem, ("csv", *options.formats))
     return poses
 
 
@@ -102,7 +104,7 @@ def write_image_results(
     numbers = image_numbers(files)
     times = [float("nan")] * len(found)
     poses = collect(keypoint_set, times, found, [numbers[i] for i in indices], tuple(files[i] for i in indices))
-    _write_poses(poses, folder, "image", options)
+    _write_poses(poses, folder, "image", options.formats)
     return poses
 
 
@@ -119,6 +121,6 @@ def image_numbers(files: Sequence[str]) -> list[int]:
     return numbers if usable else list(range(len(files)))
 
 
-def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, options: OutputOptions) -> None:
-    for name in options.formats:
+def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, formats: Sequence[str]) -> None:
+    for name in dict.fromkeys(formats):
         FORMATS[name](poses, folder, io.shorten(stem))

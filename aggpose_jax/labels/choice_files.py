@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aggpose_jax import io
 from aggpose_jax.data import images, videos
-from aggpose_jax.data.annotations import read_annotations, read_json
+from aggpose_jax.data.annotations import read_annotations
 from aggpose_jax.errors import UserError
 
 COLUMNS = ("video", "frame", "time", "image", "error", "reasons")
@@ -56,7 +56,7 @@ def read(path: pathlib.Path) -> set[tuple[str, int]]:
     """
     try:
         if path.suffix == ".json":
-            lines = read_json(path)
+            lines = io.read_json(path)
         else:
             with open(path, newline="", encoding="utf-8-sig") as file:
                 lines = list(csv.DictReader(file))

@@ -17,7 +17,6 @@ from typing import TypeGuard
 import numpy as np
 
 from aggpose_jax import io
-from aggpose_jax.data.annotations import read_json
 from aggpose_jax.data.folders import visible_files
 from aggpose_jax.errors import UserError
 from aggpose_jax.labels.label_set import LabelledImage, LabelSet, checked_images, empty, is_position
@@ -74,7 +73,7 @@ def read(path: pathlib.Path) -> LabelSet:
         raise UserError(f"{path} is missing; check the path")
     folder = path if path.is_dir() else path.parent
     files = [file for file in visible_files(path) if file.suffix == ".json"] if path.is_dir() else [path]
-    contents = [(file, read_json(file)) for file in files]
+    contents = [(file, io.read_json(file)) for file in files]
     read_files = [(file, content) for file, content in contents if _is_labelme(content)]
     if not read_files:
         raise UserError(f"{path}: no LabelMe file (JSON with shapes and imagePath); label an image, and save it")

@@ -10,7 +10,6 @@ import pathlib
 from typing import NamedTuple
 
 from aggpose_jax import io
-from aggpose_jax.data.annotations import read_json
 from aggpose_jax.errors import UserError
 from aggpose_jax.labels.label_set import LabelledImage, LabelSet
 from aggpose_jax.pose.keypoint_files import to_fields
@@ -41,7 +40,7 @@ def read(path: pathlib.Path) -> Origin | None:
     file = (path if path.is_dir() else path.parent) / FILE
     if not file.exists():
         return None
-    content = read_json(file)
+    content = io.read_json(file)
     try:
         images = {str(name): dict(fields) for name, fields in content["images"].items()}  # type: ignore[index, call-overload]
         keypoint_set = find_keypoint_set(json.dumps(content["keypoint_set"]))  # type: ignore[index, call-overload]

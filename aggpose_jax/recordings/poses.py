@@ -47,6 +47,7 @@ def collect(
     found: list[np.ndarray],
     numbers: list[int] | None = None,
     files: tuple[str, ...] = (),
+    persons: list[list[int]] | None = None,
 ) -> Poses:
     """Returns the poses of F frames from the keypoints of each frame.
 
@@ -56,6 +57,7 @@ def collect(
       found: keypoints [P, K, 3] of each of the F frames.
       numbers: F frame numbers; None counts from 0.
       files: F names of image files; empty for a video.
+      persons: numbers of the P persons of each of the F frames, rising; None counts from 0.
     """
     counts = [len(poses) for poses in found]
     empty = np.zeros((0, len(keypoint_set), 3))
@@ -64,7 +66,7 @@ def collect(
         np.arange(len(times)) if numbers is None else np.array(numbers, np.int64),
         np.array(times, np.float64),
         np.repeat(np.arange(len(times)), counts),
-        np.concatenate([np.zeros(0, np.int64), *(np.arange(count) for count in counts)]),
+        np.concatenate([np.zeros(0, np.int64), *(np.array(p, np.int64) for p in persons or map(range, counts))]),
         np.concatenate([empty, *found]),
         files,
     )

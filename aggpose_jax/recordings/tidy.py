@@ -56,9 +56,13 @@ def read(path: pathlib.Path, keypoint_set: KeypointSet) -> Poses:
                 pose[names.index(line["keypoint"])] = [float(line[key]) for key in ("x", "y", "score")]
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: is not a table of {keypoint_set.name} poses ({error}); check the file") from error
-    found = [np.reshape(list(persons.values()), (-1, len(names), 3)) for _, persons, _ in frames.values()]
+    found = [
+        np.reshape([pose for _, pose in sorted(persons.items())], (-1, len(names), 3))
+        for _, persons, _ in frames.values()
+    ]
     files = tuple(image for *_, image in frames.values() if image)
-    return collect(keypoint_set, [time for time, *_ in frames.values()], found, list(frames), files)
+    numbers = [sorted(persons) for _, persons, _ in frames.values()]
+    return collect(keypoint_set, [time for time, *_ in frames.values()], found, list(frames), files, numbers)
 
 
 def keypoint_names(path: pathlib.Path) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ def test_an_intact_video_has_all_promised_frames(tmp_path, suffix):
     write_noise(tmp_path / f"a.{suffix}", 40)
     times, decoding = decoded(tmp_path / f"a.{suffix}")
     np.testing.assert_allclose(times, np.arange(40) / 25, atol=1e-3)
-    assert (decoding, decoding.fault()) == (videos.Decoding(40, 40, 0), "")
+    assert (decoding, decoding.fault()) == (videos.Decoding(40, 40, 0, size=(64, 48), header_rate=25), "")
 
 
 @pytest.mark.parametrize(("suffix", "fraction"), [("mp4", 0.6), ("mkv", 0.5)])

@@ -60,7 +60,7 @@ def test_all_output_options(tmp_path):
     options = OutputOptions(("coco", "csv", "deeplabcut", "openpose"), overlay=True, mosaic=True)
     start(tmp_path / "film.mp4", tmp_path / "out", options=options)
     written = contents(tmp_path / "out")
-    names = ["deeplabcut.csv", "keypoints.csv", "keypoints.json", "overlay.mp4", "sheet.jpg"]
+    names = ["deeplabcut.csv", "keypoints.csv", "keypoints.json", "overlay.mp4", "sheet.jpg", "video.json"]
     names += [f"openpose/film_{i:012}_keypoints.json" for i in range(5)]
     assert sorted(written) == sorted(f"film/{name}" for name in names)
     frames = list(videos.read_frames(tmp_path / "out" / "film" / "overlay.mp4"))

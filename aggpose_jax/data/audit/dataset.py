@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aggpose_jax.data.annotations import annotation_fault, image_fault, read_json
+from aggpose_jax import io
+from aggpose_jax.data.annotations import annotation_fault, image_fault
 from aggpose_jax.data.audit.findings import Finding
 from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoint_files import plain
@@ -82,7 +83,7 @@ def read_split(directory: pathlib.Path, name: str) -> tuple[Split, list[Finding]
       UserError: the file cannot be read or lacks the lists images and annotations.
     """
     file = directory / "annotations" / f"{PREFIX}{name}.json"
-    coco = read_json(file)
+    coco = io.read_json(file)
     if not isinstance(coco, dict) or not all(isinstance(coco.get(key), list) for key in ("images", "annotations")):
         raise UserError(f"{file}: the lists images and annotations are missing; give COCO keypoint annotations")
     findings: list[Finding] = []
