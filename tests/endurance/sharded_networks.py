@@ -7,7 +7,8 @@ PYTHONPATH=.:tests/training JAX_PLATFORMS=cpu \
 About 30 minutes on two cores for all of them. The narrow variant of a network takes a step in float32, and one in
 float64, from the same variables and batch on every mesh. The script stops if the loss, the norms of the gradients or
 the batch statistics differ by more than LIMITS, or if anything but statistics, gradients, parameters and scalars is
-communicated. It prints the greatest difference of each of them, relative where they are large, and the collectives.
+communicated in float32, in which networks are trained. (In float64 XLA gathers activations for the gradient of
+SimpleBaseline's pooling.) It prints the greatest difference of each of them, relative where they are large, and the collectives.
 """
 
 import collections
@@ -79,7 +80,7 @@ def compare(name: str, precision: str) -> None:
         strange = unexpected(found, shapes)
         if strange:
             print(f"unexpected: {collections.Counter(strange)}", flush=True)
-        assert not strange
+        assert not strange or precision == "float64"
         assert all(difference <= LIMITS[precision][kind] for kind, difference in differences.items())
 
 
