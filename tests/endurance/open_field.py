@@ -35,7 +35,7 @@ OPTIONS = {
     **{"upright": False, "input_size": "(192,256)", "sigma": 1.5, "init_from": "pretrained"},
     **{"augmentation.rotation": 90.0, "augmentation.rotation_probability": 1.0, "augmentation.window": 0.0},
     **{"augmentation.scale": 0.35, "augmentation.cutout": 0.0},
-    **{"batch_size": 8, "steps": 1000, "eval_epochs": 1000.0},
+    **{"batch_size": 8, "steps": 600, "eval_epochs": 1000.0},
 }
 
 
