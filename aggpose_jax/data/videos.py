@@ -179,7 +179,8 @@ def _open(path: pathlib.Path) -> "av.container.InputContainer":
     try:
         if path.stat().st_size == 0:
             raise VideoError(f"{path} is empty; copy it again")
-        container = av.open(_local(path), options=_OPTIONS)
+        # Titles and names of streams may be in any encoding; nothing here reads them.
+        container = av.open(_local(path), options=_OPTIONS, metadata_errors="replace")
     except av.FFmpegError as error:
         raise VideoError(f"{path} cannot be read as a video ({_reason(error)}); copy or convert it again") from error
     except OSError as error:

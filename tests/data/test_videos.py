@@ -211,6 +211,14 @@ def assert_frame_times(times: list[float]) -> None:
     np.testing.assert_allclose(numbers, np.round(numbers), atol=0.03)
 
 
+def test_a_name_of_a_stream_that_is_not_utf_8_does_not_matter(tmp_path):
+    write_noise(tmp_path / "a.mp4", 3)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert b"VideoHandler" in content
+    (tmp_path / "a.mp4").write_bytes(content.replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    assert len(list(videos.read_frames(tmp_path / "a.mp4"))) == 3
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_an_intact_video_has_all_promised_frames(tmp_path, suffix):
     write_noise(tmp_path / f"a.{suffix}", 40)
