@@ -21,7 +21,9 @@ def audit(arguments: argparse.Namespace) -> None:
     _print_summary(result)
     print(f"report: {out / 'audit.html'}")
     if result.findings:
-        raise UserError(f"{len(result.findings)} findings in {arguments.directory}; see {out / 'audit.html'}")
+        found = len(result.findings)
+        text = f"{found} finding{'' if found == 1 else 's'} in {arguments.directory}; see {out / 'audit.html'}"
+        raise UserError(text)
 
 
 def _print_summary(result: Audit) -> None:
