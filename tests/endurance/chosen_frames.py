@@ -30,7 +30,7 @@ from aggpose_jax.io import write_json
 ROOT = pathlib.Path(__file__).parents[2]
 POOL, FILMS, FRAMES, LABELS, SEEDS = 40, 60, 40, 100, 3
 OPTIONS = {
-    **{"data": "coco", "eval_split": "test", "init_from": "pretrained", "batch_size": 16, "steps": 400},
+    **{"data": "coco", "eval_split": "test", "init_from": "pretrained", "batch_size": 16, "steps": 200},
     **{"learning_rate": 5e-4, "eval_epochs": 10000.0, "augmentation.window": 0.0, "log_steps": 100},
 }
 
