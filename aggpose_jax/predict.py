@@ -1,9 +1,11 @@
 """The program `aggpose predict`: finds keypoints in videos, images, folders of them and lists of paths."""
 
 import argparse
+import functools
 import logging
 import sys
 import time
+from collections.abc import Sequence
 
 from aggpose_jax import cli
 from aggpose_jax.errors import UserError
@@ -14,8 +16,7 @@ from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import OutputOptions
 from aggpose_jax.inference.sources import MANIFEST, find_sources
-from aggpose_jax.recordings.deeplabcut import import_pandas
-from aggpose_jax.recordings.formats import FORMATS
+from aggpose_jax.recordings import formats
 from aggpose_jax.runtime import compilation
 
 
@@ -52,10 +53,10 @@ def parser() -> cli.Parser:
     )  # fmt: skip
     group.add_argument(
         "--formats",
-        type=_formats,
+        type=functools.partial(cli.names, kind="format", known=formats.NAMES),
         default=["coco", "csv"],
         metavar="A,B,…",
-        help=f"file formats, of {','.join(FORMATS)} (coco,csv)",
+        help=f"file formats, of {','.join(formats.NAMES)} (coco,csv)",
     )
     group.add_argument(
         "--overlay",
@@ -77,23 +78,27 @@ def _box(text: str) -> tuple[float, ...]:
     return box
 
 
-def _formats(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in FORMATS:
-            raise argparse.ArgumentTypeError(f"unknown format {name}; known are {', '.join(FORMATS)}")
-    return names
-
-
 def output_options(arguments: argparse.Namespace) -> OutputOptions:
     """Returns the options of a command line that select which results are written.
 
     Raises:
       UserError: a library for one of the formats is missing.
     """
-    if "deeplabcut_h5" in arguments.formats:
-        import_pandas()
+    formats.check_libraries(arguments.formats)
     return OutputOptions(tuple(arguments.formats), arguments.overlay, arguments.mosaic is not None)
+
+
+def check_image_formats(names: Sequence[str]) -> None:
+    """Prints which of the formats are not written for images.
+
+    Raises:
+      UserError: none of the formats can be written for images.
+    """
+    left_out = [name for name in names if name in formats.RECORDING_FORMATS]
+    if len(left_out) == len(names):
+        raise UserError(f"images cannot be written as {', '.join(left_out)}; add csv to --formats")
+    if left_out:
+        print(f"images are not written as {', '.join(left_out)}, which are formats of videos")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -107,6 +112,8 @@ def main(arguments: argparse.Namespace) -> None:
     if skipped:
         suffixes = ", ".join(sorted({path.suffix for path in skipped}))
         print(f"skipped {len(skipped)} images or videos of unsupported formats ({suffixes}), the first {skipped[0]}")
+    if any(source.files for source in sources):
+        check_image_formats(options.formats)
     compilation.enable_compilation_cache()
     predictor = load(arguments.checkpoint, arguments.config, arguments.overrides)
     if options.mosaic:

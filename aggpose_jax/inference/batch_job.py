@@ -22,8 +22,9 @@ from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
 from aggpose_jax.inference.sources import PARTIAL, Source, as_text
+from aggpose_jax.recordings.formats import write_recording
 from aggpose_jax.recordings.poses import Poses
-from aggpose_jax.recordings.recording import Facts, write_facts
+from aggpose_jax.recordings.recording import Facts, Recording, write_facts
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of a file system after which no source can be written
 
@@ -225,7 +226,9 @@ def _predict(
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
-        write_facts(_facts(source, decoding, predictor, box_source), poses, folder)
+        facts = _facts(source, decoding, predictor, box_source)
+        write_facts(facts, poses, folder)
+        write_recording(Recording(as_text(source.name), poses, facts), folder, options.formats)
         if fault := decoding.fault():
             errors.append(f"{source.paths[0]} {fault}; its results are those of the decoded frames")
         promised = max(decoding.promised, decoding.decoded)

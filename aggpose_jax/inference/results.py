@@ -12,7 +12,7 @@ from aggpose_jax.data.videos import write_frames
 from aggpose_jax.inference.frame_poses import FramePoses
 from aggpose_jax.inference.media import ContactSheet, draw_frame, write_jpeg
 from aggpose_jax.pose.keypoints import KeypointSet
-from aggpose_jax.recordings.formats import FORMATS
+from aggpose_jax.recordings.formats import write_poses
 from aggpose_jax.recordings.poses import Poses, collect
 
 MAX_NUMBER = 2**53  # Smaller integers are exact as floating-point numbers, which many readers of JSON use.
@@ -23,7 +23,7 @@ class OutputOptions:
     """Which results are written.
 
     Attributes:
-      formats: file formats of the keypoints, names from recordings.formats.FORMATS.
+      formats: file formats of the keypoints, names from recordings.formats.NAMES.
       overlay: write images with skeletons, and a contact sheet of some of them.
       mosaic: replace heads by a mosaic in all written images.
     """
@@ -68,7 +68,7 @@ def write_video_results(
     else:
         list(overlays())
     poses = collect(keypoint_set, [seconds for seconds, _ in collected], [found for _, found in collected])
-    _write_poses(poses, folder, stem, ("csv", *options.formats))
+    write_poses(poses, folder, stem, ("csv", *options.formats))
     return poses
 
 
@@ -104,7 +104,7 @@ def write_image_results(
     numbers = image_numbers(files)
     times = [float("nan")] * len(found)
     poses = collect(keypoint_set, times, found, [numbers[i] for i in indices], tuple(files[i] for i in indices))
-    _write_poses(poses, folder, "image", options.formats)
+    write_poses(poses, folder, "image", options.formats)
     return poses
 
 
@@ -119,8 +119,3 @@ def image_numbers(files: Sequence[str]) -> list[int]:
     numbers = [int(stem) for stem in stems if re.fullmatch(r"[0-9]{1,19}", stem)]
     usable = len(set(numbers)) == len(files) and max(numbers, default=0) < MAX_NUMBER
     return numbers if usable else list(range(len(files)))
-
-
-def _write_poses(poses: Poses, folder: pathlib.Path, stem: str, formats: Sequence[str]) -> None:
-    for name in dict.fromkeys(formats):
-        FORMATS[name](poses, folder, io.shorten(stem))
