@@ -13,10 +13,19 @@ Boxes = Callable[[VideoFrame], np.ndarray]  # from a frame to [P, 4]: x, y, widt
 
 
 class FramePoses(NamedTuple):
-    """A frame and the P poses [P, K, 3] in it: x and y in pixels, and the score."""
+    """A frame and the P poses in it.
+
+    Attributes:
+      frame: the frame.
+      poses: [P, K, 3] x and y in pixels, and the score.
+      persons: numbers of the P persons, which rise and are constant over time; None counts from 0.
+      lost: numbers of the persons who are tracked, but were not found in this frame.
+    """
 
     frame: VideoFrame
     poses: np.ndarray
+    persons: tuple[int, ...] | None = None
+    lost: tuple[int, ...] = ()
 
 
 def track_video(predictor: Predictor, frames: Iterable[VideoFrame]) -> Iterator[FramePoses]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from aggpose_jax import io
 from aggpose_jax.data.videos import write_frames
+from aggpose_jax.inference.contact_sheet import ContactSheet
 from aggpose_jax.inference.frame_poses import FramePoses
-from aggpose_jax.inference.media import ContactSheet, draw_frame, write_jpeg
+from aggpose_jax.inference.media import caption, draw_frame, frame_score, is_lost, label_frame, write_jpeg
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.formats import write_poses
 from aggpose_jax.recordings.poses import Poses, collect
@@ -58,9 +59,7 @@ def write_video_results(
         for item in frame_poses:
             collected.append((item.frame.seconds, item.poses))
             if options.overlay:
-                image = draw_frame(item, keypoint_set, options.mosaic)
-                sheet.add(image)
-                yield item.frame.seconds, image
+                yield item.frame.seconds, _overlay(item, item.frame.index, keypoint_set, options, sheet)
 
     if options.overlay:
         write_frames(overlays(), folder / "overlay.mp4")
@@ -90,22 +89,29 @@ def write_image_results(
       options: which results are written.
     """
     found, indices = [], []
-    sheet = ContactSheet()
+    numbers, sheet = image_numbers(files), ContactSheet()
     for item in frame_poses:
         found.append(item.poses)
         indices.append(item.frame.index)
         if options.overlay:
-            image = draw_frame(item, keypoint_set, options.mosaic)
-            sheet.add(image)
+            image = _overlay(item, numbers[item.frame.index], keypoint_set, options, sheet)
             file = pathlib.PurePath(files[item.frame.index])
             write_jpeg(image, folder / "overlay" / file.with_name(f"{io.shorten(file.name)}.jpg"))
     if options.overlay and found:
         write_jpeg(sheet.draw(), folder / "sheet.jpg")
-    numbers = image_numbers(files)
     times = [float("nan")] * len(found)
     poses = collect(keypoint_set, times, found, [numbers[i] for i in indices], tuple(files[i] for i in indices))
     write_poses(poses, folder, "image", options.formats)
     return poses
+
+
+def _overlay(
+    item: FramePoses, number: int, keypoint_set: KeypointSet, options: OutputOptions, sheet: ContactSheet
+) -> np.ndarray:
+    """Returns the drawn frame with its caption, and adds it to the contact sheet, without that of its full size."""
+    image, text, lost = draw_frame(item, keypoint_set, options.mosaic), caption(item, number), is_lost(item)
+    sheet.add(image, text, frame_score(item), lost)
+    return label_frame(image, text, lost)
 
 
 def image_numbers(files: Sequence[str]) -> list[int]:
