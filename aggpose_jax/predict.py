@@ -3,6 +3,7 @@
 import argparse
 import functools
 import logging
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,9 @@ from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import OutputOptions
+from aggpose_jax.inference.several import MAX_PERSONS
 from aggpose_jax.inference.sources import MANIFEST, find_sources
+from aggpose_jax.inference.span import Span
 from aggpose_jax.recordings import formats
 from aggpose_jax.runtime import compilation
 
@@ -24,18 +27,17 @@ def parser() -> cli.Parser:
     """Returns the parser of this program."""
     parser = cli.Parser(
         cli.command("predict"),
-        "Finds the keypoints of one infant in videos and images, or of every person in given boxes.\n"
+        "Finds the keypoints of infants in videos and images, or of every person in given boxes.\n"
         "Rerunning the same command resumes.",
         [
             "film.mp4 --out keypoints",
             "--checkpoint runs/infant_l archive/ photo.jpg --out keypoints --formats csv,deeplabcut --mosaic head",
+            "twins.mp4 --out keypoints --persons 2 --start 60 --end 180",
         ],
     )
     parser.add_argument("inputs", nargs="+", type=cli.path, metavar="INPUT", help="video, image, folder or list (.txt)")
     parser.add_checkpoint(default=pretrained.NAME)
-    group = parser.add_argument_group(
-        "boxes", "Without these, one infant is searched for in the full image and tracked."
-    )
+    group = parser.add_argument_group("boxes", "Without these, infants are searched for in the full image and tracked.")
     group = group.add_mutually_exclusive_group()
     group.add_argument(
         "--box", type=_box, action="append", default=[], metavar="X,Y,W,H",
@@ -46,6 +48,15 @@ def parser() -> cli.Parser:
         help="COCO detection results, or for several videos a folder of VIDEO.json",
     )  # fmt: skip
     group.add_argument("--whole", action="store_true", help="use the full image as the box")
+    parser.add_argument(
+        "--persons", type=int, choices=range(1, MAX_PERSONS + 1), default=1, metavar="N",
+        help=f"number of infants, at most {MAX_PERSONS}, who are searched for and tracked without boxes (1)",
+    )  # fmt: skip
+    group = parser.add_argument_group("part of each video", "Frames keep their numbers and times.")
+    group.add_argument("--start", type=_seconds, default=0.0, metavar="S", help="first time in seconds (0)")
+    group.add_argument(
+        "--end", type=_seconds, default=math.inf, metavar="S", help="time in seconds before which it ends"
+    )
     group = parser.add_argument_group("output")
     group.add_argument(
         "--out", required=True, type=cli.path, metavar="DIR",
@@ -78,6 +89,38 @@ def _box(text: str) -> tuple[float, ...]:
     return box
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a time in seconds; give a number of at least 0")
+    return seconds
+
+
+def span(arguments: argparse.Namespace) -> Span:
+    """Returns the part of each video that a command line selects.
+
+    Raises:
+      UserError: it ends before it starts.
+    """
+    if arguments.start >= arguments.end:
+        raise UserError(f"--start {arguments.start:g} is not before --end {arguments.end:g}; give a later --end")
+    return Span(arguments.start, arguments.end)
+
+
+def box_source(arguments: argparse.Namespace) -> BoxSource:
+    """Returns where the boxes of persons come from.
+
+    Raises:
+      UserError: there are boxes and a number of infants that are searched for.
+    """
+    if arguments.persons > 1 and (arguments.box or arguments.boxes or arguments.whole):
+        raise UserError("--persons is the number of infants that are searched for; leave it out, or the boxes")
+    return BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole, arguments.persons)
+
+
 def output_options(arguments: argparse.Namespace) -> OutputOptions:
     """Returns the options of a command line that select which results are written.
 
@@ -104,7 +147,7 @@ def check_image_formats(names: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Predicts the keypoints in the videos and images of a command line and writes them to the folder --out."""
     logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
-    boxes = BoxSource(tuple(arguments.box), arguments.boxes, arguments.whole)
+    boxes, part = box_source(arguments), span(arguments)
     options = output_options(arguments)
     sources, skipped, results = find_sources(arguments.inputs, arguments.out)
     if results:
@@ -119,7 +162,8 @@ def main(arguments: argparse.Namespace) -> None:
     if options.mosaic:
         head_points(predictor.keypoint_set)
     start = time.monotonic()
-    summary = batch_job.run(predictor, sources, arguments.out, boxes, options, {"set": sorted(arguments.overrides)})
+    settings = {"set": sorted(arguments.overrides)}
+    summary = batch_job.run(predictor, sources, arguments.out, boxes, options, settings, part)
     seconds = time.monotonic() - start
     if summary.frames:
         missing = f" of {summary.promised}" if summary.promised > summary.frames else ""

@@ -16,6 +16,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.recordings.formats import write_poses
 from aggpose_jax.recordings.poses import Poses, collect
 
+NO_IMAGE = np.zeros((0, 0, 3), np.uint8)  # in place of the images of frames whose poses are kept
 MAX_NUMBER = 2**53  # Smaller integers are exact as floating-point numbers, which many readers of JSON use.
 
 
@@ -43,7 +44,8 @@ def write_video_results(
 ):
     """Writes the results of one video and returns its poses. The files are keypoints.*, overlay.mp4 and sheet.jpg.
 
-    keypoints.csv is always among them, since a recording is read back from it.
+    keypoints.csv is always among them, since a recording is read back from it. The overlay starts at 0 s even if the
+    frames are a later part of a video.
 
     Args:
       frame_poses: frames of the video in order, with their poses.
@@ -52,21 +54,28 @@ def write_video_results(
       keypoint_set: names of the keypoints.
       options: which results are written.
     """
-    collected: list[tuple[float, np.ndarray]] = []
+    collected: list[FramePoses] = []
     sheet = ContactSheet()
 
     def overlays() -> Iterator[tuple[float, np.ndarray]]:
         for item in frame_poses:
-            collected.append((item.frame.seconds, item.poses))
+            collected.append(item._replace(frame=item.frame._replace(image=NO_IMAGE)))
             if options.overlay:
-                yield item.frame.seconds, _overlay(item, item.frame.index, keypoint_set, options, sheet)
+                image = _overlay(item, item.frame.index, keypoint_set, options, sheet)
+                yield item.frame.seconds - collected[0].frame.seconds, image
 
     if options.overlay:
         write_frames(overlays(), folder / "overlay.mp4")
         write_jpeg(sheet.draw(), folder / "sheet.jpg")
     else:
         list(overlays())
-    poses = collect(keypoint_set, [seconds for seconds, _ in collected], [found for _, found in collected])
+    poses = collect(
+        keypoint_set,
+        [item.frame.seconds for item in collected],
+        [item.poses for item in collected],
+        [item.frame.index for item in collected],
+        persons=[list(range(len(item.poses)) if item.persons is None else item.persons) for item in collected],
+    )
     write_poses(poses, folder, stem, ("csv", *options.formats))
     return poses
 
