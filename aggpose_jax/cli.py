@@ -21,6 +21,7 @@ PROGRAMS = {  # verb: module, and what it does
     "train": ("main", "train a pose network or a masked autoencoder"),
     "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
+    "export": ("export", "write predicted keypoints in other file formats: movement, NWB, DeepLabCut, OpenPose, COCO"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),
     "benchmark": ("benchmark", "measure the data pipeline and masked pretraining on this machine"),
@@ -145,6 +146,14 @@ def count(text: str, minimum: int = 1) -> int:
 def counts(text: str) -> list[int]:
     """Returns the integers, at least 0, of an option such as 0,2."""
     return [count(one, minimum=0) for one in text.split(",")]
+
+
+def names(text: str, kind: str, known: Iterable[str]) -> list[str]:
+    """Returns the names of an option such as csv,coco, each of which must be a known name of its kind."""
+    for name in (given := text.split(",")):
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"unknown {kind} {name}; known are {', '.join(known)}")
+    return given
 
 
 def command(verb: str) -> str:

@@ -1,5 +1,6 @@
 """What an installation contains."""
 
+import re
 import tomllib
 
 from programs import ROOT
@@ -12,6 +13,12 @@ def test_all_packages_are_listed():
     }
     assert sorted(settings["packages"]) == sorted(found | {"aggpose_jax.configs"})
     assert (ROOT / settings["package-dir"]["aggpose_jax.configs"] / "synthetic.py").exists()
+
+
+def test_file_formats_need_no_network_library():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    required = {re.split(r"[<>=]", line)[0] for name in ("hdf5", "nwb") for line in extras[name]}
+    assert required == {"pandas", "tables", "pynwb", "ndx-pose"}
 
 
 def test_every_folder_of_the_package_with_code_is_a_package():

@@ -12,6 +12,7 @@ from tiny import write_run
 from aggpose_jax import predict
 from aggpose_jax.data import videos
 from aggpose_jax.data.synthetic import SyntheticMovement
+from aggpose_jax.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,9 @@ def contents(out) -> dict:
         (["video.mp4", "--out=x", "--box=1,2,3"], ["--box", "1,2,3"]),
         (["video.mp4", "--out=x", "--box=1,2,3,4", "--whole"], ["--box", "--whole"]),
         (["video.mp4", "--out=x", "--formats=csv,xml"], ["--formats", "xml", "coco, csv"]),
+        (["video.mp4", "--out=x", "--persons=0"], ["--persons", "0"]),
+        (["video.mp4", "--out=x", "--start=-1"], ["--start", "-1"]),
+        (["video.mp4", "--out=x", "--end=nan"], ["--end", "nan"]),
     ],
 )
 def test_a_usage_error_is_one_line(arguments, parts, capsys):
@@ -54,6 +58,29 @@ def test_a_usage_error_is_one_line(arguments, parts, capsys):
     assert end.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert all(part in line for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--start=5", "--end=5"], ["--start 5", "--end 5"]),
+        (["--persons=2", "--whole"], ["--persons"]),
+        (["--persons=2", "--box=1,2,3,4"], ["--persons"]),
+    ],
+)
+def test_options_that_contradict_each_other_are_named_before_anything_is_read(arguments, parts):
+    with pytest.raises(UserError) as error:
+        predict.main(predict.parser().parse(["nothing.mp4", "--out=nowhere", *arguments]))
+    assert all(part in str(error.value) for part in parts)
+
+
+def test_formats_of_videos_are_named_if_there_are_images(capsys):
+    predict.check_image_formats(["csv", "coco"])
+    assert capsys.readouterr().out == ""
+    predict.check_image_formats(["csv", "movement"])
+    assert "movement" in capsys.readouterr().out
+    with pytest.raises(UserError, match="movement, nwb; add csv"):
+        predict.check_image_formats(["movement", "nwb"])
 
 
 @pytest.mark.slow

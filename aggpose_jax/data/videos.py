@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import math
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -79,7 +80,7 @@ def read_frames(
     path: str | pathlib.Path,
     is_selected: Callable[[float], bool] = lambda seconds: True,
     decoding: Decoding | None = None,
-) -> Iterator[VideoFrame]:
+) -> Generator[VideoFrame, None, None]:
     """Decodes a video and yields its frames one after the other.
 
     Frames are as a player displays them: rotated (and mirrored) by the display matrix that phones write, with square
@@ -128,17 +129,21 @@ def read_frames(
             decoding.promised = round((container.duration or 0) / av.time_base / spacing)
 
 
-def count_frames(path: str | pathlib.Path) -> int:
+def count_frames(path: str | pathlib.Path, start: float = 0.0, end: float = math.inf) -> int:
     """Returns about how many frames a video has, by its header; 0 if that says nothing. Nothing is decoded.
+
+    Args:
+      path: of the video.
+      start, end: seconds since the first frame; frames before and after them are not counted.
 
     Raises:
       VideoError: see `read_frames`.
     """
     with _open(pathlib.Path(path)) as container:
         stream = _video_stream(container)
-        if _has_sample_table(container):
-            return stream.frames
-        return round((container.duration or 0) / av.time_base * _frame_rate(stream))
+        rate = _frame_rate(stream)
+        total = stream.frames if _has_sample_table(container) else (container.duration or 0) / av.time_base * rate
+        return round(max(min(total, end * rate) - start * rate, 0))
 
 
 def write_frames(frames: Iterable[tuple[float, np.ndarray]], path: pathlib.Path) -> None:
@@ -243,7 +248,8 @@ def _decode(
                 decoding.errors += 1
     except av.FFmpegError:  # The container cannot be read further.
         decoding.errors += 1
-    decoding.errors += av.logging.get_last_error()[0] - reported
+    finally:  # also if the video is not read to its end
+        decoding.errors += av.logging.get_last_error()[0] - reported
     decoding.promised = max(0, decoding.promised - left_out)
 
 

@@ -3,27 +3,27 @@
 import dataclasses
 import errno
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from aggpose_jax import __version__, io
-from aggpose_jax.data import videos, writers
-from aggpose_jax.data.folders import MANIFEST
+from aggpose_jax import __version__
+from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference import frame_poses
 from aggpose_jax.inference.box_source import BoxSource
+from aggpose_jax.inference.job_folder import JobFolder
 from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
+from aggpose_jax.inference.progress import Progress, show_progress
 from aggpose_jax.inference.results import OutputOptions, write_image_results, write_video_results
-from aggpose_jax.inference.sources import PARTIAL, Source, as_text
+from aggpose_jax.inference.sources import Source, as_text
+from aggpose_jax.inference.span import WHOLE, Span
+from aggpose_jax.recordings.formats import write_recording
 from aggpose_jax.recordings.poses import Poses
-from aggpose_jax.recordings.recording import Facts, write_facts
+from aggpose_jax.recordings.recording import Facts, Recording, write_facts
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # errors of a file system after which no source can be written
 
@@ -55,6 +55,7 @@ def run(
     box_source: BoxSource,
     options: OutputOptions,
     settings: dict,
+    span: Span = WHOLE,
 ) -> Summary:
     """Predicts the sources that are not done yet and skips those that cannot be read.
 
@@ -68,20 +69,23 @@ def run(
       options: which results are written.
       settings: JSON values of everything else that influences the results. They are stored in the manifest, and a
         folder whose manifest has other values is refused.
+      span: which part of each video is predicted.
 
     Raises:
       UserError: `out` belongs to another job or cannot be written.
     """
-    made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(options), **dataclasses.asdict(box_source)}
-    job = _Job(out, json.loads(json.dumps(made_by, default=str)))
+    made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(options), **box_source.settings}
+    made_by |= span.settings
+    job = JobFolder(out, json.loads(json.dumps(made_by, default=str)))
     remaining = [source for source in sources if not job.is_done(source)]
     frames = promised = found = done = 0
     failures = []
-    with tqdm(total=sum(map(_count, remaining)), unit="frame", smoothing=0.05, disable=None) as bar:
+    with show_progress(sum(_count(source, span) for source in remaining)) as bar:
         for number, source in enumerate(remaining, 1):
             bar.set_description(f"{number}/{len(remaining)} {source.name}")
             try:
-                poses, expected, errors = _predict(predictor, source, job.partial(source), box_source, options, bar)
+                folder = job.partial(source)
+                poses, expected, errors = _predict(predictor, source, folder, box_source, options, span, bar)
                 counts = {"frames": len(poses.times), "promised": expected, "found": len(np.unique(poses.row))}
                 frames, promised = frames + counts["frames"], promised + expected
                 found += counts["found"]
@@ -101,102 +105,14 @@ def run(
     return Summary(done, len(sources) - len(remaining), frames, promised, found, failures)
 
 
-class _Job:
-    """The folder of a batch job: a folder of results per source, and a manifest that lists the completed sources."""
-
-    def __init__(self, out: pathlib.Path, settings: dict):
-        self._out = out
-        manifest = out / MANIFEST
-        if manifest.exists():
-            self._manifest = _read_manifest(manifest)
-            if not self._has_results():
-                self._manifest["settings"] = settings
-            _check_settings(out, self._manifest["settings"], settings)
-        else:
-            writers.new_folder(out)
-            self._manifest = {"settings": settings, "done": {}, "failed": {}}
-        self._write()
-
-    def _has_results(self) -> bool:
-        names = [*self._manifest["done"], *self._manifest["failed"]]
-        return any((self._out / name).exists() for name in names)
-
-    def is_done(self, source: Source) -> bool:
-        """True if the manifest lists complete results of the source and its files have not changed since."""
-        return self._manifest["done"].get(source.name, {}).get("source") == _fingerprint(source)
-
-    def partial(self, source: Source) -> pathlib.Path:
-        """Makes an empty folder for the results of a source while they are not complete, and returns its path.
-
-        Raises:
-          UserError: the final folder of the results contains those of another source, of an earlier run.
-        """
-        if inside := self._inside(source):
-            raise UserError(f"{self._out / source.name}: contains the results of {inside[0]}; choose another --out")
-        folder = self._out / PARTIAL
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        return folder
-
-    def complete(self, source: Source, counts: dict[str, int], errors: list[str]) -> None:
-        """Moves the results of a source to their final folder and records it as done, or as failed if it has errors.
-
-        Errors of single images do not prevent the results of the other images of the source.
-        """
-        self._forget(source)
-        (self._out / source.name).parent.mkdir(parents=True, exist_ok=True)
-        (self._out / PARTIAL).rename(self._out / source.name)
-        if errors:
-            self._manifest["failed"][source.name] = errors
-        else:
-            self._manifest["done"][source.name] = {"source": _fingerprint(source), **counts}
-        self._write()
-
-    def fail(self, source: Source, errors: list[str]) -> None:
-        """Records a source as failed and removes its results, including those of an earlier version of its files."""
-        self._forget(source)
-        shutil.rmtree(self._out / PARTIAL, ignore_errors=True)
-        self._manifest["failed"][source.name] = errors
-        self._write()
-
-    def _inside(self, source: Source) -> list[str]:
-        """Returns the names of sources of earlier runs whose results lie in the folder of this source."""
-        names = (*self._manifest["done"], *self._manifest["failed"])
-        return [name for name in names if name.startswith(f"{source.name}/") and (self._out / name).exists()]
-
-    def _forget(self, source: Source) -> None:
-        self._manifest["done"].pop(source.name, None)
-        self._manifest["failed"].pop(source.name, None)
-        if not self._inside(source):
-            shutil.rmtree(self._out / source.name, ignore_errors=True)
-
-    def _write(self) -> None:
-        io.write_json(self._out / MANIFEST, self._manifest)
-
-
-def _read_manifest(path: pathlib.Path) -> dict:
-    try:
-        manifest = json.loads(path.read_bytes())
-        return {key: dict(manifest[key]) for key in ("settings", "done", "failed")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as the manifest of a job ({error}); choose another --out") from error
-
-
-def _check_settings(out: pathlib.Path, stored: dict, settings: dict) -> None:
-    different = [key for key in settings if stored.get(key) != settings[key]]
-    if different:
-        key = different[0]
-        raise UserError(f"{out}: holds the results of another job ({key} was {stored.get(key)}, this job has "
-                        f"{settings[key]}); choose another --out")  # fmt: skip
-
-
 def _predict(
     predictor: Predictor,
     source: Source,
     folder: pathlib.Path,
     box_source: BoxSource,
     options: OutputOptions,
-    bar: tqdm,
+    span: Span,
+    bar: Progress,
 ) -> tuple[Poses, int, list[str]]:
     """Writes the results of a source to a folder.
 
@@ -207,15 +123,14 @@ def _predict(
     errors: list[str] = []
     boxes = box_source.boxes_of(source)
     decoding = videos.Decoding()
-    frames = prefetch(
-        read_images(source.paths, errors) if source.files else videos.read_frames(source.paths[0], decoding=decoding)
-    )
+    frames = prefetch(read_images(source.paths, errors) if source.files else span.frames(source.paths[0], decoding))
     if boxes and source.files:
         frames = _with_usable_boxes(frames, boxes, errors)
     if boxes:
         items = frame_poses.estimate_in_boxes(predictor, frames, boxes)
     else:
-        items = (frame_poses.find_in_images if source.files else frame_poses.track_video)(predictor, frames)
+        find = frame_poses.find_in_images if source.files else frame_poses.track_video
+        items = find(predictor, frames, box_source.persons)
     items = prefetch(_with_progress(items, bar))
     if source.files:
         poses = write_image_results(items, folder, source.files, predictor.keypoint_set, options)
@@ -225,10 +140,12 @@ def _predict(
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
-        write_facts(_facts(source, decoding, predictor, box_source), poses, folder)
+        facts = _facts(source, decoding, predictor, box_source)
+        write_facts(facts, poses, folder)
+        write_recording(Recording(as_text(source.name), poses, facts), folder, options.formats)
         if fault := decoding.fault():
             errors.append(f"{source.paths[0]} {fault}; its results are those of the decoded frames")
-        promised = max(decoding.promised, decoding.decoded)
+        promised = len(poses.times) + max(decoding.promised - decoding.decoded, 0)
     return poses, promised, errors
 
 
@@ -262,30 +179,18 @@ def _with_usable_boxes(
             yield image
 
 
-def _with_progress(items: Iterable, bar: tqdm) -> Iterator:
+def _with_progress(items: Iterable, bar: Progress) -> Iterator:
     for item in items:
         yield item
         bar.update()
 
 
-def _count(source: Source) -> int:
+def _count(source: Source, span: Span) -> int:
     """Returns the number of frames or images of a source, for the progress bar; 0 if its video cannot be read.
 
     The error is reported when the video is predicted.
     """
     try:
-        return len(source.files) or videos.count_frames(source.paths[0])
+        return len(source.files) or span.count(source.paths[0])
     except UserError:
         return 0
-
-
-def _fingerprint(source: Source) -> list:
-    """Returns path, size and modification time of each file of a source, which differ once one of them has changed."""
-    return [[os.path.realpath(path), *_size_and_time(path)] for path in source.paths]
-
-
-def _size_and_time(path: pathlib.Path) -> tuple[int, int]:
-    try:
-        return path.stat().st_size, path.stat().st_mtime_ns
-    except OSError:  # The file is missing: the error is reported when the source is predicted.
-        return -1, -1

@@ -17,17 +17,25 @@ from aggpose_jax.inference.sources import Source
 
 @dataclasses.dataclass(frozen=True)
 class BoxSource:
-    """Where the person boxes come from. Without any of the three options, one infant is searched for in the full image.
+    """Where the person boxes come from. Without any of them, infants are searched for in the full image.
 
     Attributes:
       boxes: P boxes (x, y, width, height) in pixels that are used in every frame; empty to use another option.
       detections: file of COCO detection results, or a folder with VIDEO.json for each video; None for no file.
       whole: use the full image as the box. Takes precedence over `boxes`, and `boxes` over `detections`.
+      persons: number of infants that are searched for and tracked without any of these.
     """
 
     boxes: tuple[tuple[float, ...], ...] = ()
     detections: pathlib.Path | None = None
     whole: bool = False
+    persons: int = 1
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Returns the options for the manifest of a job, without the number of persons if it is 1."""
+        fields = dataclasses.asdict(self)
+        return fields if self.persons > 1 else {key: fields[key] for key in fields if key != "persons"}
 
     @property
     def kind(self) -> str:

@@ -1,4 +1,4 @@
-"""Estimates the poses in frames: by tracking one infant, by searching each image, or in given boxes."""
+"""Estimates the poses in frames: by tracking infants, by searching each image, or in given boxes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -7,31 +7,60 @@ import numpy as np
 
 from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.inference.predictor import Predictor
+from aggpose_jax.inference.several import SeveralTracker, find_infants
 from aggpose_jax.inference.tracking import Tracker
 
 Boxes = Callable[[VideoFrame], np.ndarray]  # from a frame to [P, 4]: x, y, width, height in pixels of the frame
 
 
 class FramePoses(NamedTuple):
-    """A frame and the P poses [P, K, 3] in it: x and y in pixels, and the score."""
+    """A frame and the P poses in it.
+
+    Attributes:
+      frame: the frame.
+      poses: [P, K, 3] x and y in pixels, and the score.
+      persons: numbers of the P persons, which rise and are constant over time; None counts from 0.
+      lost: numbers of the persons who are tracked, but were not found in this frame.
+    """
 
     frame: VideoFrame
     poses: np.ndarray
+    persons: tuple[int, ...] | None = None
+    lost: tuple[int, ...] = ()
 
 
-def track_video(predictor: Predictor, frames: Iterable[VideoFrame]) -> Iterator[FramePoses]:
-    """Tracks one infant through the frames of a video; a frame has one pose, or none if the infant is not found."""
-    tracker = Tracker(predictor.estimate, predictor.keypoint_set, predictor.aspect)
+def track_video(predictor: Predictor, frames: Iterable[VideoFrame], persons: int = 1) -> Iterator[FramePoses]:
+    """Tracks infants through the frames of a video; a frame has the poses of those who are found.
+
+    Args:
+      predictor: trained network.
+      frames: of the video, in order.
+      persons: number of infants.
+    """
+    settings = predictor.estimate, predictor.keypoint_set, predictor.aspect
     no_poses = np.zeros((0, len(predictor.keypoint_set), 3), np.float32)
+    if persons == 1:
+        tracker = Tracker(*settings)
+        for frame in frames:
+            pose = tracker.step(frame.image)
+            yield FramePoses(frame, no_poses if pose is None else pose[None])
+        return
+    group = SeveralTracker(*settings, persons)
     for frame in frames:
-        pose = tracker.step(frame.image)
-        yield FramePoses(frame, no_poses if pose is None else pose[None])
+        found = {person: pose for person, pose in enumerate(group.step(frame.image)) if pose is not None}
+        lost = tuple(person for person, seen in enumerate(group.seen) if seen and person not in found)
+        yield FramePoses(frame, np.stack([*found.values()]) if found else no_poses, tuple(found), lost)
 
 
-def find_in_images(predictor: Predictor, images: Iterable[VideoFrame]) -> Iterator[FramePoses]:
-    """Searches for one infant in each of several independent images; yields one pose per image, or none."""
+def find_in_images(predictor: Predictor, images: Iterable[VideoFrame], persons: int = 1) -> Iterator[FramePoses]:
+    """Searches for up to `persons` infants in each of several independent images; yields their poses, left to right."""
+    settings = predictor.estimate, predictor.keypoint_set, predictor.aspect
     for image in images:
-        yield FramePoses(image, predictor.predict(image.image))
+        if persons == 1:
+            yield FramePoses(image, predictor.predict(image.image))
+        else:
+            poses = [found.keypoints for found in find_infants(image.image, *settings, persons)]
+            yield FramePoses(image, np.reshape(poses, (-1, len(predictor.keypoint_set), 3)))
 
 
 def estimate_in_boxes(predictor: Predictor, frames: Iterable[VideoFrame], boxes: Boxes) -> Iterator[FramePoses]:

@@ -1,12 +1,12 @@
-"""Reads frames of videos and images with a prefetching thread, and draws overlays and a contact sheet."""
+"""Reads frames of videos and images with a prefetching thread, and draws overlays."""
 
+import math
 import pathlib
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from aggpose_jax.data.images import ImageError, encode_jpeg, read_image
@@ -14,12 +14,13 @@ from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference.frame_poses import FramePoses
 from aggpose_jax.inference.privacy import mosaic_heads
-from aggpose_jax.pose.draw import draw_pose, image_grid
+from aggpose_jax.pose import draw
 from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.pose.metrics import instance_scores
 
 DRAW_THRESHOLD = 0.2  # only keypoints with a higher score are drawn on overlays
+FRAME_LINES, MAX_LINE = 220, 6  # a line is as wide as the shorter side of its frame / FRAME_LINES, in pixels
 PREFETCHED = 8  # largest number of items in the queue of a prefetching thread; few, because frames are large
-SHEET_COLUMNS, SHEET_ROWS, SHEET_SIDE = 4, 3, 320  # of a contact sheet; SHEET_SIDE is an image's longer side in pixels
 JPEG_QUALITY = 92
 T = TypeVar("T")
 
@@ -88,13 +89,57 @@ def read_images(paths: Sequence[pathlib.Path], failures: list[str]) -> Iterator[
 def draw_frame(item: FramePoses, keypoint_set: KeypointSet, mosaic: bool) -> np.ndarray:
     """Draws the skeletons of a frame on its image, after replacing the heads by a mosaic if `mosaic` is true.
 
+    The width of the lines depends on the size of the frame only, so that it is constant in a video. Tracked persons
+    have their number beside their highest keypoint, if there are several.
+
     Returns:
       uint8 [H, W, 3] RGB.
     """
     image = mosaic_heads(item.frame.image, item.poses, keypoint_set) if mosaic else item.frame.image
+    thickness = min(max(round(min(image.shape[:2]) / FRAME_LINES), 1), MAX_LINE)
     for pose in item.poses:
-        image = draw_pose(image, pose, keypoint_set, DRAW_THRESHOLD)
+        image = draw.draw_pose(image, pose, keypoint_set, DRAW_THRESHOLD, thickness)
+    if item.persons and len(item.persons) + len(item.lost) > 1:
+        for person, pose in zip(item.persons, item.poses, strict=True):
+            x, y, _ = pose[np.argmin(np.where(pose[:, 2] > DRAW_THRESHOLD, pose[:, 1], np.inf))]
+            draw.write_text(image, str(person), (x + 4 * thickness, y - 4 * thickness), draw.TEXT, 0.4 * thickness)
     return image
+
+
+def frame_score(item: FramePoses) -> float:
+    """Returns the lowest instance score of the persons in a frame; 0 if one is lost or there is none."""
+    if is_lost(item):
+        return 0.0
+    return float(instance_scores(item.poses[..., 2], np.ones(len(item.poses))).min())
+
+
+def is_lost(item: FramePoses) -> bool:
+    """Returns whether a frame has no pose, or lacks one of the tracked persons."""
+    return not len(item.poses) or bool(item.lost)
+
+
+def caption(item: FramePoses, number: int) -> str:
+    """Returns the text on a drawn frame: its number, its time, and the scores of its persons.
+
+    Args:
+      item: the frame, whose time is NaN if it is an image.
+      number: of the frame or image.
+    """
+    scores = [f"{score:.2f}" for score in instance_scores(item.poses[..., 2], np.ones(len(item.poses)))]
+    found = f"score {' '.join(scores)}" if scores else "no pose"
+    lost = f", without {' '.join(map(str, item.lost))}" if scores and item.lost else ""
+    if math.isnan(item.frame.seconds):
+        return f"image {number}  {found}{lost}"
+    hundredths = round(100 * item.frame.seconds)
+    time = f"{hundredths // 6000}:{hundredths // 100 % 60:02}.{hundredths % 100:02}"
+    return f"frame {number}  {time}  {found}{lost}"
+
+
+def label_frame(image: np.ndarray, text: str, lost: bool) -> np.ndarray:
+    """Returns a drawn frame with its caption; red and with a red border if it is without a pose."""
+    if not lost:
+        return draw.add_label(image, text)
+    return draw.add_label(draw.add_frame(image, draw.WARNING), text, draw.WARNING)
 
 
 def write_jpeg(image: np.ndarray, path: pathlib.Path) -> None:
@@ -104,30 +149,3 @@ def write_jpeg(image: np.ndarray, path: pathlib.Path) -> None:
         path.write_bytes(encode_jpeg(image, JPEG_QUALITY))
     except OSError as error:
         raise UserError(f"{path}: cannot write ({error.strerror}); free some space, or choose another --out") from error
-
-
-class ContactSheet:
-    """A contact sheet: images sampled evenly from a video of unknown length, in bounded memory."""
-
-    def __init__(self):
-        self._count = SHEET_COLUMNS * SHEET_ROWS
-        self._step = 1
-        self._tiles: list[np.ndarray] = []
-        self._added = 0
-
-    def add(self, image: np.ndarray) -> None:
-        """Adds the next image uint8 [H, W, 3] of the video; every `_step`-th one is stored, reduced in size."""
-        if self._added % self._step == 0:
-            height, width = np.maximum(np.array(image.shape[:2]) * SHEET_SIDE // max(image.shape[:2]), 1).tolist()
-            self._tiles.append(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-            if len(self._tiles) == 2 * self._count:
-                self._tiles, self._step = self._tiles[::2], 2 * self._step
-        self._added += 1
-
-    def draw(self) -> np.ndarray:
-        """Returns the contact sheet, an image grid uint8 [H, W, 3] RGB of the added images in their order.
-
-        If more than SHEET_COLUMNS · SHEET_ROWS images were added, it shows that many, sampled evenly.
-        """
-        chosen = np.unique(np.linspace(0, len(self._tiles) - 1, min(self._count, len(self._tiles))).round().astype(int))
-        return image_grid([self._tiles[i] for i in chosen], SHEET_COLUMNS)

@@ -118,6 +118,9 @@ def _refine(
 class Tracker:
     """Tracks one infant through a video: each frame is cropped where the keypoints of the previous frame were.
 
+    Attributes:
+      lost: number of successive frames, up to the last one, without the infant.
+
     Args:
       estimate, keypoint_set, aspect: see `find_infant`.
     """
@@ -125,20 +128,29 @@ class Tracker:
     def __init__(self, estimate: Estimate, keypoint_set: KeypointSet, aspect: float):
         self._estimate, self._keypoint_set, self._aspect = estimate, keypoint_set, aspect
         self._view: View | None = None
-        self._lost = 0  # number of successive frames, up to the last one, without the infant
+        self.lost = 0
         self._tracked = 0  # number of successive frames, up to the last one, with the infant
 
     def step(self, image: np.ndarray) -> np.ndarray | None:
         """Returns the keypoints [K, 3] in the next frame uint8 [H, W, 3], or None if no infant is found."""
+        found = self.follow(image)
+        if found is None:
+            scales = SCALES if self.lost % SMALL_SEARCH_INTERVAL == 0 else SCALES[:1]
+            found = find_infant(image, self._estimate, self._keypoint_set, self._aspect, scales)
+        self.accept(found)
+        return found and found.keypoints
+
+    def follow(self, image: np.ndarray) -> Detection | None:
+        """Returns the infant in the next frame where it was in the last one; None if it is not there or was lost."""
         found = self._track(image, self._view) if self._view else None
         if found and self._tracked % ROTATION_CHECK_INTERVAL == 0:
             found = best_rotation(image, found, self._estimate, self._keypoint_set, self._aspect)
-        if found is None:
-            scales = SCALES if self._lost % SMALL_SEARCH_INTERVAL == 0 else SCALES[:1]
-            found = find_infant(image, self._estimate, self._keypoint_set, self._aspect, scales)
-        self._lost, self._tracked = (0, self._tracked + 1) if found else (self._lost + 1, 0)
+        return found
+
+    def accept(self, found: Detection | None) -> None:
+        """Ends a frame in which the infant was found, or was not."""
+        self.lost, self._tracked = (0, self._tracked + 1) if found else (self.lost + 1, 0)
         self._view = found and next_view(*found, self._keypoint_set, self._aspect)
-        return found and found.keypoints
 
     def _track(self, image: np.ndarray, view: View) -> Detection | None:
         """Returns the detection at the last known view; estimates again while the infant has moved too far from it.

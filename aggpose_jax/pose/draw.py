@@ -11,7 +11,7 @@ from aggpose_jax.pose.keypoints import KeypointSet
 Colour = tuple[int, int, int]  # RGB, each 0 to 255
 
 LEFT, RIGHT, MIDDLE = (255, 140, 40), (50, 160, 255), (150, 225, 80)
-OUTLINE, BACKGROUND, TEXT = (25, 25, 25), (32, 32, 34), (235, 235, 235)
+OUTLINE, BACKGROUND, TEXT, WARNING = (25, 25, 25), (32, 32, 34), (235, 235, 235), (255, 80, 70)
 SUBPIXEL_BITS = 4
 GAP = 6  # width in pixels of the gaps between the images of an image grid
 CAPTION_HEIGHT = 22
@@ -20,7 +20,11 @@ MIN_TILE_WIDTH = 160  # smallest width in pixels of a crop under a caption; narr
 
 
 def draw_pose(
-    image: np.ndarray, keypoints: np.ndarray, keypoint_set: KeypointSet, threshold: float = 0.0
+    image: np.ndarray,
+    keypoints: np.ndarray,
+    keypoint_set: KeypointSet,
+    threshold: float = 0.0,
+    thickness: int | None = None,
 ) -> np.ndarray:
     """Draws the skeleton of one person: left limbs orange, right limbs blue, central limbs green.
 
@@ -29,6 +33,7 @@ def draw_pose(
       keypoints: [K, 3] x, y and score (or visibility) in image pixels.
       keypoint_set: names of the K points and the pairs of points that are joined by limbs.
       threshold: only points with a greater score, and limbs between two such points, are drawn.
+      thickness: width of a limb in pixels; None takes one in proportion to the extent of the person.
 
     Returns:
       uint8 [H, W, 3] RGB, a new image.
@@ -36,7 +41,7 @@ def draw_pose(
     canvas = np.array(image, order="C")
     keypoints = np.asarray(keypoints, np.float64)
     is_drawn = (keypoints[:, 2] > threshold) & np.isfinite(keypoints).all(axis=-1)
-    thickness = _thickness(keypoints[is_drawn, :2])
+    thickness = thickness or _thickness(keypoints[is_drawn, :2])
     colours = [_colour(name) for name in keypoint_set.names]
     limbs = [(a, b) for a, b in keypoint_set.skeleton if is_drawn[a] and is_drawn[b]]
     for border, width in ((True, thickness + 2), (False, thickness)):
@@ -65,8 +70,8 @@ def keypoint_chart(image: np.ndarray, keypoints: np.ndarray, keypoint_set: Keypo
     canvas[:, image.shape[1] :] = BACKGROUND
     line = image.shape[0] / len(keypoint_set)
     for k, name in enumerate(keypoint_set.names):
-        _write_text(canvas, str(k), keypoints[k, :2] + (6, -6), TEXT)
-        _write_text(canvas, f"{k:2} {name.replace('_', ' ')}", (image.shape[1] + 12, (k + 0.7) * line), _colour(name))
+        write_text(canvas, str(k), keypoints[k, :2] + (6, -6), TEXT)
+        write_text(canvas, f"{k:2} {name.replace('_', ' ')}", (image.shape[1] + 12, (k + 0.7) * line), _colour(name))
     return canvas
 
 
@@ -102,10 +107,53 @@ def heatmap_grid(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str], c
     factor = -(-MIN_TILE_WIDTH // crop.shape[1])
     crop = crop.repeat(factor, axis=0).repeat(factor, axis=1)
     tiles = [
-        _add_caption(blend_heatmap(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
+        add_caption(blend_heatmap(crop, heatmaps[..., k]), f"{name.replace('_', ' ')} {heatmaps[..., k].max():.2f}")
         for k, name in enumerate(names)
     ]
     return image_grid(tiles, columns)
+
+
+def add_caption(image: np.ndarray, text: str, colour: Colour = TEXT) -> np.ndarray:
+    """Returns an image uint8 [H, W, 3] below a line of text [CAPTION_HEIGHT, W, 3]; a long text is written smaller."""
+    caption = np.full((CAPTION_HEIGHT, image.shape[1], 3), BACKGROUND, np.uint8)
+    scale = _fitting(text, 0.4, image.shape[1] - 8)
+    cv2.putText(caption, text, (4, CAPTION_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)
+    return np.concatenate([caption, image])
+
+
+def add_label(image: np.ndarray, text: str, colour: Colour = TEXT) -> np.ndarray:
+    """Returns a copy of an image uint8 [H, W, 3] with an outlined text in its upper left corner, in scale with it."""
+    canvas = np.array(image, order="C")
+    scale = _fitting(text, max(image.shape[0] / 900, 0.4), image.shape[1] - 12)
+    write_text(canvas, text, (6, 26 * scale + 4), colour, scale)
+    return canvas
+
+
+def add_frame(image: np.ndarray, colour: Colour) -> np.ndarray:
+    """Returns a copy of an image uint8 [H, W, 3] with a border of a colour, drawn over its edges."""
+    canvas = np.array(image, order="C")
+    width = max(min(canvas.shape[:2]) // 60, 2)
+    for edge in (canvas[:width], canvas[-width:], canvas[:, :width], canvas[:, -width:]):
+        edge[:] = colour
+    return canvas
+
+
+def write_text(
+    canvas: np.ndarray, text: str, position: np.ndarray | tuple[float, float], colour: Colour, scale: float = 0.5
+) -> None:
+    """Writes an outlined text onto an image uint8 [H, W, 3].
+
+    Args:
+      canvas: the image, which is modified.
+      text: of characters in ASCII, the only ones that OpenCV's font has.
+      position: x and y of the left end of the baseline in pixels.
+      colour: of the text.
+      scale: size of the text; capital letters are 22 · scale pixels high.
+    """
+    position = round(float(np.clip(position[0], -1e5, 1e5))), round(float(np.clip(position[1], -1e5, 1e5)))
+    stroke = max(round(2 * scale), 1)
+    for width, text_colour in ((stroke + 2, OUTLINE), (stroke, colour)):
+        cv2.putText(canvas, text, position, cv2.FONT_HERSHEY_SIMPLEX, scale, text_colour, width, cv2.LINE_AA)
 
 
 def blend_heatmap(crop: np.ndarray, heatmap: np.ndarray) -> np.ndarray:
@@ -156,13 +204,7 @@ def _fixed(point: np.ndarray) -> tuple[int, int]:
     return round(float(x)), round(float(y))
 
 
-def _write_text(canvas: np.ndarray, text: str, position: np.ndarray | tuple[float, float], colour: Colour) -> None:
-    position = round(float(position[0])), round(float(position[1]))
-    for border, text_colour in ((3, OUTLINE), (1, colour)):
-        cv2.putText(canvas, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.5, text_colour, border, cv2.LINE_AA)
-
-
-def _add_caption(image: np.ndarray, text: str) -> np.ndarray:
-    caption = np.full((CAPTION_HEIGHT, image.shape[1], 3), BACKGROUND, np.uint8)
-    cv2.putText(caption, text, (4, CAPTION_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.4, TEXT, 1, cv2.LINE_AA)
-    return np.concatenate([caption, image])
+def _fitting(text: str, scale: float, width: int) -> float:
+    """Returns the scale of a text that is at most `width` pixels wide, and no larger than a given scale."""
+    (full, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+    return min(scale, max(width, 1) / max(full, 1))

@@ -10,6 +10,7 @@ from aggpose_jax.inference import batch_job
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.results import OutputOptions
 from aggpose_jax.inference.sources import find_sources
+from aggpose_jax.inference.span import WHOLE
 
 # Elements a, b, c, d of the display matrix by rotation in degrees.
 TAGS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
@@ -34,7 +35,7 @@ def write_film(path: pathlib.Path, frames=5, turn=0) -> None:
     path.write_bytes(content[:place] + matrix.tobytes() + content[place + 36 :])
 
 
-def start(inputs, out, finder=None, box_source=None, options=PLAIN):
+def start(inputs, out, finder=None, box_source=None, options=PLAIN, span=WHOLE):
     inputs = [inputs] if isinstance(inputs, pathlib.Path) else inputs
     return batch_job.run(
         finder or StickFigureFinder(),
@@ -43,6 +44,7 @@ def start(inputs, out, finder=None, box_source=None, options=PLAIN):
         box_source or BoxSource(),
         options,
         {"set": []},
+        span,
     )
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import netcdf_file
 from stick_figure_jobs import TAGS, Killed, KilledFinder, contents, points_at, start, write_film
 from stick_figures import STICK_FIGURE, StickFigureFinder, render
 
@@ -12,7 +13,7 @@ from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.results import OutputOptions, image_numbers
-from aggpose_jax.recordings import coco, tidy
+from aggpose_jax.recordings import coco, deeplabcut, formats, recording, tidy
 
 
 @pytest.mark.parametrize("turn", TAGS)
@@ -66,6 +67,25 @@ def test_all_output_options(tmp_path):
     frames = list(videos.read_frames(tmp_path / "out" / "film" / "overlay.mp4"))
     np.testing.assert_allclose([f.seconds for f in frames], [0, 0.04, 0.16, 0.36, 0.64], atol=1e-4)
     assert frames[0].image.shape == (240, 320, 3)
+
+
+def test_formats_of_recordings_have_the_numbers_that_are_read_back_later(tmp_path):
+    write_film(tmp_path / "film.mp4")
+    names = ("movement", "deeplabcut")
+    start(tmp_path / "film.mp4", tmp_path / "out", options=OutputOptions(names, overlay=False))
+    folder = tmp_path / "out" / "film"
+    read = recording.read(folder)
+    (tmp_path / "later").mkdir()
+    formats.write_recording(read, tmp_path / "later", names)
+    formats.write_poses(read.poses, tmp_path / "later", "film", names)
+    for variable in ("position", "confidence", "time"):
+        values = []
+        for place in (folder, tmp_path / "later"):
+            with netcdf_file(place / "movement.nc", mmap=False) as file:
+                values.append(file.variables[variable][:])
+        np.testing.assert_allclose(*values, atol=6e-4)
+    tables = [deeplabcut.read(place / "deeplabcut.csv", STICK_FIGURE) for place in (folder, tmp_path / "later")]
+    np.testing.assert_allclose(*(table.keypoints for table in tables), atol=6e-4)
 
 
 def test_boxes_are_fixed_or_read_from_a_file_or_the_full_image(tmp_path):

@@ -1,4 +1,4 @@
-"""Tests of prefetching, contact sheets and mosaics."""
+"""Tests of prefetching, mosaics and drawn frames."""
 
 import threading
 
@@ -53,20 +53,6 @@ def test_prefetch_raises_to_the_consumer_and_stops_when_closed():
 
     with pytest.raises(UserError, match="a fault"):
         list(media.prefetch(broken()))
-
-
-def test_contact_sheet_samples_a_video_evenly_in_bounded_memory():
-    sheet = media.ContactSheet()
-    for i in range(250):
-        sheet.add(np.full((48, 64, 3), i, np.uint8))
-        assert len(sheet._tiles) < 24
-    image = sheet.draw()
-    height, width = (240 + 6) * 3 + 6, (320 + 6) * 4 + 6
-    assert image.shape == (height, width, 3)
-    centres = image[6 + 120 :: 246, 6 + 160 :: 326, 0].ravel()
-    assert centres[0] == 0
-    assert centres[-1] >= 230
-    assert (np.diff(centres.astype(int)) >= 16).all()
 
 
 def test_unreadable_images_are_reported(tmp_path):
@@ -131,3 +117,64 @@ def test_drawn_frame_has_its_mosaic_below_the_skeleton():
     plain, covered = media.draw_frame(item, STICK_FIGURE, False), media.draw_frame(item, STICK_FIGURE, True)
     assert (plain != covered).any()
     np.testing.assert_array_equal(plain[100:], covered[100:])
+
+
+def film(seconds=75.5, poses=(), persons=None, lost=()) -> FramePoses:
+    frame = VideoFrame(3, seconds, np.zeros((240, 320, 3), np.uint8))
+    return FramePoses(frame, np.reshape(poses, (-1, 8, 3)), persons, lost)
+
+
+def with_scores(*scores) -> np.ndarray:
+    return np.stack([np.column_stack([stick_figure(), np.full(8, score)]) for score in scores])
+
+
+def test_caption_has_the_number_the_time_and_the_scores():
+    assert media.caption(film(poses=with_scores(0.83)), 1234) == "frame 1234  1:15.50  score 0.83"
+    assert media.caption(film(59.9999, with_scores(0.5, 0.9)), 3) == "frame 3  1:00.00  score 0.50 0.90"
+    assert media.caption(film(), 3) == "frame 3  1:15.50  no pose"
+    two = film(poses=with_scores(0.9), persons=(1,), lost=(0,))
+    assert media.caption(two, 3) == "frame 3  1:15.50  score 0.90, without 0"
+    assert media.caption(film(float("nan"), with_scores(0.9)), 7) == "image 7  score 0.90"
+
+
+def test_a_frame_counts_as_its_least_certain_person_and_as_0_without_one():
+    assert media.frame_score(film(poses=with_scores(0.5, 0.9))) == pytest.approx(0.5)
+    assert media.frame_score(film()) == 0
+    assert media.is_lost(film())
+    lost = film(poses=with_scores(0.9), persons=(0,), lost=(1,))
+    assert media.is_lost(lost)
+    assert media.frame_score(lost) == 0
+    assert not media.is_lost(film(poses=with_scores(0.9)))
+
+
+def test_a_lost_frame_has_a_red_border_and_any_frame_a_label():
+    image = np.full((240, 320, 3), 90, np.uint8)
+    plain, lost = (media.label_frame(image, "frame 3", is_lost) for is_lost in (False, True))
+    assert (image == 90).all()
+    assert (plain[:30] != 90).any()
+    assert (plain[30:] == 90).all()
+    for edge in (lost[:, 0], lost[:, -1], lost[-1], lost[0]):
+        assert (edge == (255, 80, 70)).all()
+    assert (lost[100, 100] == 90).all()
+
+
+def test_lines_are_as_wide_for_a_near_infant_as_for_a_distant_one():
+    widths = []
+    for height in (40, 230):
+        points = stick_figure((160, 120), height)
+        drawn = media.draw_frame(film(poses=scored(points)), STICK_FIGURE, False)
+        row = round(points[[2, 4], 1].mean())  # between the left shoulder and hip
+        column = round(points[[2, 4], 0].mean())
+        widths.append(int((drawn[row, column - 8 : column + 9].max(-1) > 0).sum()))
+    assert widths[0] == widths[1]
+
+
+def test_persons_are_numbered_if_there_are_several():
+    poses = np.stack([scored(stick_figure((90, 120))), scored(stick_figure((230, 120)))])
+    without = media.draw_frame(film(poses=poses), STICK_FIGURE, False)
+    numbered = media.draw_frame(film(poses=poses, persons=(0, 1)), STICK_FIGURE, False)
+    changed = np.argwhere((without != numbered).any(-1))
+    assert len(changed)
+    assert changed[:, 0].max() < 60
+    one = media.draw_frame(film(poses=poses[:1], persons=(0,)), STICK_FIGURE, False)
+    np.testing.assert_array_equal(one, media.draw_frame(film(poses=poses[:1]), STICK_FIGURE, False))
