@@ -15,6 +15,7 @@ from aggpose_jax.timeseries.timing import shortest_interval
 FREQUENCIES = np.arange(2, 61) / 10  # hertz, from slow writhing to the fastest movements of an infant
 BANDS = ((0.2, 0.9), (0.9, 1.8), (1.8, 3.5), (3.5, 6.0))  # hertz; the second one is that of fidgety movements
 PERIODS = 2  # of the lowest frequency of a band, which a segment must contain to count in it
+REST = 1e-6  # torso lengths, an amplitude that is nothing but rounding
 SETTLED, MEASURED = 10.0, 10  # seconds until a filter has settled on a sinusoid, and the periods that are measured then
 
 
@@ -36,7 +37,7 @@ class BandPower:
     @property
     def removed(self) -> float:
         """Returns the fraction of the power that the filter removes; NaN if there is none."""
-        return 1 - self.after / self.before if self.before > 0 else np.nan
+        return 1 - self.after / self.before if self.before > REST**2 else np.nan
 
 
 def report(before: Series, after: Series, chosen: Filter) -> dict:
@@ -120,19 +121,19 @@ def _segments(before: Series, after: Series) -> Iterator[tuple[float, np.ndarray
 def _amplitude(frequency: float, bands: list[BandPower]) -> float:
     """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency."""
     band = next((band for band in bands if band.low <= frequency < band.high), bands[-1])
-    return float(np.sqrt(2 * band.before))
+    return float(np.maximum(np.sqrt(2 * band.before), REST))
 
 
 def _measured(chosen: Filter, rate: float, frequency: float, amplitude: float) -> complex:
     """Returns the complex response of a filter to a sinusoid, by a least-squares fit after it has settled."""
+    if np.isnan(amplitude):
+        return complex(np.nan)
     time = np.arange(round((SETTLED + MEASURED / frequency) * rate)) / rate
     wave = amplitude * np.sin(2 * np.pi * frequency * time)
     filtered = chosen.apply(wave[:, None], rate)[:, 0]
     settled = time >= SETTLED
     angle = 2 * np.pi * frequency * time[settled]
     design = np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-    if not amplitude > 0:
-        return np.nan
     sine, cosine = np.linalg.lstsq(design, filtered[settled])[0]
     return complex(sine, cosine) / amplitude
 

@@ -5,7 +5,7 @@ import numpy as np
 from aggpose_jax.timeseries.timing import typical_interval
 
 LONGEST = 0.17  # seconds without the keypoint that are filled: five frames at 30 frames per second
-ROUNDING = 1e-3  # seconds by which times in files differ from the true ones
+ROUNDING = 1e-5  # seconds; times in tables are rounded to millionths
 
 
 def fill(position: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

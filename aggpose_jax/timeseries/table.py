@@ -63,7 +63,7 @@ def read(path: pathlib.Path, recording: Recording) -> Series:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        place = f"line {len(values) + 2}"
+        place = f"line {len(flags) + 2}"
         raise UserError(f"{path}: {place} is damaged ({error}); make it again by aggpose series") from error
     shape = (frames, persons, len(names))
     array = np.reshape(values, (*shape, 3))
