@@ -74,7 +74,7 @@ def _positive(text: str) -> float:
 def main(arguments: argparse.Namespace) -> None:
     """Processes each recording in a folder; those that cannot be processed are listed at the end."""
     options = Options(**{name: getattr(arguments, name) for name in STEPS}, smoothing=_filter(arguments))
-    errors = _read_calibration(arguments.calibration) if arguments.calibration else None
+    errors = read_calibration(arguments.calibration) if arguments.calibration else None
     failures = []
     folders = recording.find_recordings(arguments.results)
     for folder in folders:
@@ -102,7 +102,8 @@ def _filter(arguments: argparse.Namespace) -> Filter | None:
     return FILTERS[arguments.smooth](**given) if arguments.smooth else None
 
 
-def _read_calibration(path: pathlib.Path) -> ErrorModel:
+def read_calibration(path: pathlib.Path) -> ErrorModel:
+    """Returns the calibration in a file, see `calibration.read`."""
     from aggpose_jax.timeseries import calibration  # type: ignore[attr-defined]
 
     return calibration.read(path)

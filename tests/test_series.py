@@ -51,16 +51,16 @@ def results(tmp_path):
 
 @pytest.fixture
 def calibrated(monkeypatch):
-    monkeypatch.setattr(series, "_read_calibration", lambda path: Certainty())
+    monkeypatch.setattr(series, "read_calibration", lambda path: Certainty())
 
 
 def test_each_recording_gets_a_table_and_a_line(results, capsys):
     call(results)
     out = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in out] == ["film_2", "film_10", "Säugling 手/film"]
-    assert "30 frames" in out[0]
-    assert "filled 0.6%" in out[0]
-    assert "missing 100.0%" in out[1]
+    assert [line.split(":")[0] for line in out] == ["Säugling 手/film", "film_2", "film_10"]
+    assert "30 frames" in out[1]
+    assert "filled 0.6%" in out[1]
+    assert "missing 100.0%" in out[2]
     found = lines(results / "film_2")
     assert len(found) == 30 * 6
     assert found[10 * 6 + 4]["flag"] == "filled"
@@ -134,7 +134,7 @@ def test_a_calibration_fills_the_expected_error_and_abstains(tmp_path, calibrate
 
 def test_a_calibration_of_another_network_is_refused(results, monkeypatch):
     other = SimpleNamespace(digest="xyz")
-    monkeypatch.setattr(series, "_read_calibration", lambda path: other)
+    monkeypatch.setattr(series, "read_calibration", lambda path: other)
     with pytest.raises(UserError, match=rf"film_2: .*{NETWORK}.*xyz"):
         call(results / "film_2", "--calibration=any")
     assert not (results / "film_2" / table.FILE).exists()

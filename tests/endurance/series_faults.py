@@ -1,29 +1,35 @@
 """Measures how many planted spikes and swaps the steps of `aggpose series` find, on synthetic infants. Run it by hand:
 
-PYTHONPATH=. python tests/endurance/series_faults.py [predicted]
+PYTHONPATH=. python tests/endurance/series_faults.py [predicted [CALIBRATION]]
 
-Without an argument the keypoints are the true ones with errors like those of a network: slow ones, which last for
-tenths of a second, and jitter. With `predicted` they are those of the network of this package, which takes minutes.
-The script prints how many planted spikes of .15 torso lengths (in 1 % of the points) and swaps of one to seven frames
-(of points more than .3 torso lengths apart) are found, and how many points with an error below .1 torso lengths are
-taken for outliers or exchanged where nothing was planted; then the error of a 1 Hz sinusoid after the filter in a film
-whose frame rate falls from 30 to 15.
+Without an argument the keypoints are the true ones with smooth errors and jitter of the size of those of the network of
+this package. With `predicted` they are those of the network, which takes minutes; with its calibration, those that are
+left after abstention. The script prints how many planted spikes of .15 torso lengths (in 1 % of the points) and swaps
+of one to seven frames (of points over .3 torso lengths apart) are found, and how many points with an error below .1
+torso lengths are taken for outliers or exchanged where nothing was planted; then the error of a 1 Hz sinusoid after the
+filter in a film whose frame rate falls from 30 to 15.
 """
 
 import dataclasses
+import pathlib
 import sys
 
 import numpy as np
+from scipy import ndimage
 
 from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.pose.keypoints import INFANT_21
-from aggpose_jax.timeseries import outliers, smoothing, swaps, torso
+from aggpose_jax.series import read_calibration
+from aggpose_jax.timeseries import abstention, outliers, smoothing, swaps, torso
+from aggpose_jax.timeseries.abstention import ErrorModel
 
-INFANTS, FRAMES, FPS = 12, 300, 30
+INFANTS, FRAMES, FPS, SEED = 12, 300, 30, 21
 SPIKE, SPIKED = 0.15, 0.01  # torso lengths, and fraction of the points
 APART = 0.3  # torso lengths between points that are exchanged
 SWAPS, LONGEST_SWAP, BETWEEN = 6, 7, 20  # attempts per pair of a film, frames, and frames without another
-SLOW, SECONDS, JITTER = 0.04, 0.3, 0.008  # standard deviations in torso lengths, and correlation time of the first
+# Of the network of this package on these films: standard deviations in torso lengths of the errors that last and of
+# those of single frames, and the seconds within which the former change.
+SMOOTH, SECONDS, JITTER = 0.06, 0.67, 0.004
 
 
 @dataclasses.dataclass
@@ -49,7 +55,7 @@ class Counts:
 
 def truths(infants: int, frames: int) -> list[np.ndarray]:
     """Returns the true keypoints [T, 1, K, 2] of films in pixels; NaN outside of the image."""
-    source = SyntheticMovement(infants, frames, split="test", seed=21, fps=FPS)
+    source = SyntheticMovement(infants, frames, split="test", seed=SEED, fps=FPS)
     films = []
     for video in range(infants):
         annotations = source.ground_truth(video)["annotations"]
@@ -60,30 +66,30 @@ def truths(infants: int, frames: int) -> list[np.ndarray]:
 
 def disturbed(truth: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
     """Returns positions [T, 1, K, 2] with errors that resemble those of a network."""
-    slow = np.zeros_like(truth)
-    kept = np.exp(-1 / (SECONDS * FPS))
-    steps = rng.standard_normal(truth.shape)
-    slow[0] = steps[0]
-    for t in range(1, len(truth)):
-        slow[t] = kept * slow[t - 1] + np.sqrt(1 - kept**2) * steps[t]
-    return truth + length * (SLOW * slow + JITTER * rng.standard_normal(truth.shape))
+    smooth = ndimage.gaussian_filter1d(rng.standard_normal(truth.shape), SECONDS * FPS / np.sqrt(2), axis=0)
+    return truth + length * (SMOOTH * smooth / smooth.std() + JITTER * rng.standard_normal(truth.shape))
 
 
-def predicted(infants: int, frames: int) -> list[np.ndarray]:
-    """Returns the keypoints [T, 1, K, 2] that the network of this package finds in the films of `truths`."""
+def predicted(infants: int, frames: int, model: ErrorModel | None) -> list[np.ndarray]:
+    """Returns the keypoints [T, 1, K, 2] that the network of this package finds in the films of `truths`.
+
+    Those that the error model, if there is one, expects to be wrong are NaN.
+    """
     from aggpose_jax.data.videos import VideoFrame
     from aggpose_jax.inference import frame_poses
     from aggpose_jax.inference.predictor import load
 
-    predictor = load("pretrained", None, [])
-    source = SyntheticMovement(infants, frames, split="test", seed=21, fps=FPS)
+    predictor = load("pretrained")
+    source = SyntheticMovement(infants, frames, split="test", seed=SEED, fps=FPS)
     films = []
     for video in range(infants):
         read = [VideoFrame(i, i / FPS, source[video * frames + i]["image"]) for i in range(frames)]
-        film = np.full((frames, 1, len(INFANT_21), 2), np.nan)
+        film = np.full((frames, 1, len(INFANT_21), 3), np.nan)
         for item in frame_poses.track_video(predictor, read):
-            film[item.frame.index, : len(item.poses)] = item.poses[:1, :, :2]
-        films.append(film)
+            film[item.frame.index, : len(item.poses)] = item.poses[:1]
+        if model is not None:
+            film[abstention.find(film[..., 2], model)] = np.nan
+        films.append(film[..., :2])
         print(f"predicted film {video + 1}", flush=True)
     return films
 
@@ -140,8 +146,8 @@ def sinusoid_errors() -> list[tuple[float, float]]:
 def main() -> None:
     """Prints all figures."""
     truth = truths(INFANTS, FRAMES)
-    if "predicted" in sys.argv[1:]:
-        films = predicted(INFANTS, FRAMES)
+    if sys.argv[1:2] == ["predicted"]:
+        films = predicted(INFANTS, FRAMES, read_calibration(pathlib.Path(sys.argv[2])) if len(sys.argv) > 2 else None)
     else:
         rng = np.random.default_rng(0)
         films = [disturbed(true, torso.of_film(true, INFANT_21).length[0], rng) for true in truth]
