@@ -21,6 +21,7 @@ PROGRAMS = {  # verb: module, and what it does
     "train": ("main", "train a pose network or a masked autoencoder"),
     "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
+    "series": ("series", "clean the keypoints of films that predict has found"),
     "export": ("export", "write predicted keypoints in other file formats: movement, NWB, DeepLabCut, OpenPose, COCO"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),

@@ -1,6 +1,7 @@
-"""Simulation of a full disk."""
+"""Simulation of a full disk and of folders that cannot be written."""
 
 import contextlib
+import ctypes
 import resource
 import signal
 from collections.abc import Iterator
@@ -19,3 +20,8 @@ def full_disk(limit: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, action)
+
+
+def drop_privileges() -> None:
+    """Removes CAP_DAC_OVERRIDE from programs that this process starts, so that read-only files bind root too."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP

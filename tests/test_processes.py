@@ -1,6 +1,5 @@
 """Tests that run the training program: several processes, real signals and failing disks, with a small network."""
 
-import ctypes
 import pathlib
 import resource
 import shutil
@@ -11,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from disks import drop_privileges
 from programs import QUICK, ROOT, checkpoint_arrays, environment, logged, losses, run, start_processes
 
 sys.path.insert(0, str(ROOT / "tests" / "endurance"))
@@ -120,11 +120,6 @@ def limit_file_size() -> None:
     """Makes writes beyond 100 kB of a file fail in this process, as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-
-
-def drop_privileges() -> None:
-    """Removes CAP_DAC_OVERRIDE from programs that this process starts, so that read-only files bind root too."""
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP
 
 
 @pytest.mark.slow

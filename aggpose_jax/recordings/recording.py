@@ -181,5 +181,7 @@ def _check(poses: Poses, path: pathlib.Path) -> None:
     if not np.isfinite(poses.times).all() or (np.diff(poses.times) <= 0).any():
         at = int(np.argmax(~(np.diff(poses.times) > 0))) + 1
         raise UserError(f"{path}: the times do not rise at frame {poses.numbers[at]}; restore the table of predict")
+    if np.isinf(poses.keypoints).any():
+        raise UserError(f"{path}: a keypoint is at an infinite place; restore the table of predict")
     if (np.diff(poses.numbers) <= 0).any():
         raise UserError(f"{path}: the frames are not in order; restore the table of predict")
