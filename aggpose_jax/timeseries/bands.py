@@ -42,6 +42,8 @@ def amplitude(position: np.ndarray, rate: float, band: tuple[float, float]) -> f
 
 def _power(run: np.ndarray, rate: float, band: tuple[float, float]) -> float:
     """Returns the variance of a run [n, 2] in a band, the sum of both coordinates."""
-    frequency, density = signal.periodogram(run, rate, window="hann", detrend="linear", axis=0)
+    window = signal.windows.hann(len(run), sym=False)
+    spectrum = np.fft.rfft(signal.detrend(run, axis=0) * window[:, None], axis=0)
+    frequency = np.fft.rfftfreq(len(run), 1 / rate)
     inside = (frequency >= band[0]) & (frequency < band[1])
-    return float(density[inside].sum() * frequency[1])
+    return float(2 * (np.abs(spectrum[inside]) ** 2).sum() / (len(run) * (window**2).sum()))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from aggpose_jax.pose.keypoint_files import plain
-from aggpose_jax.timeseries import bands, uniform
+from aggpose_jax.pose.keypoints import KeypointSet
+from aggpose_jax.timeseries import bands, torso, uniform
 
 RATE = 30.0  # samples per second from which all features are computed, so that films of other rates are comparable
 MIN_SAMPLES = 30  # a feature of fewer samples, one second, is NaN
@@ -43,6 +44,21 @@ UNITS = {  # part of a feature's name: unit; the first that occurs in the name c
 def unit(feature: str) -> str:
     """Returns the unit of a feature."""
     return next(unit for part, unit in UNITS.items() if part in feature)
+
+
+def of_persons(
+    position: np.ndarray, predicted: np.ndarray, time: np.ndarray, keypoint_set: KeypointSet
+) -> list[dict[str, float]]:
+    """Returns the features of each of the P persons of a film, see `features`.
+
+    Args:
+      position: [T, P, K, 2] pixels, of a cleaned series; NaN where missing.
+      predicted: [T, P, K, 2] pixels, of the network, from which the film's torso is measured, as in `torso.of_film`.
+      time: [T] seconds, rising.
+      keypoint_set: names of the K keypoints.
+    """
+    aligned = torso.align(position, torso.of_film(predicted, keypoint_set))
+    return [features(aligned[:, person], time, keypoint_set.names) for person in range(aligned.shape[1])]
 
 
 def features(position: np.ndarray, time: np.ndarray, names: Sequence[str]) -> dict[str, float]:

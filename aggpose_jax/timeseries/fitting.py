@@ -8,7 +8,7 @@ from scipy.optimize import isotonic_regression
 
 from aggpose_jax.errors import UserError
 from aggpose_jax.recordings.recording import Recording
-from aggpose_jax.timeseries import bands, features, reliability, torso, uniform
+from aggpose_jax.timeseries import bands, features, reliability, uniform
 from aggpose_jax.timeseries.calibration import CLOSE, COVERED, ENOUGH_INFANTS, OWN_CURVE, Calibration, Curve
 from aggpose_jax.timeseries.truth import Film
 
@@ -147,11 +147,10 @@ def feature_reliability(
       calibration: of their network, for `positions`.
       positions: returns the positions from which features are computed.
     """
-    measured = [_features(positions(film.recording, calibration), film.recording.position, film) for film in films]
-    return reliability.of_films(measured, [_features(film.truth, film.truth, film) for film in films])
-
-
-def _features(position: np.ndarray, of_torso: np.ndarray, film: Film) -> dict[str, float]:
-    keypoint_set = film.recording.keypoint_set
-    aligned = torso.align(position, torso.of_film(of_torso, keypoint_set))[:, 0]
-    return features.features(aligned, film.recording.time, keypoint_set.names)
+    measured, true = [], []
+    for film in films:
+        recording = film.recording
+        of_film = (recording.time, recording.keypoint_set)
+        measured += features.of_persons(positions(recording, calibration), recording.position, *of_film)
+        true += features.of_persons(film.truth, film.truth, *of_film)
+    return reliability.of_films(measured, true)

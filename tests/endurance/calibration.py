@@ -13,9 +13,9 @@ The infants are split by the order of their names: the last 120 (or a third, if 
 others fit. Nothing is chosen on the test infants. The tables go to WORKDIR/calibration.md, the calibration of the
 infants that fit to WORKDIR/calibration.json.
 
-The aims: expected and actual error within 20 % in every decile of the expected error; the 90 % bound covers .86 to .94 of
-all errors and .80 to .97 of each keypoint's; a higher limit of abstention never lowers PCK@0.1 by more than .01; every
-feature whose rank correlation with the truth is below .7 is marked.
+The aims: expected and actual error within 20 % in every decile of the expected error; the 90 % bound covers .86 to .94
+of all errors and .80 to .97 of each keypoint's; a higher limit of abstention never lowers PCK@0.1 by more than .01;
+every feature whose rank correlation with the truth is below .7 is marked.
 """
 
 import pathlib

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from aggpose_jax.timeseries import bands
 
@@ -18,6 +19,14 @@ def test_a_sinusoid_has_its_amplitude_in_its_band_alone(frequency, band):
     found = [bands.amplitude(drift + wave(frequency, direction=(0.6, 0.8)), 30, one) for one in bands.BANDS]
     assert found[band] == pytest.approx(0.2, rel=0.02)
     assert max(found[:band] + found[band + 1 :]) < 0.02
+
+
+def test_the_amplitude_of_noise_is_that_of_its_periodogram():
+    noise = np.random.default_rng(0).normal(size=(300, 2))
+    frequency, density = signal.periodogram(noise, 30, window="hann", detrend="linear", axis=0)
+    inside = (frequency >= 0.9) & (frequency < 1.8)
+    expected = np.sqrt(2 * density[inside].sum() * 0.1)  # bins of .1 Hz
+    assert bands.amplitude(noise, 30, bands.FIDGETY) == pytest.approx(expected)
 
 
 def test_the_power_of_both_coordinates_adds_up():

@@ -125,6 +125,16 @@ def test_names_may_be_spelt_otherwise_and_belong_to_another_set():
     assert of(body(INFANT_21.names), names=INFANT_21.names) == pytest.approx(of(body()), nan_ok=True)
 
 
+def test_the_size_place_and_direction_in_the_image_do_not_matter():
+    position = body()
+    position[:, at("left_wrist"), 0] += 0.3 * np.sin(2 * np.pi * 0.5 * TIME)
+    turned = 40 * position[..., ::-1] * [1, -1] + [100, 50]  # by a quarter turn
+    persons = np.stack([turned, np.full_like(turned, np.nan)], axis=1)
+    first, second = movement.of_persons(persons, persons, TIME, COCO_17)
+    assert first == pytest.approx(of(position), nan_ok=True, abs=1e-9)
+    assert np.isnan(list(second.values())).all()
+
+
 @pytest.mark.parametrize(
     ("feature", "unit"),
     [

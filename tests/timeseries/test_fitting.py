@@ -8,7 +8,7 @@ from scipy import stats
 from aggpose_jax.errors import UserError
 from aggpose_jax.recordings import recording
 from aggpose_jax.timeseries import fitting, truth
-from aggpose_jax.timeseries.calibration import CLOSE
+from aggpose_jax.timeseries.calibration import CLOSE, Calibration
 
 
 def simulate(infants: int, frames: int, keypoints: int = 2, seed: int = 0, of_infant: float = 0.0):
@@ -99,6 +99,22 @@ def test_a_keypoint_that_is_never_labelled_has_the_curve_of_all():
     assert curves[0].bound_factor == curves[1].bound_factor
 
 
+def test_a_calibration_holds_for_infants_that_it_was_not_fitted_to():
+    names = ("a", "b", "c")
+    curves = fitting.fit_curves(*simulate(200, 30, 3, seed=3, of_infant=0.2))
+    found = Calibration("x", names, "simulated", 200, 200, curves, {}, {})
+    error, score, _ = simulate(120, 30, 3, seed=4, of_infant=0.2)
+    expected, probability = found.expected_error(score).ravel(), found.probability(score).ravel()
+    for part in np.array_split(np.argsort(expected, kind="stable"), 10):
+        assert error.ravel()[part].mean() == pytest.approx(expected[part].mean(), rel=0.2)
+    covered = error <= found.bound(score)
+    assert covered.mean() == pytest.approx(0.9, abs=0.04)
+    assert ((covered.mean(axis=0) > 0.8) & (covered.mean(axis=0) < 0.97)).all()
+    right = [(error.ravel()[probability >= limit] < CLOSE).mean() for limit in np.arange(0, 0.9, 0.1)]
+    assert min(np.diff(right)) > -0.01
+    assert right[-1] > right[0] + 0.1
+
+
 @pytest.mark.parametrize("unknown", [False, True])
 def test_too_few_infants_are_an_error(unknown):
     error, score, infant = simulate(30 if unknown else 19, 10)
@@ -128,7 +144,7 @@ def test_films_become_a_calibration(tmp_path):
 
 
 def test_features_are_computed_from_the_positions_of_the_function(tmp_path):
-    films = read_films(tmp_path, 20, 150)
+    films = read_films(tmp_path, 20, 40)
     truth_of = {film.recording.name: film.truth for film in films}
     found = fitting.fit(films, "stick figures", lambda recording, calibration: truth_of[recording.name])
     assert found.reliability["left_wrist_speed_median"].rho > 0.99  # only the unit is still that of the network
