@@ -22,6 +22,7 @@ PROGRAMS = {  # verb: module, and what it does
     "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
     "series": ("series", "clean the keypoints of films that predict has found"),
+    "calibrate": ("calibrate", "measure on films with known keypoints what the scores of a network are worth"),
     "export": ("export", "write predicted keypoints in other file formats: movement, NWB, DeepLabCut, OpenPose, COCO"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),

@@ -19,7 +19,7 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "weights": {"networks", "pose", "config"},
     "data": {"runtime", "networks", "pose", "config"},
     "recordings": {"pose", "config"},
-    "timeseries": {"recordings", "pose", "config"},
+    "timeseries": {"data", "recordings", "pose", "config"},
     "labels": {"data", "pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "evidence": {"estimation", "data", "recordings", "pose", "config"},
@@ -46,7 +46,7 @@ JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_MODULES = (
     "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence",
-    "recordings", "timeseries", "series",
+    "recordings", "timeseries", "series", "calibrate",
 )  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
