@@ -8,7 +8,8 @@ About 30 minutes on two cores for all of them. The narrow variant of a network t
 float64, from the same variables and batch on every mesh. The script stops if the loss, the norms of the gradients or
 the batch statistics differ by more than LIMITS, or if anything but statistics, gradients, parameters and scalars is
 communicated in float32, in which networks are trained. (In float64 XLA gathers activations for the gradient of
-SimpleBaseline's pooling.) It prints the greatest difference of each of them, relative where they are large, and the collectives.
+SimpleBaseline's pooling.) It prints the greatest difference of each of them, relative where they are large, and the
+collectives.
 """
 
 import collections
