@@ -20,7 +20,7 @@ class FramePoses(NamedTuple):
       frame: the frame.
       poses: [P, K, 3] x and y in pixels, and the score.
       persons: numbers of the P persons, which rise and are constant over time; None counts from 0.
-      lost: numbers of the persons who are tracked, but were not found in this frame.
+      lost: numbers of the persons who are searched for or tracked, but were not found in this frame.
     """
 
     frame: VideoFrame
@@ -48,7 +48,7 @@ def track_video(predictor: Predictor, frames: Iterable[VideoFrame], persons: int
     group = SeveralTracker(*settings, persons)
     for frame in frames:
         found = {person: pose for person, pose in enumerate(group.step(frame.image)) if pose is not None}
-        lost = tuple(person for person, seen in enumerate(group.seen) if seen and person not in found)
+        lost = tuple(person for person in range(persons) if person not in found)
         yield FramePoses(frame, np.stack([*found.values()]) if found else no_poses, tuple(found), lost)
 
 
@@ -59,8 +59,9 @@ def find_in_images(predictor: Predictor, images: Iterable[VideoFrame], persons: 
         if persons == 1:
             yield FramePoses(image, predictor.predict(image.image))
         else:
-            poses = [found.keypoints for found in find_infants(image.image, *settings, persons)]
-            yield FramePoses(image, np.reshape(poses, (-1, len(predictor.keypoint_set), 3)))
+            poses = [one.keypoints for one in find_infants(image.image, *settings, persons)]
+            found = np.reshape(poses, (-1, len(predictor.keypoint_set), 3))
+            yield FramePoses(image, found, tuple(range(len(found))), tuple(range(len(found), persons)))
 
 
 def estimate_in_boxes(predictor: Predictor, frames: Iterable[VideoFrame], boxes: Boxes) -> Iterator[FramePoses]:

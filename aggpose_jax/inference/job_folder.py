@@ -9,7 +9,8 @@ from aggpose_jax import io
 from aggpose_jax.data import writers
 from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference.sources import PARTIAL, Source
+from aggpose_jax.inference.sources import Source
+from aggpose_jax.recordings.recording import PARTIAL
 
 
 class JobFolder:

@@ -90,20 +90,29 @@ def draw_frame(item: FramePoses, keypoint_set: KeypointSet, mosaic: bool) -> np.
     """Draws the skeletons of a frame on its image, after replacing the heads by a mosaic if `mosaic` is true.
 
     The width of the lines depends on the size of the frame only, so that it is constant in a video. Tracked persons
-    have their number beside their highest keypoint, if there are several.
+    have their number on them, if there are several. If one of them is lost, the full image becomes a mosaic.
 
     Returns:
       uint8 [H, W, 3] RGB.
     """
-    image = mosaic_heads(item.frame.image, item.poses, keypoint_set) if mosaic else item.frame.image
+    image = item.frame.image
+    if mosaic:
+        image = mosaic_heads(image, item.poses[:0] if item.lost else item.poses, keypoint_set)
     thickness = min(max(round(min(image.shape[:2]) / FRAME_LINES), 1), MAX_LINE)
     for pose in item.poses:
         image = draw.draw_pose(image, pose, keypoint_set, DRAW_THRESHOLD, thickness)
     if item.persons and len(item.persons) + len(item.lost) > 1:
         for person, pose in zip(item.persons, item.poses, strict=True):
-            x, y, _ = pose[np.argmin(np.where(pose[:, 2] > DRAW_THRESHOLD, pose[:, 1], np.inf))]
-            draw.write_text(image, str(person), (x + 4 * thickness, y - 4 * thickness), draw.TEXT, 0.4 * thickness)
+            _write_number(image, person, pose)
     return image
+
+
+def _write_number(image: np.ndarray, person: int, pose: np.ndarray) -> None:
+    """Writes the number of a person beside the middle of its pose [K, 3] onto an image uint8 [H, W, 3]."""
+    scale = max(image.shape[0] / 600, 0.6)
+    drawn = pose[:, 2] > DRAW_THRESHOLD
+    middle = pose[drawn if drawn.any() else slice(None), :2].mean(0)
+    draw.write_text(image, str(person), middle + 8 * scale, draw.TEXT, scale)
 
 
 def frame_score(item: FramePoses) -> float:
@@ -126,13 +135,15 @@ def caption(item: FramePoses, number: int) -> str:
       number: of the frame or image.
     """
     scores = [f"{score:.2f}" for score in instance_scores(item.poses[..., 2], np.ones(len(item.poses)))]
-    found = f"score {' '.join(scores)}" if scores else "no pose"
-    lost = f", without {' '.join(map(str, item.lost))}" if scores and item.lost else ""
+    if item.persons and len(item.persons) + len(item.lost) > 1:
+        by_person = dict(zip(item.persons, scores, strict=True)) | dict.fromkeys(item.lost, "lost")
+        scores = [f"{person}: {text}" for person, text in sorted(by_person.items())]
+    found = f"score {'  '.join(scores)}" if scores else "no pose"
     if math.isnan(item.frame.seconds):
-        return f"image {number}  {found}{lost}"
+        return f"image {number}  {found}"
     hundredths = round(100 * item.frame.seconds)
     time = f"{hundredths // 6000}:{hundredths // 100 % 60:02}.{hundredths % 100:02}"
-    return f"frame {number}  {time}  {found}{lost}"
+    return f"frame {number}  {time}  {found}"
 
 
 def label_frame(image: np.ndarray, text: str, lost: bool) -> np.ndarray:

@@ -86,11 +86,6 @@ class SeveralTracker:
             self._last[person] = one.keypoints if one else self._last[person]
         return [one and one.keypoints for one in found]
 
-    @property
-    def seen(self) -> list[bool]:
-        """Returns for each number whether its infant was found in any frame so far."""
-        return [last is not None for last in self._last]
-
     def _separate(self, found: list[Detection | None]) -> None:
         """If two trackers follow the same infant, the one that came from farther away has lost its own."""
         for a, b in itertools.combinations(range(len(found)), 2):

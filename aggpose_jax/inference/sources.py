@@ -11,10 +11,10 @@ from typing import NamedTuple
 from aggpose_jax.data import folders, images, videos
 from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
+from aggpose_jax.recordings.recording import PARTIAL
 
 SUFFIXES = (*images.SUFFIXES, *videos.SUFFIXES)
 LIST_SUFFIX = ".txt"  # suffix of a text file that lists videos, images or folders, one path per line
-PARTIAL = ".partial"  # folder of unfinished results in the folder of a job
 
 
 class Source(NamedTuple):

@@ -50,7 +50,7 @@ def test_a_recording_without_a_pose_and_one_of_a_frame_are_read(tmp_path):
 
 
 def test_recordings_of_a_job_are_in_natural_order(tmp_path):
-    for name in ("film_10", "film_9", "ward/film_1"):
+    for name in ("film_10", "film_9", "ward/film_1", ".partial"):  # the last one is of an interrupted job
         write(tmp_path / name)
     (tmp_path / "images").mkdir()
     folders = recording.find_recordings(tmp_path)
