@@ -19,12 +19,15 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "weights": {"networks", "pose", "config"},
     "data": {"runtime", "networks", "pose", "config"},
     "recordings": {"pose", "config"},
+    "timeseries": {"recordings", "pose", "config"},
     "labels": {"data", "pose", "config"},
     "estimation": {"data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "evidence": {"estimation", "data", "recordings", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
+    "report": {"inference", "timeseries", "data", "recordings", "pose", "config"},
     "program": {
+        "report",
         "inference",
         "training",
         "evidence",
@@ -32,6 +35,7 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
         "data",
         "weights",
         "recordings",
+        "timeseries",
         "labels",
         "runtime",
         "networks",
@@ -43,7 +47,8 @@ UNRESTRICTED = {"aggpose_jax", "aggpose_jax.errors", "aggpose_jax.io", "aggpose_
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_MODULES = (
-    "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence"
+    "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence",
+    "recordings", "timeseries", "report",
 )  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.

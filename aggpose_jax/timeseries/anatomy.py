@@ -1,5 +1,6 @@
 """Whether a skeleton has the proportions of one body: the variation of its torso length."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,11 +36,11 @@ def segments(length: np.ndarray, time: np.ndarray) -> list[slice]:
       length: [T] torso length in each frame, without a missing one.
       time: [T] seconds, rising.
     """
-    cuts = [0.0 - np.inf, *(time[cut] for cut in sorted(_changes(_smooth(length, time), time, 0))), np.inf]
+    cuts = [-np.inf, *(time[cut] for cut in sorted(_changes(_smooth(length, time), time, 0))), np.inf]
     parts = []
-    for start, end in zip(cuts, cuts[1:], strict=False):
-        bounds = start + MOVEMENT * np.isfinite(start), end - MOVEMENT * np.isfinite(end)
-        parts.append(slice(*np.searchsorted(time, bounds).tolist()))
+    for start, end in itertools.pairwise(cuts):
+        low, high = np.searchsorted(time, (start + MOVEMENT, end - MOVEMENT))  # Infinite bounds stay infinite.
+        parts.append(slice(int(low), int(high)))
     return [part for part in parts if part.stop - part.start > 1]
 
 
@@ -49,7 +50,7 @@ def _changes(length: np.ndarray, time: np.ndarray, offset: int) -> Iterator[int]
     if low >= high:
         return
     cut = _best_cut(length, int(low), int(high))
-    before, after = np.median(length[:cut]), np.median(length[cut:])
+    before, after = _middle_half(length[:cut]), _middle_half(length[cut:])
     if max(before, after) > (1 + CHANGED) * min(before, after):
         yield offset + cut
         yield from _changes(length[:cut], time[:cut], offset)
@@ -62,6 +63,12 @@ def _best_cut(length: np.ndarray, low: int, high: int) -> int:
     before = np.cumsum(length)[cuts - 1]
     means = before / cuts, (length.sum() - before) / (len(length) - cuts)
     return int(cuts[np.argmax(cuts * (len(length) - cuts) * (means[0] - means[1]) ** 2)])
+
+
+def _middle_half(length: np.ndarray) -> float:
+    """Returns the mean of the middle half of the sorted lengths, so that a moment at another length does not count."""
+    cut = len(length) // 4
+    return float(np.sort(length)[cut : len(length) - cut].mean())
 
 
 def _smooth(length: np.ndarray, time: np.ndarray) -> np.ndarray:

@@ -5,15 +5,17 @@ import itertools
 import numpy as np
 
 from aggpose_jax.timeseries import anatomy, torso
-from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level
+from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level, percent
 from aggpose_jax.timeseries.series import Series
 
 # Of supine infants the torso length varies by .007 to .016; a skeleton of an infant over a shopping street by .377.
 TORSO_VARIATION = 0.10
 FAST, FAST_POINTS = 9.0, 0.01  # torso lengths per second, and the fraction of points that may be faster
-SPEED_INTERVAL = 1 / 30  # seconds, about, over which a speed is measured, so that jitter counts alike at all frame rates
+SPEED_INTERVAL = (
+    1 / 30
+)  # seconds, about, over which a speed is measured, so that jitter counts alike at all frame rates
 USABLE_POINTS = 0.70
-GAP = 1.0  # seconds
+GAP, ROUNDING = 1.0, 1e-5  # seconds; times are stored in microseconds
 SECOND_PERSON = 0.01  # fraction of the frames that may have a second person, by an error of a detector
 FIDGETY_HERTZ = (0.9, 1.8)
 
@@ -39,7 +41,7 @@ def usable_points(series: Series) -> list[Finding]:
     if not known.any():
         return [Finding(Level.UNUSABLE, ALL, "No pose was found in any frame.")]
     if known.mean() < USABLE_POINTS:
-        text = f"Only {_percent(known.mean())} of the points are usable; at least {_percent(USABLE_POINTS)} are needed."
+        text = f"Only {percent(known.mean())} of the points are usable; at least {percent(USABLE_POINTS)} are needed."
         return [Finding(Level.UNUSABLE, ALL, text)]
     return []
 
@@ -71,8 +73,8 @@ def speeds(series: Series) -> list[Finding]:
         return []
     if fast > FAST_POINTS:
         text = (
-            f"{_percent(fast)} of the points are faster than {FAST:g} torso lengths per second, more than "
-            f"{_percent(FAST_POINTS)}: they jump."
+            f"{percent(fast)} of the points are faster than {FAST:g} torso lengths per second, more than "
+            f"{percent(FAST_POINTS)}: they jump."
         )
         return [Finding(Level.UNUSABLE, ALL, text)]
     return []
@@ -97,14 +99,14 @@ def gaps(series: Series) -> list[Finding]:
     found = np.flatnonzero(np.isfinite(series.position[:, principal(series)]).any(axis=(1, 2)))
     if not len(found):
         return []
-    bounds = [time[0], *time[found], time[-1]]
-    long = [(start, end) for start, end in itertools.pairwise(bounds) if end - start > GAP]
+    edges = [time[0], *time[found], time[-1]]
+    long = [(start, end) for start, end in itertools.pairwise(edges) if end - start > GAP + ROUNDING]
     if not long:
         return []
-    places = ", ".join(f"from {start:.1f} to {end:.1f} s" for start, end in long[:3]) + " …" * (len(long) > 3)
-    where = [" at the beginning"] * (long[0][0] == time[0] and found[0] > 0)
-    where += [" at the end"] * (long[-1][1] == time[-1] and found[-1] < len(time) - 1)
-    text = f"No pose was found for more than {GAP:g} s{' and'.join(where)}: {places}."
+    places = [f"from {start:.1f} to {end:.1f} s" for start, end in long[:3]]
+    if time[found[0]] - time[0] > GAP:
+        places[0] = f"at the beginning, {places[0]}"
+    text = f"No pose was found for more than {GAP:g} s: {', '.join(places)}{', …' if len(long) > 3 else ''}."
     return [Finding(Level.LIMITED, ALL, text)]
 
 
@@ -115,7 +117,7 @@ def persons(series: Series) -> list[Finding]:
     if several <= SECOND_PERSON:
         return []
     text = (
-        f"{int(seen.any(axis=0).sum())} persons were found, more than one in {_percent(several)} of the frames; one "
+        f"{int(seen.any(axis=0).sum())} persons were found, more than one in {percent(several)} of the frames; one "
         "may be taken for the other."
     )
     return [Finding(Level.LIMITED, ALL, text)]
@@ -131,7 +133,3 @@ def duration(series: Series) -> list[Finding]:
         text = f"The film lasts {time[-1] - time[0]:.1f} s, less than one period of {low:g} Hz ({1 / low:.1f} s)."
         return [Finding(Level.UNUSABLE, (FIDGETY,), text)]
     return []
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.3g} %"

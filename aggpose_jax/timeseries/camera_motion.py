@@ -19,14 +19,15 @@ class CameraMotion:
     jumped: np.ndarray
 
     @property
-    def measured(self) -> float:
-        """Returns the fraction of the frames in which the displacement is known."""
-        return float(np.isfinite(self.path).all(axis=1).mean()) if len(self.path) else 0.0
+    def measured(self) -> np.ndarray:
+        """Returns bool [T]: where the displacement is known."""
+        known: np.ndarray = np.isfinite(self.path).all(axis=1)
+        return known
 
     @property
     def range(self) -> float:
         """Returns the largest displacement from the median place, as a fraction of the diagonal; NaN if unknown."""
-        known = self.path[np.isfinite(self.path).all(axis=1)]
+        known = self.path[self.measured]
         if not len(known):
             return float("nan")
         return float(np.linalg.norm(known - np.median(known, axis=0), axis=1).max())

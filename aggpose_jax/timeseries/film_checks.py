@@ -6,7 +6,7 @@ import numpy as np
 
 from aggpose_jax.recordings.recording import Facts
 from aggpose_jax.timeseries.camera_motion import CameraMotion
-from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level
+from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level, percent
 
 DECODED = 0.98  # fraction of the promised frames
 FRAME_RATE = 23.9  # frames per second; films of 24 / 1.001 pass
@@ -30,8 +30,8 @@ def decoded(facts: Facts) -> list[Finding]:
     if facts.decoded >= DECODED * facts.promised:
         return []
     text = (
-        f"Only {facts.decoded} of {facts.promised} frames could be decoded ({facts.decoded / facts.promised:.0%}); at "
-        f"least {DECODED:.0%} are needed. The file is cut short or damaged."
+        f"Only {facts.decoded} of {facts.promised} frames ({percent(facts.decoded / facts.promised)}) could be decoded, "
+        f"less than {percent(DECODED)}: the file is cut short or damaged."
     )
     return [Finding(Level.LIMITED, ALL, text)]
 
@@ -51,8 +51,13 @@ def frame_rate(time: np.ndarray) -> list[Finding]:
     return findings
 
 
-def camera(motion: CameraMotion | None) -> list[Finding]:
-    """Finds a camera that moved, or of which that is unknown."""
+def camera(motion: CameraMotion | None, has_pose: np.ndarray) -> list[Finding]:
+    """Finds a camera that moved, or of which that is unknown.
+
+    Args:
+      motion: in T frames; None if it was not measured.
+      has_pose: bool [T], the frames in which it must be known.
+    """
     if motion is None:
         return [Finding(Level.LIMITED, ALL, "The video was not read, so that a moving camera would not be noticed.")]
     findings = []
@@ -64,14 +69,15 @@ def camera(motion: CameraMotion | None) -> list[Finding]:
         findings.append(Finding(Level.LIMITED, ALL, text))
     if motion.range > CAMERA_RANGE:
         text = (
-            f"The camera moved: the background was displaced by {motion.range:.1%} of the image's diagonal, more "
-            f"than {CAMERA_RANGE:.0%}."
+            f"The camera moved: the background was displaced by {percent(motion.range)} of the image's diagonal, more "
+            f"than {percent(CAMERA_RANGE)}."
         )
         findings.append(Finding(Level.LIMITED, ALL, text))
-    if not findings and motion.measured < CAMERA_MEASURED:
+    measured = float(motion.measured[has_pose].mean()) if has_pose.any() else 1.0
+    if not findings and measured < CAMERA_MEASURED:
         text = (
-            f"Whether the camera moved is known in {motion.measured:.0%} of the frames only; the background shows "
-            "nothing that could be followed."
+            f"Whether the camera moved is known in {percent(measured)} of the frames only, less than "
+            f"{percent(CAMERA_MEASURED)}: the background shows too little that can be followed."
         )
         findings.append(Finding(Level.LIMITED, MOVEMENT, text))
     return findings

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import math
 
 POSITION, SPEED, FIDGETY = "position", "speed", "fidgety"
 SUBJECTS = {  # what a film can be used for: its title
@@ -38,3 +39,10 @@ class Finding:
     level: Level
     subjects: tuple[str, ...]
     sentence: str
+
+
+def percent(ratio: float) -> str:
+    """Returns a ratio as percents, with one decimal below 10, such as 0.4 %, 7.1 % or 98 %; a dash if it is NaN."""
+    if math.isnan(ratio):
+        return "–"
+    return f"{100 * ratio:.1f} %" if ratio < 0.0995 else f"{100 * ratio:.0f} %"

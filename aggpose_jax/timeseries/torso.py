@@ -1,7 +1,7 @@
 """The torso, from the middle of the hips to the middle of the shoulders: the unit, origin and direction of a series.
 
-In torso units the middle of the hips is at the origin and that of the shoulders above it, at about (0, −1), whatever the
-size, place and direction of an infant in the image; y points down, as in images.
+In torso units the middle of the hips is at the origin and that of the shoulders above it, at about (0, −1), whatever
+the size, place and direction of an infant in the image; y points down, as in images.
 """
 
 import dataclasses

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from aggpose_jax.timeseries import body_checks, film_checks
 from aggpose_jax.timeseries.camera_motion import CameraMotion
 from aggpose_jax.timeseries.film_checks import Calibrated
@@ -49,7 +51,7 @@ def judge(series: Series, camera: CameraMotion | None = None, calibration: Calib
         *body_checks.persons(series),
         *film_checks.decoded(facts),
         *film_checks.frame_rate(time),
-        *film_checks.camera(camera),
+        *film_checks.camera(camera, np.isfinite(series.recording.position).any(axis=(1, 2, 3))),
         *film_checks.calibration(calibration),
     ]
     return Verdict({subject: _judge(subject, findings) for subject in SUBJECTS})
