@@ -25,7 +25,9 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "evidence": {"estimation", "data", "recordings", "pose", "config"},
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
+    "report": {"inference", "timeseries", "data", "recordings", "pose", "config"},
     "program": {
+        "report",
         "inference",
         "training",
         "evidence",
@@ -46,7 +48,7 @@ JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
 HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_MODULES = (
     "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence",
-    "recordings", "timeseries", "series", "calibrate",
+    "recordings", "timeseries", "report", "series", "calibrate",
 )  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
