@@ -1,10 +1,12 @@
-"""The program `aggpose series`: cleans the keypoints of films and measures what was done to them."""
+"""The program `aggpose series`: cleans the keypoints of films, measures movements, and reports what can be trusted."""
 
 import argparse
+import csv
 import dataclasses
 import math
 import pathlib
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +14,13 @@ from aggpose_jax import cli, io
 from aggpose_jax.errors import UserError
 from aggpose_jax.recordings import recording
 from aggpose_jax.recordings.recording import Recording
-from aggpose_jax.timeseries import filter_report, table, torso
-from aggpose_jax.timeseries.abstention import ErrorModel
+from aggpose_jax.report import writing
+from aggpose_jax.timeseries import body_checks, calibration, feature_table, features, filter_report, table, torso
+from aggpose_jax.timeseries.calibration import Calibration
 from aggpose_jax.timeseries.clean import Options, clean
 from aggpose_jax.timeseries.series import Flag, Series
 from aggpose_jax.timeseries.smoothing import FILTERS, Filter
+from aggpose_jax.timeseries.verdict import Verdict
 
 FILTER_REPORT = "filter_report.json"
 STEPS = {  # field of Options: what the step does
@@ -31,8 +35,8 @@ def parser() -> cli.Parser:
     """Returns the parser of this program."""
     parser = cli.Parser(
         cli.command("series"),
-        "Cleans the keypoints of films that predict has found, and writes series.csv beside them.\n"
-        "The keypoints themselves are not changed.",
+        "Cleans the keypoints of films that predict has found, and writes series.csv, features.csv and report.html\n"
+        "beside them. The keypoints themselves are not changed.",
         [
             "keypoints",
             "keypoints --calibration calibration.json --smooth butterworth --cutoff 8",
@@ -58,6 +62,11 @@ def parser() -> cli.Parser:
     group.add_argument(
         "--calibration", type=cli.path, metavar="FILE", help="calibration of the network that found the keypoints"
     )
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True,
+        help="write report.html, and index.html over several films; reads the videos",
+    )  # fmt: skip
     return parser
 
 
@@ -74,17 +83,19 @@ def _positive(text: str) -> float:
 def main(arguments: argparse.Namespace) -> None:
     """Processes each recording in a folder; those that cannot be processed are listed at the end."""
     options = Options(**{name: getattr(arguments, name) for name in STEPS}, smoothing=_filter(arguments))
-    errors = read_calibration(arguments.calibration) if arguments.calibration else None
+    errors = calibration.read(arguments.calibration) if arguments.calibration else None
     failures = []
     folders = recording.find_recordings(arguments.results)
     for folder in folders:
         name = folder.name if folder == arguments.results else str(folder.relative_to(arguments.results))
         try:
-            _process(folder, name, options, arguments.align, errors)
+            _process(folder, name, options, arguments, errors)
         except UserError as error:
             failures.append(str(error))
         except OSError as error:
             failures.append(f"{error.filename}: cannot be written ({error.strerror}); copy {folder} to where it can be")
+    if arguments.report and folders != [arguments.results]:
+        print(f"index: {writing.write_index(arguments.results)}")
     if len(folders) > 1:
         print("".join(f"failed: {failure}\n" for failure in failures), end="")
     if failures:
@@ -102,24 +113,44 @@ def _filter(arguments: argparse.Namespace) -> Filter | None:
     return FILTERS[arguments.smooth](**given) if arguments.smooth else None
 
 
-def read_calibration(path: pathlib.Path) -> ErrorModel:
-    """Returns the calibration in a file, see `calibration.read`."""
-    from aggpose_jax.timeseries import calibration  # type: ignore[attr-defined]
-
-    return calibration.read(path)
-
-
-def _process(folder: pathlib.Path, name: str, options: Options, align: str, errors: ErrorModel | None) -> None:
+def _process(
+    folder: pathlib.Path, name: str, options: Options, arguments: argparse.Namespace, errors: Calibration | None
+) -> None:
     """Writes the results of one recording beside its keypoints, and prints what was found."""
     found = recording.read(folder, name)
     _check_network(found, errors)
     series = clean(found, options, errors)
-    _write_table(series, align, folder / table.FILE)
-    _write_filter_report(series, options, errors, folder / FILTER_REPORT)
-    print(_summary(series), flush=True)
+    _write_table(series, arguments.align, folder / table.FILE)
+    measured = features.of_persons(series.position, found.position, found.time, found.keypoint_set)
+    feature_table.write(measured, errors, folder / feature_table.NAME)
+    filtered = _write_filter_report(series, options, errors, folder / FILTER_REPORT)
+    verdict = None
+    if arguments.report:
+        verdict = writing.write(
+            series,
+            folder,
+            settings=_settings(arguments),
+            calibration=errors,
+            features=_features_of(body_checks.principal(series), folder / feature_table.NAME),
+            filter_report=filtered,
+        )
+    print(_summary(series, verdict), flush=True)
 
 
-def _check_network(found: Recording, errors: ErrorModel | None) -> None:
+def _settings(arguments: argparse.Namespace) -> dict[str, object]:
+    """Returns the options of a command line that a report lists."""
+    names = (*STEPS, "smooth", "cutoff", "window", "beta", "align", "calibration")
+    given = {name: getattr(arguments, name) for name in names}
+    return {name: str(value) if name == "calibration" else value for name, value in given.items() if value is not None}
+
+
+def _features_of(person: int, path: pathlib.Path) -> list[dict[str, str]]:
+    """Returns the lines of features.csv of one person."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [line for line in csv.DictReader(file) if line["person"] == str(person)]
+
+
+def _check_network(found: Recording, errors: Calibration | None) -> None:
     if errors is not None and errors.digest != found.facts.network:
         raise UserError(
             f"{found.name}: its keypoints are of the network {found.facts.network}, but the calibration is of "
@@ -135,23 +166,30 @@ def _write_table(series: Series, align: str, path: pathlib.Path) -> None:
     table.write(series, torso.align(series.position, frame), path)
 
 
-def _write_filter_report(series: Series, options: Options, errors: ErrorModel | None, path: pathlib.Path) -> None:
-    """Writes the report of the filter; without one, removes that of an earlier call."""
+def _write_filter_report(
+    series: Series, options: Options, errors: Calibration | None, path: pathlib.Path
+) -> dict[str, Any] | None:
+    """Writes and returns the report of the filter; without a filter, removes that of an earlier call."""
     if options.smoothing is None:
         path.unlink(missing_ok=True)
-        return
+        return None
     before = clean(series.recording, dataclasses.replace(options, smoothing=None), errors)
-    io.write_json(path, filter_report.report(before, series, options.smoothing), indent=1)
+    content = filter_report.report(before, series, options.smoothing)
+    io.write_json(path, content, indent=1)
+    return content
 
 
-def _summary(series: Series) -> str:
-    """Returns a line with the number of frames and the percentage of keypoints with each flag."""
+def _summary(series: Series, verdict: Verdict | None) -> str:
+    """Returns a line with the number of frames, the percentage of keypoints with each flag, and the verdict."""
     counts = np.bincount(series.flag.ravel(), minlength=len(Flag)) / series.flag.size
     parts = ", ".join(f"{flag.name.lower()} {counts[flag]:.1%}" for flag in Flag if counts[flag])
     name, frames = series.recording.name, len(series.position)
     missing = torso.corners(series.recording.keypoint_set) is None
     note = "; no shoulders and hips: nothing is in torso lengths, exchanges and outliers are not found" * missing
-    return f"{name}: {frames} frames, keypoints {parts}{note}"
+    judged = verdict.judgements.items() if verdict else ()
+    return f"{name}: {frames} frames, keypoints {parts}{note}" + "".join(
+        f"; {subject} {one.level.words}" for subject, one in judged
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Recordings whose keypoints tests choose."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from aggpose_jax.pose.keypoints import KeypointSet
@@ -55,7 +57,9 @@ def write(folder, made: Recording):
 class Certainty:
     """An error model by which a confidence is the probability of a small error, and its complement the error."""
 
-    digest = NETWORK
+    digest, domain = NETWORK, "supine infants"
+    amplitude: ClassVar = {}
+    reliability: ClassVar = {}
 
     def expected_error(self, confidence: np.ndarray) -> np.ndarray:
         return 1 - confidence

@@ -51,13 +51,14 @@ def results(tmp_path):
 
 @pytest.fixture
 def calibrated(monkeypatch):
-    monkeypatch.setattr(series, "read_calibration", lambda path: Certainty())
+    monkeypatch.setattr(series.calibration, "read", lambda path: Certainty())
 
 
 def test_each_recording_gets_a_table_and_a_line(results, capsys):
     call(results)
     out = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in out] == ["Säugling 手/film", "film_2", "film_10"]
+    assert [line.split(":")[0] for line in out] == ["Säugling 手/film", "film_2", "film_10", "index"]
+    assert out[2].endswith("; position unusable; speed unusable; fidgety unusable")
     assert "30 frames" in out[1]
     assert "filled 0.6%" in out[1]
     assert "missing 100.0%" in out[2]
@@ -134,7 +135,7 @@ def test_a_calibration_fills_the_expected_error_and_abstains(tmp_path, calibrate
 
 def test_a_calibration_of_another_network_is_refused(results, monkeypatch):
     other = SimpleNamespace(digest="xyz")
-    monkeypatch.setattr(series, "read_calibration", lambda path: other)
+    monkeypatch.setattr(series.calibration, "read", lambda path: other)
     with pytest.raises(UserError, match=rf"film_2: .*{NETWORK}.*xyz"):
         call(results / "film_2", "--calibration=any")
     assert not (results / "film_2" / table.FILE).exists()
@@ -222,4 +223,4 @@ def test_the_program_loads_no_network():
     program = "import sys, aggpose_jax.series; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", program], env=environment(), text=True).split()
     assert "aggpose_jax.timeseries.clean" in loaded
-    assert not {"jax", "flax", "cv2", "torch", "pandas", "matplotlib"} & {name.split(".")[0] for name in loaded}
+    assert not {"jax", "flax", "torch", "pandas", "matplotlib"} & {name.split(".")[0] for name in loaded}

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -152,7 +153,7 @@ def _predict(
 def _facts(source: Source, decoding: videos.Decoding, predictor: Predictor, box_source: BoxSource) -> Facts:
     width, height = decoding.size
     return Facts(
-        video=as_text(str(source.paths[0])),
+        video=as_text(os.path.abspath(source.paths[0])),
         width=width,
         height=height,
         rotation=decoding.rotation,

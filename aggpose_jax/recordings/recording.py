@@ -29,7 +29,7 @@ class Facts:
     """What is known of a video and of its prediction.
 
     Attributes:
-      video: path of the video, as it was given.
+      video: absolute path of the video.
       width, height: size of a displayed frame in pixels.
       rotation: degrees by which the stored frames are turned clockwise to be displayed: 0, 90, 180 or 270.
       header_rate: frames per second that the header of the file states; 0 if it states none.

@@ -19,8 +19,8 @@ from scipy import ndimage
 
 from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.pose.keypoints import INFANT_21
-from aggpose_jax.series import read_calibration
 from aggpose_jax.timeseries import abstention, outliers, smoothing, swaps, torso
+from aggpose_jax.timeseries import calibration as calibrations
 from aggpose_jax.timeseries.abstention import ErrorModel
 
 INFANTS, FRAMES, FPS, SEED = 12, 300, 30, 21
@@ -147,7 +147,7 @@ def main() -> None:
     """Prints all figures."""
     truth = truths(INFANTS, FRAMES)
     if sys.argv[1:2] == ["predicted"]:
-        films = predicted(INFANTS, FRAMES, read_calibration(pathlib.Path(sys.argv[2])) if len(sys.argv) > 2 else None)
+        films = predicted(INFANTS, FRAMES, calibrations.read(pathlib.Path(sys.argv[2])) if len(sys.argv) > 2 else None)
     else:
         rng = np.random.default_rng(0)
         films = [disturbed(true, torso.of_film(true, INFANT_21).length[0], rng) for true in truth]
