@@ -86,6 +86,14 @@ def test_a_film_of_variable_frame_rate_keeps_frequency_and_amplitude(chosen):
         assert np.linalg.norm(found[half], axis=-1).mean() == pytest.approx(1, rel=0.01)
 
 
+def test_jitter_of_a_short_fast_part_of_a_film_is_no_slow_movement_afterwards():
+    # Sampled 15 times a second, 12 Hz would be 3 Hz, which the filter retains.
+    time = np.concatenate([np.arange(120) / 30, 4 + np.arange(300) / 15])
+    jitter = np.where(time < 4, np.sin(2 * np.pi * 12 * time), 0)
+    found = smooth(np.stack([jitter, jitter], axis=-1)[:, None, None], time, Butterworth(4))
+    assert np.abs(found[20:100]).max() < 0.02
+
+
 @pytest.mark.parametrize("chosen", GAINS)
 def test_segments_are_filtered_on_their_own(chosen):
     time = np.arange(60) / RATE
