@@ -49,7 +49,8 @@ def main(arguments: argparse.Namespace) -> None:
     """Fits a calibration and writes it.
 
     Raises:
-      UserError: too few films can be used; or some cannot, after the calibration of the others was written.
+      UserError: too few films can be used, or the file cannot be written; or some films cannot be used, after the
+        calibration of the others was written.
     """
     films, faults = read_films(arguments.results, arguments.truth)
     for fault in faults:
@@ -57,13 +58,20 @@ def main(arguments: argparse.Namespace) -> None:
     if not films:
         raise UserError(f"no film of {arguments.results} can be used; fix the first: {faults[0]}")
     calibration = fitting.fit(films, arguments.domain, cleaned)
-    calibrations.write(calibration, arguments.out)
+    _write(calibration, arguments.out)
     print(summary(calibration))
     print(f"wrote {arguments.out}")
     if faults:
         raise UserError(
             f"{len(faults)} films were left out of {arguments.out}; fix them and rerun, see the lines above"
         )
+
+
+def _write(calibration: Calibration, path: pathlib.Path) -> None:
+    try:
+        calibrations.write(calibration, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
 
 
 def cleaned(recording: Recording, calibration: Calibration) -> np.ndarray:

@@ -63,7 +63,7 @@ def one_error(capsys, *arguments) -> str:
     return capsys.readouterr().err.splitlines()[-1]
 
 
-def test_too_few_films_and_none_at_all_are_errors(films, tmp_path, capsys):
+def test_too_few_films_none_at_all_and_a_file_that_cannot_be_written_are_errors(films, tmp_path, capsys):
     results, truths = films
     (tmp_path / "empty").mkdir()
     options = ("--truth", truths, "--out", tmp_path / "calibration.json")
@@ -72,6 +72,9 @@ def test_too_few_films_and_none_at_all_are_errors(films, tmp_path, capsys):
     no_truth = ("--truth", tmp_path / "nothing", "--out", tmp_path / "calibration.json")
     assert "no film of" in one_error(capsys, results, *no_truth)
     assert not (tmp_path / "calibration.json").exists()
+    (tmp_path / "file").touch()
+    into_file = ("--truth", truths, "--out", tmp_path / "file" / "calibration.json")
+    assert re.search(r"calibration\.json: cannot be written \(.+\)", one_error(capsys, results, *into_file))
 
 
 def test_films_of_two_networks_are_an_error(films, tmp_path, capsys):
