@@ -10,7 +10,7 @@ from aggpose_jax.timeseries.medians import median
 # A change of the torso length is lasting, such as by rolling over, if the lengths before and after it differ by more
 # than CHANGED (as a ratio) and each of them is held for LASTING seconds. The movement itself takes up to two seconds.
 CHANGED, LASTING, MOVEMENT = 0.10, 2.0, 1.0
-SMOOTHED = 0.5  # seconds of the running median in which changes are searched, so that single wrong frames are none
+SMOOTHED = LASTING  # seconds of the running median in which changes are searched, without the movement between them
 
 
 def variation(length: np.ndarray, time: np.ndarray) -> float:

@@ -30,8 +30,8 @@ def decoded(facts: Facts) -> list[Finding]:
     if facts.decoded >= DECODED * facts.promised:
         return []
     text = (
-        f"Only {facts.decoded} of {facts.promised} frames ({percent(facts.decoded / facts.promised)}) could be decoded, "
-        f"less than {percent(DECODED)}: the file is cut short or damaged."
+        f"Only {facts.decoded} of {facts.promised} frames ({percent(facts.decoded / facts.promised)}) could be "
+        f"decoded, less than {percent(DECODED)}: the file is cut short or damaged."
     )
     return [Finding(Level.LIMITED, ALL, text)]
 

@@ -9,9 +9,9 @@ TIME = np.arange(300) / 30
 
 
 def test_variation_is_standard_deviation_by_mean():
-    length = np.where(np.arange(300) % 2, 90.0, 110.0)  # mean 100, standard deviation 10
+    length = 100 + 10 * np.sqrt(2) * np.sin(2 * np.pi * TIME)  # mean 100, standard deviation 10
     assert anatomy.variation(length, TIME) == pytest.approx(0.1)
-    length[50:60] = np.nan
+    length[60:90] = np.nan  # a period
     assert anatomy.variation(length, TIME) == pytest.approx(0.1)
 
 
