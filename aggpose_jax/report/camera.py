@@ -8,6 +8,7 @@ in the blur of a hard shake, phase correlation with the frame before gives a dis
 import itertools
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from aggpose_jax.timeseries.camera_motion import CameraMotion
 
 SIDE = 320  # longer side in pixels of the reduced frames
 MARGIN = 0.15  # of the longer side of a person's box, around it: hands, feet and shadows that keypoints do not reach
-CORNERS = {"maxCorners": 200, "qualityLevel": 0.01, "minDistance": 7}  # of cv2.goodFeaturesToTrack
+CORNERS: dict[str, Any] = {"maxCorners": 200, "qualityLevel": 0.01, "minDistance": 7}  # of cv2.goodFeaturesToTrack
 WINDOW, LEVELS = (21, 21), 3  # of the optical flow
 MIN_POINTS = 10  # fewer corners may all lie on one moving thing
 INLIERS, INLIER_DISTANCE = 0.5, 1.0  # fraction of the corners, and pixels of a reduced frame, for a similarity to count
@@ -106,7 +107,7 @@ def _follow(
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
     end, status, _ = cv2.calcOpticalFlowPyrLK(key, grey, corners, start.copy(), winSize=WINDOW, maxLevel=LEVELS,
                                               flags=flags)  # fmt: skip
-    inside = ((end >= 0) & (end <= np.array(grey.shape[::-1]) - 1)).all(axis=1)
+    inside = np.all((end >= 0) & (end <= np.array(grey.shape[::-1]) - 1), axis=1)
     x, y = np.where(inside[:, None], end, 0).round().astype(int).T
     usable = (status[:, 0] == 1) & inside & is_background[y, x]
     if usable.sum() < MIN_POINTS:
