@@ -7,7 +7,7 @@ import numpy as np
 
 from aggpose_jax.report import svg
 from aggpose_jax.report.tracks import Tracks
-from aggpose_jax.timeseries.body_checks import FIDGETY_HERTZ
+from aggpose_jax.timeseries import bands
 from aggpose_jax.timeseries.medians import median
 
 PATH_POINTS = 1200  # of a path; a longer one is thinned out
@@ -57,7 +57,7 @@ def gain(report: Mapping[str, Any]) -> svg.Chart:
     frequency, level = (np.array(report[key], np.float64) for key in ("frequency_hz", "gain"))
     right, bottom = svg.WIDTH - 10, GAIN_HEIGHT + 10
     x = GAIN_LEFT + (right - GAIN_LEFT) * frequency / frequency[-1]
-    low, high = (GAIN_LEFT + (right - GAIN_LEFT) * hertz / frequency[-1] for hertz in FIDGETY_HERTZ)
+    low, high = (GAIN_LEFT + (right - GAIN_LEFT) * hertz / frequency[-1] for hertz in bands.FIDGETY)
     band = f'<rect x="{low:.1f}" y="10" width="{high - low:.1f}" height="{GAIN_HEIGHT}" fill="{svg.BAND}"/>'
     parts = [band, svg.text((low + high) / 2, bottom - 6, "fidgety", "middle", svg.MUTED)]
     for tick in (0, 0.5, 1):
@@ -69,9 +69,9 @@ def gain(report: Mapping[str, Any]) -> svg.Chart:
         )
     parts.append(svg.path(x, bottom - np.clip(level, 0, 1.2) * GAIN_HEIGHT / 1.2, svg.LINE, 2))
     parts.append(svg.text((GAIN_LEFT + right) / 2, bottom + 34, "frequency in Hz", "middle", svg.MUTED))
-    at = [np.interp(hertz, frequency, level) for hertz in FIDGETY_HERTZ]
+    at = [np.interp(hertz, frequency, level) for hertz in bands.FIDGETY]
     said = "Gain " + " and ".join(
-        f"{value:.2f} at {hertz:g} Hz" for value, hertz in zip(at, FIDGETY_HERTZ, strict=True)
+        f"{value:.2f} at {hertz:g} Hz" for value, hertz in zip(at, bands.FIDGETY, strict=True)
     )
     said = f"{said}. At gain 1 a movement of this frequency stays as it is; at 0 it is removed."
     return svg.document(f"Gain of the filter {report['filter']}", said, bottom + 42, parts)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from aggpose_jax.timeseries import anatomy, torso
+from aggpose_jax.timeseries import anatomy, bands, torso
 from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level, percent
 from aggpose_jax.timeseries.series import Series
 
@@ -17,7 +17,6 @@ SPEED_INTERVAL = (
 USABLE_POINTS = 0.70
 GAP, ROUNDING = 1.0, 1e-5  # seconds; times are stored in microseconds
 SECOND_PERSON = 0.01  # fraction of the frames that may have a second person, by an error of a detector
-FIDGETY_HERTZ = (0.9, 1.8)
 
 
 def principal(series: Series) -> int:
@@ -128,7 +127,7 @@ def duration(series: Series) -> list[Finding]:
     time = series.recording.time
     if len(time) < 2:
         return [Finding(Level.UNUSABLE, MOVEMENT, "The film has one frame, and so no movement.")]
-    low, _ = FIDGETY_HERTZ
+    low, _ = bands.FIDGETY
     if time[-1] - time[0] < 1 / low:
         text = f"The film lasts {time[-1] - time[0]:.1f} s, less than one period of {low:g} Hz ({1 / low:.1f} s)."
         return [Finding(Level.UNUSABLE, (FIDGETY,), text)]

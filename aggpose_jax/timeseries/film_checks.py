@@ -5,12 +5,12 @@ from typing import Protocol
 import numpy as np
 
 from aggpose_jax.recordings.recording import Facts
+from aggpose_jax.timeseries import bands
 from aggpose_jax.timeseries.camera_motion import CameraMotion
 from aggpose_jax.timeseries.findings import ALL, FIDGETY, MOVEMENT, Finding, Level, percent
 
 DECODED = 0.98  # fraction of the promised frames
 FRAME_RATE = 23.9  # frames per second; films of 24 / 1.001 pass
-HIGHEST_FIDGETY = 1.8  # hertz
 # The largest displacement of the background, as a fraction of the diagonal of the image. If an infant fills the image,
 # it is about .05 torso lengths, above which a keypoint that moves so far within a moment is called an outlier.
 CAMERA_RANGE = 0.01
@@ -45,9 +45,10 @@ def frame_rate(time: np.ndarray) -> list[Finding]:
         return []
     text = f"The film has {rate:.1f} frames per second on average, less than {FRAME_RATE:g}."
     findings = [Finding(Level.LIMITED, ALL, text)]
-    if rate <= 2 * HIGHEST_FIDGETY:
-        text = f"{rate:.1f} frames per second cannot show movements of {HIGHEST_FIDGETY:g} Hz, which need more than "
-        findings.append(Finding(Level.UNUSABLE, (FIDGETY,), f"{text}{2 * HIGHEST_FIDGETY:g}."))
+    _, highest = bands.FIDGETY
+    if rate <= 2 * highest:
+        text = f"{rate:.1f} frames per second cannot show movements of {highest:g} Hz, which need more than "
+        findings.append(Finding(Level.UNUSABLE, (FIDGETY,), f"{text}{2 * highest:g}."))
     return findings
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import signal
 
-from aggpose_jax.timeseries import torso
+from aggpose_jax.timeseries import bands, torso
 from aggpose_jax.timeseries.gaps import segments
 from aggpose_jax.timeseries.series import Series
 from aggpose_jax.timeseries.smoothing import Filter, to_uniform
 from aggpose_jax.timeseries.timing import shortest_interval
 
 FREQUENCIES = np.arange(2, 61) / 10  # hertz, from slow writhing to the fastest movements of an infant
-BANDS = ((0.2, 0.9), (0.9, 1.8), (1.8, 3.5), (3.5, 6.0))  # hertz; the second one is that of fidgety movements
 PERIODS = 2  # of the lowest frequency of a band, which a segment must contain to count in it
 REST = 1e-6  # torso lengths, an amplitude that is nothing but rounding
 SETTLED, MEASURED = 10.0, 10  # seconds until a filter has settled on a sinusoid, and the periods that are measured then
@@ -47,9 +46,9 @@ def report(before: Series, after: Series, chosen: Filter) -> dict:
       before, after: the series without and with the filter.
       chosen: the filter.
     """
-    bands = power(before, after)
+    powers = power(before, after)
     rate = 1 / shortest_interval(before.recording.time)
-    gain, delay = response(chosen, rate, bands)
+    gain, delay = response(chosen, rate, powers)
     return {
         "filter": chosen.name,
         **dataclasses.asdict(chosen),
@@ -59,49 +58,49 @@ def report(before: Series, after: Series, chosen: Filter) -> dict:
         "delay_seconds": delay.tolist(),
         "bands": [
             {"low_hz": b.low, "high_hz": b.high, "before": b.before, "after": b.after, "removed": b.removed}
-            for b in bands
+            for b in powers
         ],
     }
 
 
-def response(chosen: Filter, rate: float, bands: list[BandPower]) -> tuple[np.ndarray, np.ndarray]:
+def response(chosen: Filter, rate: float, powers: list[BandPower]) -> tuple[np.ndarray, np.ndarray]:
     """Returns the gain and the delay in seconds of a filter at FREQUENCIES, NaN above half the frame rate.
 
     Args:
       chosen: the filter. If its response depends on the movement, it is measured on sinusoids that have the power of
         the film in their band, and is NaN if that is unknown.
       rate: frames per second.
-      bands: power of the film.
+      powers: of the film.
     """
     contained = rate / 2 > FREQUENCIES
     values = np.full(len(FREQUENCIES), np.nan + 0j)
     if contained.any():
-        values[contained] = _response(chosen, rate, FREQUENCIES[contained], bands)
+        values[contained] = _response(chosen, rate, FREQUENCIES[contained], powers)
     return np.abs(values), _delay(values)
 
 
-def _response(chosen: Filter, rate: float, frequencies: np.ndarray, bands: list[BandPower]) -> np.ndarray:
+def _response(chosen: Filter, rate: float, frequencies: np.ndarray, powers: list[BandPower]) -> np.ndarray:
     analytic = chosen.response(frequencies, rate)
     if analytic is not None:
         return analytic
-    return np.array([_measured(chosen, rate, float(f), _amplitude(float(f), bands)) for f in frequencies])
+    return np.array([_measured(chosen, rate, float(f), _amplitude(float(f), powers)) for f in frequencies])
 
 
 def power(before: Series, after: Series) -> list[BandPower]:
-    """Returns the power in each of BANDS, over all segments of all keypoints, before and after filtering."""
-    totals = np.zeros((len(BANDS), 2))
-    durations = np.zeros(len(BANDS))
+    """Returns the power in each of bands.BANDS, over all segments of all keypoints, before and after filtering."""
+    totals = np.zeros((len(bands.BANDS), 2))
+    durations = np.zeros(len(bands.BANDS))
     for interval, tracks in _segments(before, after):
         duration = len(tracks) * interval
         frequencies, density = signal.periodogram(tracks, 1 / interval, "hann", detrend="linear", axis=0)
-        for number, (low, high) in enumerate(BANDS):
+        for number, (low, high) in enumerate(bands.BANDS):
             if duration >= PERIODS / low:
                 inside = (frequencies >= low) & (frequencies < high)
                 energy = density[inside].sum(axis=0) * (frequencies[1] - frequencies[0]) * duration
                 totals[number] += energy.reshape(2, -1).mean(axis=1)
                 durations[number] += duration
     means = np.divide(totals, durations[:, None], out=np.full_like(totals, np.nan), where=durations[:, None] > 0)
-    return [BandPower(*band, *map(float, mean)) for band, mean in zip(BANDS, means, strict=True)]
+    return [BandPower(*band, *map(float, mean)) for band, mean in zip(bands.BANDS, means, strict=True)]
 
 
 def _segments(before: Series, after: Series) -> Iterator[tuple[float, np.ndarray]]:
@@ -118,7 +117,7 @@ def _segments(before: Series, after: Series) -> Iterator[tuple[float, np.ndarray
                 yield float(grid[1] - grid[0]), tracks
 
 
-def _amplitude(frequency: float, bands: list[BandPower]) -> float:
+def _amplitude(frequency: float, powers: list[BandPower]) -> float:
     """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency."""
     band = next((band for band in bands if band.low <= frequency < band.high), bands[-1])
     return float(np.maximum(np.sqrt(2 * band.before), REST))
