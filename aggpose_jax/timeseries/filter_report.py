@@ -118,8 +118,8 @@ def _segments(before: Series, after: Series) -> Iterator[tuple[float, np.ndarray
 
 
 def _amplitude(frequency: float, powers: list[BandPower]) -> float:
-    """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency."""
-    band = next((band for band in bands if band.low <= frequency < band.high), bands[-1])
+    """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency, or the next one."""
+    band = next((band for band in powers if frequency < band.high), powers[-1])
     return float(np.maximum(np.sqrt(2 * band.before), REST))
 
 
