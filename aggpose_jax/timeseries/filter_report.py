@@ -118,7 +118,7 @@ def _segments(before: Series, after: Series) -> Iterator[tuple[float, np.ndarray
 
 
 def _amplitude(frequency: float, powers: list[BandPower]) -> float:
-    """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency, or the next one."""
+    """Returns the amplitude of a sinusoid that has the power of the film in the band of a frequency, or the next."""
     band = next((band for band in powers if frequency < band.high), powers[-1])
     return float(np.maximum(np.sqrt(2 * band.before), REST))
 
