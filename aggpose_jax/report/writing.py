@@ -81,7 +81,12 @@ def write_index(results: pathlib.Path) -> pathlib.Path:
 def _film(folder: pathlib.Path, results: pathlib.Path) -> dict[str, Any]:
     """Returns name, link, verdict and first reason of a film; without a verdict if it has no report."""
     relative = folder.relative_to(results)
-    film = {"name": str(relative) if relative.parts else folder.resolve().name, "href": "", "verdict": [], "reason": ""}
+    film: dict[str, Any] = {
+        "name": str(relative) if relative.parts else folder.resolve().name,
+        "href": "",
+        "verdict": [],
+        "reason": "",
+    }
     try:
         content: Any = io.read_json(folder / VERDICT)
         film["verdict"] = page.cards(content)
