@@ -8,7 +8,6 @@ in the blur of a hard shake, phase correlation with the frame before gives a dis
 import itertools
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,7 +18,7 @@ from aggpose_jax.timeseries.camera_motion import CameraMotion
 
 SIDE = 320  # longer side in pixels of the reduced frames
 MARGIN = 0.15  # of the longer side of a person's box, around it: hands, feet and shadows that keypoints do not reach
-CORNERS: dict[str, Any] = {"maxCorners": 200, "qualityLevel": 0.01, "minDistance": 7}  # of cv2.goodFeaturesToTrack
+CORNERS, QUALITY, APART = 200, 0.01, 7  # corners at most, their least quality relative to the best, pixels between them
 WINDOW, LEVELS = (21, 21), 3  # of the optical flow
 MIN_POINTS = 10  # fewer corners may all lie on one moving thing
 INLIERS, INLIER_DISTANCE = 0.5, 1.0  # fraction of the corners, and pixels of a reduced frame, for a similarity to count
@@ -88,7 +87,7 @@ class Background:
 
     def _start(self, grey: np.ndarray, is_background: np.ndarray) -> None:
         """Makes a frame the key frame, if it has enough corners."""
-        corners = cv2.goodFeaturesToTrack(grey, mask=is_background.astype(np.uint8), **CORNERS)
+        corners = cv2.goodFeaturesToTrack(grey, CORNERS, QUALITY, APART, mask=is_background.astype(np.uint8))
         enough = corners is not None and len(corners) >= MIN_POINTS
         self._key = (grey, corners.reshape(-1, 2)) if enough else None
         self._from_key = np.eye(2, 3)

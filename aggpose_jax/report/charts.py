@@ -32,7 +32,8 @@ def paths(tracks: Tracks) -> svg.Chart:
     labels = [_label(pose[k], tracks.names[k]) for k in ends if np.isfinite(pose[k]).all()]
     length, unit = (1.0, "1 torso length") if tracks.unit == "torso lengths" else (100.0, "100 pixels")
     bar = [svg.line(0, height - 8, length * scale, height - 8, svg.TEXT), svg.text(0, height - 14, unit)]
-    said = f"{', '.join(tracks.names[k] for k in ends)}: left in orange, right in blue, over the median pose in grey."
+    names = ", ".join(tracks.names[k] for k in ends)
+    said = f"Paths of {names}: left in orange, right in blue, over the median pose in grey."
     return svg.document("Paths of wrists and ankles", said, height, [*bones, *lines, *labels, *bar])
 
 

@@ -22,9 +22,11 @@ def expected_error(tracks: Tracks) -> svg.Chart:
     known = np.isfinite(tracks.position).all(axis=-1)
     missing = 1 - known.mean(axis=0)
     worst = int(missing.argmax())
-    said = (
-        f"Grey spans: missing. Most often missing is {tracks.names[worst]}, in {percent(missing[worst])} of the frames"
-    )
+    said = "No keypoint is missing in any frame"
+    if missing.any():
+        said = (
+            f"Grey spans: missing. Most often it is {tracks.names[worst]}, in {percent(missing[worst])} of the frames"
+        )
     if not np.isfinite(tracks.error).any():
         lines = [
             svg.Row(name, np.where(known[:, k], 0.0, np.nan), percent(1 - missing[k]))
