@@ -159,6 +159,6 @@ def test_the_real_video(workdir, test_data, tmp_path):
     ended = run("predict", f"--checkpoint={workdir}", str(video), f"--out={tmp_path / 'out'}")
     assert ended.returncode == 0, ended.stderr
     written = contents(tmp_path / "out")
-    names = ("keypoints.csv", "keypoints.json", "overlay.mp4", "sheet.jpg")
+    names = ("keypoints.csv", "keypoints.json", "overlay.mp4", "sheet.jpg", "video.json")
     assert written.keys() == {"manifest.json", *(f"people_outdoors/{name}" for name in names)}
     assert len(list(videos.read_frames(tmp_path / "out" / "people_outdoors" / "overlay.mp4"))) == 5
