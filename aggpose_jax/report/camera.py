@@ -106,7 +106,7 @@ def _follow(
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
     end, status, _ = cv2.calcOpticalFlowPyrLK(key, grey, corners, start.copy(), winSize=WINDOW, maxLevel=LEVELS,
                                               flags=flags)  # fmt: skip
-    inside: np.ndarray = ((end >= 0) & (end <= np.array(grey.shape[::-1]) - 1)).all(axis=1)
+    inside = np.asarray(((end >= 0) & (end <= np.array(grey.shape[::-1]) - 1)).all(axis=1))
     x, y = np.where(inside[:, None], end, 0).round().astype(int).T
     usable = (status[:, 0] == 1) & inside & is_background[y, x]
     if usable.sum() < MIN_POINTS:
