@@ -10,9 +10,7 @@ from aggpose_jax.timeseries.medians import median
 # A change of the torso length is lasting, such as by rolling over, if the lengths before and after it differ by more
 # than CHANGED (as a ratio) and each of them is held for LASTING seconds. The movement itself takes up to two seconds.
 CHANGED, LASTING, MOVEMENT = 0.10, 2.0, 1.0
-SETTLED = (
-    0.5  # ratio of frames away from changes: an infant rarely rolls over, a skeleton that jumps does so all the time
-)
+SETTLED = 0.5  # ratio of the frames; an infant rolls over rarely, but a skeleton may jump all the time
 SMOOTHED = LASTING  # seconds of the running median in which changes are searched, without the movement between them
 
 
