@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from aggpose_jax import cli, io
+from aggpose_jax import cli, io, report
 from aggpose_jax.errors import UserError
 from aggpose_jax.recordings import recording
 from aggpose_jax.recordings.recording import Recording
-from aggpose_jax.report import writing
 from aggpose_jax.timeseries import body_checks, calibration, feature_table, features, filter_report, table, torso
 from aggpose_jax.timeseries.calibration import Calibration
 from aggpose_jax.timeseries.clean import Options, clean
@@ -95,7 +94,7 @@ def main(arguments: argparse.Namespace) -> None:
         except OSError as error:
             failures.append(f"{error.filename}: cannot be written ({error.strerror}); copy {folder} to where it can be")
     if arguments.report and folders != [arguments.results]:
-        print(f"index: {writing.write_index(arguments.results)}")
+        print(f"index: {report.write_index(arguments.results)}")
     if len(folders) > 1:
         print("".join(f"failed: {failure}\n" for failure in failures), end="")
     if failures:
@@ -126,7 +125,7 @@ def _process(
     filtered = _write_filter_report(series, options, errors, folder / FILTER_REPORT)
     verdict = None
     if arguments.report:
-        verdict = writing.write(
+        verdict = report.write(
             series,
             folder,
             settings=_settings(arguments),

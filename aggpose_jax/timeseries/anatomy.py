@@ -10,6 +10,7 @@ from aggpose_jax.timeseries.medians import median
 # A change of the torso length is lasting, such as by rolling over, if the lengths before and after it differ by more
 # than CHANGED (as a ratio) and each of them is held for LASTING seconds. The movement itself takes up to two seconds.
 CHANGED, LASTING, MOVEMENT = 0.10, 2.0, 1.0
+SETTLED = 0.5  # ratio of the frames; an infant rolls over rarely, but a skeleton may jump all the time
 SMOOTHED = LASTING  # seconds of the running median in which changes are searched, without the movement between them
 
 
@@ -32,6 +33,8 @@ def variation(length: np.ndarray, time: np.ndarray) -> float:
 def segments(length: np.ndarray, time: np.ndarray) -> list[slice]:
     """Returns the segments between lasting changes of the torso length, without the second next to each change.
 
+    If changes follow each other so fast that less than SETTLED of the film would remain, it is one segment.
+
     Args:
       length: [T] torso length in each frame, without a missing one.
       time: [T] seconds, rising.
@@ -40,7 +43,9 @@ def segments(length: np.ndarray, time: np.ndarray) -> list[slice]:
     parts = []
     for start, end in itertools.pairwise(cuts):
         low, high = np.searchsorted(time, (start + MOVEMENT, end - MOVEMENT))  # Infinite bounds stay infinite.
-        parts.append(slice(int(low), int(high)))
+        parts.append(slice(int(low), max(int(low), int(high))))
+    if sum(part.stop - part.start for part in parts) < SETTLED * len(length):
+        parts = [slice(0, len(length))]
     return [part for part in parts if part.stop - part.start > 1]
 
 

@@ -34,6 +34,12 @@ def test_three_postures_are_three_segments():
     assert anatomy.variation(length, TIME) == 0
 
 
+def test_a_length_that_changes_all_the_time_varies():
+    length = np.where(TIME % 5 < 2.5, 100.0, 50.0)  # half of the frames each: mean 75, standard deviation 25
+    assert anatomy.segments(length, TIME) == [slice(0, 300)]
+    assert anatomy.variation(length, TIME) == pytest.approx(1 / 3)
+
+
 def test_unknown_lengths_have_no_variation():
     assert np.isnan(anatomy.variation(np.full(300, np.nan), TIME))
     assert np.isnan(anatomy.variation(np.array([100.0]), np.zeros(1)))
