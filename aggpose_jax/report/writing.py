@@ -100,4 +100,4 @@ def _summary(films: Sequence[Mapping[str, Any]]) -> str:
     """Returns how many films have which verdict on position."""
     words = Counter(film["verdict"][0]["words"] if film["verdict"] else "no report" for film in films)
     counted = ", ".join(f"{words[word]} {word}" for word in (*STYLES, "no report") if words[word])
-    return f"{len(films)} films. Position: {counted}."
+    return f"{len(films)} film{'' if len(films) == 1 else 's'}. Position: {counted}."
