@@ -68,6 +68,22 @@ def test_names_may_have_any_letters_and_one_frame_has_no_rate(tmp_path):
 
 
 @pytest.mark.extras
+@pytest.mark.parametrize("persons", [ONE, TWO])
+def test_xarray_by_which_movement_opens_files_reads_the_same(tmp_path, persons):
+    xarray = pytest.importorskip("xarray")
+    made = make_recording(persons)
+    movement.write(made, tmp_path / "a.nc")
+    with xarray.open_dataset(tmp_path / "a.nc", engine="scipy") as found:
+        np.testing.assert_array_equal(
+            found.position.transpose("time", "individual", "keypoint", "space"), made.position
+        )
+        np.testing.assert_array_equal(found.confidence.transpose("time", "individual", "keypoint"), made.confidence)
+        np.testing.assert_array_equal(found.time, TIMES)
+        assert found.keypoint.values.tolist() == list(INFANT_21.names)
+        assert found.space.values.tolist() == ["x", "y"]
+
+
+@pytest.mark.extras
 @pytest.mark.skipif(not PYTHON, reason="AGGPOSE_MOVEMENT_PYTHON names no Python with movement")
 @pytest.mark.parametrize("persons", [ONE, TWO])
 def test_movement_opens_the_file(tmp_path, persons):
