@@ -15,6 +15,7 @@ from aggpose_jax.data.split import split_directory
 from aggpose_jax.data.synthetic import SyntheticInfants, SyntheticMovement
 from aggpose_jax.data.synthetic.drawn_ahead import Settings as InfantSettings
 from aggpose_jax.data.synthetic.drawn_ahead import draw_ahead
+from aggpose_jax.data.synthetic.drawn_films import FilmSettings, draw_films
 from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.data.synthetic.styles import STYLES
 from aggpose_jax.data.tfds import BUILDERS, build
@@ -53,10 +54,16 @@ def _write_videos(source: SyntheticMovement, out: pathlib.Path) -> None:
 
 
 def infants(arguments: argparse.Namespace) -> None:
-    """Draws rendered infants into shards, for training; rerunning the same command resumes."""
-    settings = InfantSettings(arguments.images, arguments.split, arguments.seed, LEVELS[arguments.variety])
-    draw_ahead(arguments.out / arguments.split, settings, arguments.shard, arguments.processes)
-    print(f"{arguments.out / arguments.split}: {arguments.images} images; train with --config.data=infants")
+    """Draws rendered infants into shards, for training, or as films; rerunning the same command resumes."""
+    folder, variety = arguments.out / arguments.split, LEVELS[arguments.variety]
+    if arguments.videos:
+        films = FilmSettings(arguments.videos, arguments.frames, arguments.split, arguments.seed, FPS, variety)
+        draw_films(folder, films, arguments.shard, arguments.processes)
+        print(f"{folder}: {arguments.videos} films, and their keypoints in annotations/videos")
+        return
+    settings = InfantSettings(arguments.images, arguments.split, arguments.seed, variety)
+    draw_ahead(folder, settings, arguments.shard, arguments.processes)
+    print(f"{folder}: {arguments.images} images; train with --config.data=infants")
 
 
 def split(arguments: argparse.Namespace) -> None:
@@ -135,10 +142,19 @@ def _add_infants(parser: cli.Parser) -> None:
     verb = parser.add_verb(
         "infants",
         infants,
-        ["--out data/infants --images 40000", "--out data/infants --images 400 --split val --variety degradation"],
+        [
+            "--out data/infants --images 40000",
+            "--out data/infants --images 400 --split val --variety degradation",
+            "--out data/films --videos 330 --frames 150 --split val --variety degradation",
+        ],
     )
-    verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="the shards are in DIR/SPLIT")
-    verb.add_argument("--images", type=cli.count, required=True, metavar="N", help="number of images")
+    verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="everything is in DIR/SPLIT")
+    kind = verb.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--images", type=cli.count, metavar="N", help="number of images, drawn into shards")
+    kind.add_argument("--videos", type=cli.count, metavar="N", help="number of videos, each of another infant")
+    verb.add_argument(
+        "--frames", type=cli.count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
+    )
     verb.add_argument("--split", choices=STYLES, default="train", help="split, whose styles it alone has (train)")
     verb.add_argument("--seed", type=int, default=0, help="seed of all that is random (0)")
     verb.add_argument(

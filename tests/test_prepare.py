@@ -9,7 +9,11 @@ from aggpose_jax import cli, prepare
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.synthetic.drawn_ahead import StoredInfants
+from aggpose_jax.data.synthetic.infants import RenderedMovement
+from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.data.tfds import TfdsKeypoints
+from aggpose_jax.data.videos import read_frames
+from aggpose_jax.errors import UserError
 from aggpose_jax.pose.keypoints import INFANT_21
 
 
@@ -64,6 +68,39 @@ def test_a_folder_that_is_not_empty_is_an_error(directory, capsys):
         cli.run(prepare.parser, prepare.main, ["synthetic", f"--out={directory}", "--images=3"])
     assert end.value.code == 1
     assert str(directory) in capsys.readouterr().err
+
+
+def test_infants_are_drawn_as_films_with_the_keypoints_of_every_frame(tmp_path):
+    options = ["infants", f"--out={tmp_path}", "--videos=2", "--frames=3", "--variety=bare", "--processes=1"]
+    arguments = prepare.parser().parse(options)
+    arguments.run(arguments)
+    film, truth = tmp_path / "train" / "videos" / "video_000002.mp4", tmp_path / "train" / "annotations" / "videos"
+    frames = list(read_frames(film))
+    coco = json.loads((truth / "video_000002.json").read_text())
+    source = RenderedMovement(2, 3, variety=LEVELS["bare"])
+    assert [image["id"] for image in coco["images"]] == [frame.index for frame in frames] == [0, 1, 2]
+    for number, (frame, person) in enumerate(zip(frames, coco["annotations"], strict=True)):
+        record = source[3 + number]
+        assert np.abs(frame.image.astype(float) - record["image"]).mean() < 6  # the losses of H.264
+        np.testing.assert_allclose(np.reshape(person["keypoints"], (21, 3)), record["keypoints"], rtol=1e-6)
+
+
+def test_films_that_are_there_are_not_drawn_again(tmp_path):
+    arguments = prepare.parser().parse(
+        ["infants", f"--out={tmp_path}", "--videos=2", "--frames=2", "--variety=bare", "--processes=1"]
+    )
+    arguments.run(arguments)
+    first, second = sorted((tmp_path / "train" / "videos").iterdir())
+    first.write_bytes(b"kept")
+    content = second.read_bytes()
+    (tmp_path / "train" / "annotations" / "videos" / "video_000002.json").unlink()
+    second.unlink()
+    arguments.run(arguments)
+    assert first.read_bytes() == b"kept"
+    assert second.read_bytes() == content
+    arguments.frames = 3
+    with pytest.raises(UserError, match="other settings"):
+        arguments.run(arguments)
 
 
 def test_infants_are_drawn_into_shards_of_their_split(tmp_path):

@@ -10,6 +10,7 @@ import functools
 import json
 import pathlib
 import struct
+from typing import TYPE_CHECKING
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
@@ -23,6 +24,9 @@ from aggpose_jax.data.synthetic.infants import RenderedInfants
 from aggpose_jax.data.synthetic.staging import Variety
 from aggpose_jax.data.worker_jobs import run_in_processes
 from aggpose_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SHARD = 500  # records of a shard
 QUALITY = 95  # of the JPEG files
@@ -56,18 +60,26 @@ def draw_ahead(folder: pathlib.Path, settings: Settings, part: tuple[int, int] =
       OSError: a shard cannot be written, for example because the disk is full.
     """
     settings.source()
-    manifest = folder / _MANIFEST
-    if manifest.exists():
-        if _read_manifest(folder) != settings:
-            raise UserError(f"{manifest}: was drawn with other settings; repeat them, or give another folder")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        io.write_json(manifest, dataclasses.asdict(settings))
+    claim_folder(folder, settings)
     index, count = part
     missing = [i for i in range(index, settings.shards(), count) if not _path(folder, i).exists()]
     work = run_in_processes(functools.partial(_draw_shard, folder, settings), missing, processes)
     for _ in tqdm(work, total=len(missing), unit="shard"):
         pass
+
+
+def claim_folder(folder: pathlib.Path, settings: "DataclassInstance") -> None:
+    """Writes the manifest of a folder that will be drawn, or compares the one that is there.
+
+    Raises:
+      UserError: the folder was drawn with other settings.
+    """
+    manifest = folder / _MANIFEST
+    if not manifest.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        io.write_json(manifest, dataclasses.asdict(settings))
+    elif io.read_json(manifest) != dataclasses.asdict(settings):
+        raise UserError(f"{manifest}: was drawn with other settings; repeat them, or give another folder")
 
 
 def _path(folder: pathlib.Path, shard: int) -> pathlib.Path:
