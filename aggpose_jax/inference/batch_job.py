@@ -132,7 +132,8 @@ def _predict(
     else:
         find = frame_poses.find_in_images if source.files else frame_poses.track_video
         items = find(predictor, frames, box_source.persons)
-    items = prefetch(_with_progress(items, bar))
+    searches = frame_poses.SecondInfant()
+    items = prefetch(searches.count(_with_progress(items, bar)))
     if source.files:
         poses = write_image_results(items, folder, source.files, predictor.keypoint_set, options)
         if not len(poses.times):
@@ -141,7 +142,7 @@ def _predict(
     else:
         stem = pathlib.PurePath(source.name).name
         poses = write_video_results(items, folder, stem, predictor.keypoint_set, options)
-        facts = _facts(source, decoding, predictor, box_source)
+        facts = _facts(source, decoding, predictor, box_source, searches)
         write_facts(facts, poses, folder)
         write_recording(Recording(as_text(source.name), poses, facts), folder, options.formats)
         if fault := decoding.fault():
@@ -150,7 +151,13 @@ def _predict(
     return poses, promised, errors
 
 
-def _facts(source: Source, decoding: videos.Decoding, predictor: Predictor, box_source: BoxSource) -> Facts:
+def _facts(
+    source: Source,
+    decoding: videos.Decoding,
+    predictor: Predictor,
+    box_source: BoxSource,
+    searches: frame_poses.SecondInfant,
+) -> Facts:
     width, height = decoding.size
     return Facts(
         video=as_text(os.path.abspath(source.paths[0])),
@@ -164,6 +171,8 @@ def _facts(source: Source, decoding: videos.Decoding, predictor: Predictor, box_
         software=f"aggpose_jax {__version__}",
         network=predictor.digest,
         boxes=box_source.kind,
+        searched=searches.searched,
+        second=searches.found,
     )
 
 

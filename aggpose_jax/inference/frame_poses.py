@@ -1,5 +1,6 @@
 """Estimates the poses in frames: by tracking infants, by searching each image, or in given boxes."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -7,9 +8,10 @@ import numpy as np
 
 from aggpose_jax.data.videos import VideoFrame
 from aggpose_jax.inference.predictor import Predictor
-from aggpose_jax.inference.several import SeveralTracker, find_infants
+from aggpose_jax.inference.several import SeveralTracker, find_infants, has_second_infant
 from aggpose_jax.inference.tracking import Tracker
 
+SECOND_INFANT_INTERVAL = 10.0  # seconds; a search takes as long as the tracking of about 20 frames
 Boxes = Callable[[VideoFrame], np.ndarray]  # from a frame to [P, 4]: x, y, width, height in pixels of the frame
 
 
@@ -21,16 +23,40 @@ class FramePoses(NamedTuple):
       poses: [P, K, 3] x and y in pixels, and the score.
       persons: numbers of the P persons, which rise and are constant over time; None counts from 0.
       lost: numbers of the persons who are searched for or tracked, but were not found in this frame.
+      second: whether there is another infant beside the one who is tracked; None if this frame was not searched for it.
     """
 
     frame: VideoFrame
     poses: np.ndarray
     persons: tuple[int, ...] | None = None
     lost: tuple[int, ...] = ()
+    second: bool | None = None
+
+
+class SecondInfant:
+    """Counts the frames that were searched for a second infant.
+
+    Attributes:
+      searched: number of these frames.
+      found: number of those in which there was one.
+    """
+
+    def __init__(self) -> None:
+        self.searched = self.found = 0
+
+    def count(self, items: Iterable[FramePoses]) -> Iterator[FramePoses]:
+        """Yields the items and counts them."""
+        for item in items:
+            if item.second is not None:
+                self.searched += 1
+                self.found += item.second
+            yield item
 
 
 def track_video(predictor: Predictor, frames: Iterable[VideoFrame], persons: int = 1) -> Iterator[FramePoses]:
     """Tracks infants through the frames of a video; a frame has the poses of those who are found.
+
+    If one infant is tracked, a frame in SECOND_INFANT_INTERVAL is searched for another one, who is not tracked.
 
     Args:
       predictor: trained network.
@@ -40,10 +66,13 @@ def track_video(predictor: Predictor, frames: Iterable[VideoFrame], persons: int
     settings = predictor.estimate, predictor.keypoint_set, predictor.aspect
     no_poses = np.zeros((0, len(predictor.keypoint_set), 3), np.float32)
     if persons == 1:
-        tracker = Tracker(*settings)
+        tracker, next_search = Tracker(*settings), -math.inf
         for frame in frames:
-            pose = tracker.step(frame.image)
-            yield FramePoses(frame, no_poses if pose is None else pose[None])
+            pose, second = tracker.step(frame.image), None
+            if pose is not None and tracker.view and frame.seconds >= next_search:
+                second = has_second_infant(frame.image, *settings, pose, tracker.view)
+                next_search = frame.seconds + SECOND_INFANT_INTERVAL
+            yield FramePoses(frame, no_poses if pose is None else pose[None], second=second)
         return
     group = SeveralTracker(*settings, persons)
     for frame in frames:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from aggpose_jax.data.views import MIN_KEYPOINT_SCORE
+from aggpose_jax.data.views import MIN_KEYPOINT_SCORE, View
 from aggpose_jax.inference.tracking import (
     SCALES,
     SMALL_SEARCH_INTERVAL,
@@ -59,6 +59,26 @@ def find_infants(
     return sorted(found, key=lambda one: _centre(one.keypoints)[0])
 
 
+def has_second_infant(
+    image: np.ndarray, estimate: Estimate, keypoint_set: KeypointSet, aspect: float, pose: np.ndarray, view: View
+) -> bool:
+    """Returns whether an image shows another infant beside a known one.
+
+    Args:
+      image, estimate, keypoint_set, aspect: see `tracking.find_infant`.
+      pose: keypoints [K, 3] of the known infant.
+      view: the region of the image in which it is.
+    """
+    scales = _scales_beside(view, image.shape[:2])
+    return bool(find_infants(image, estimate, keypoint_set, aspect, 1, [pose], scales))
+
+
+def _scales_beside(view: View, size: tuple[int, int]) -> Sequence[Sequence[float]]:
+    """Returns the scales to search for an infant beside one in a view: those of a film are about equally large."""
+    height = view.size[1] / max(size)
+    return (*SCALES[:1], (height,)) if height < min(SCALES[0]) else SCALES[:1]
+
+
 class SeveralTracker:
     """Tracks up to P infants through a video.
 
@@ -103,9 +123,8 @@ class SeveralTracker:
         if not any(frames % interval == 0 for frames in lost):
             return
         scales: Sequence = SCALES if min(lost) % SMALL_SEARCH_INTERVAL == 0 else SCALES[:1]
-        if known:  # The infants of a film are about equally large.
-            size = known[0].view.size[1] / max(image.shape[:2])
-            scales = (*SCALES[:1], (size,)) if size < min(SCALES[0]) else SCALES[:1]
+        if known:
+            scales = _scales_beside(known[0].view, image.shape[:2])
         new = find_infants(image, *self._settings, len(missing), [one.keypoints for one in known], scales)
         for person, detection in zip(self._numbers(missing, new), new, strict=True):
             found[person] = detection

@@ -120,6 +120,7 @@ class Tracker:
 
     Attributes:
       lost: number of successive frames, up to the last one, without the infant.
+      view: where the infant is expected in the next frame; None if it is lost.
 
     Args:
       estimate, keypoint_set, aspect: see `find_infant`.
@@ -127,7 +128,7 @@ class Tracker:
 
     def __init__(self, estimate: Estimate, keypoint_set: KeypointSet, aspect: float):
         self._estimate, self._keypoint_set, self._aspect = estimate, keypoint_set, aspect
-        self._view: View | None = None
+        self.view: View | None = None
         self.lost = 0
         self._tracked = 0  # number of successive frames, up to the last one, with the infant
 
@@ -142,7 +143,7 @@ class Tracker:
 
     def follow(self, image: np.ndarray) -> Detection | None:
         """Returns the infant in the next frame where it was in the last one; None if it is not there or was lost."""
-        found = self._track(image, self._view) if self._view else None
+        found = self._track(image, self.view) if self.view else None
         if found and self._tracked % ROTATION_CHECK_INTERVAL == 0:
             found = best_rotation(image, found, self._estimate, self._keypoint_set, self._aspect)
         return found
@@ -150,7 +151,7 @@ class Tracker:
     def accept(self, found: Detection | None) -> None:
         """Ends a frame in which the infant was found, or was not."""
         self.lost, self._tracked = (0, self._tracked + 1) if found else (self.lost + 1, 0)
-        self._view = found and next_view(*found, self._keypoint_set, self._aspect)
+        self.view = found and next_view(*found, self._keypoint_set, self._aspect)
 
     def _track(self, image: np.ndarray, view: View) -> Detection | None:
         """Returns the detection at the last known view; estimates again while the infant has moved too far from it.

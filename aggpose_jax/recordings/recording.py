@@ -39,6 +39,8 @@ class Facts:
       software: name and version of the program that wrote the keypoints.
       network: digest of the network, see `Predictor.digest`.
       boxes: where the boxes of persons came from: tracking, fixed boxes, detections, or the full image.
+      searched: number of frames that were searched for a second infant, beside the one who is tracked.
+      second: number of those in which there was one.
     """
 
     video: str
@@ -52,6 +54,8 @@ class Facts:
     software: str
     network: str
     boxes: str
+    searched: int = 0
+    second: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +123,7 @@ def write_facts(facts: Facts, poses: Poses, folder: pathlib.Path) -> None:
         "software": facts.software,
         "network": facts.network,
         "boxes": facts.boxes,
+        "second_infant": {"searched": facts.searched, "found": facts.second},
         "keypoint_set": keypoint_files.to_fields(poses.keypoint_set),
     }
     io.write_json(folder / FACTS, content, indent=1)
@@ -171,6 +176,8 @@ def _parse(content: Any, path: pathlib.Path) -> tuple[Facts, KeypointSet]:
             software=str(content["software"]),
             network=str(content["network"]),
             boxes=str(content["boxes"]),
+            searched=int(content["second_infant"]["searched"]),
+            second=int(content["second_infant"]["found"]),
         )
         return facts, find_keypoint_set(json.dumps(dict(content["keypoint_set"])))
     except (KeyError, TypeError, ValueError, OverflowError, UserError) as error:

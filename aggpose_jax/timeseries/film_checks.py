@@ -14,6 +14,8 @@ FRAME_RATE = 23.9  # frames per second; films of 24 / 1.001 pass
 # The largest displacement of the background, as a fraction of the diagonal of the image. If an infant fills the image,
 # it is about .05 torso lengths, above which a keypoint that moves so far within a moment is called an outlier.
 CAMERA_RANGE = 0.01
+# Fraction of the searches that may find a second infant where there is none: a few in a hundred do.
+SECOND_INFANT = 0.1
 CAMERA_MEASURED = 0.9  # fraction of the frames in which the movement of the camera must be known
 
 
@@ -32,6 +34,17 @@ def decoded(facts: Facts) -> list[Finding]:
     text = (
         f"Only {facts.decoded} of {facts.promised} frames ({percent(facts.decoded / facts.promised)}) could be "
         f"decoded, less than {percent(DECODED)}: the file is cut short or damaged."
+    )
+    return [Finding(Level.LIMITED, ALL, text)]
+
+
+def second_infant(facts: Facts) -> list[Finding]:
+    """Finds a film with an infant who was not tracked."""
+    if not facts.second or facts.second <= SECOND_INFANT * facts.searched:
+        return []
+    text = (
+        f"Beside the tracked infant there was another one in {facts.second} of {facts.searched} frames that were "
+        "searched for one; one may be taken for the other. Predict with --persons 2."
     )
     return [Finding(Level.LIMITED, ALL, text)]
 

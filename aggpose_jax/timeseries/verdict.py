@@ -50,6 +50,7 @@ def judge(series: Series, camera: CameraMotion | None = None, calibration: Calib
         *body_checks.gaps(series),
         *body_checks.persons(series),
         *film_checks.decoded(facts),
+        *film_checks.second_infant(facts),
         *film_checks.frame_rate(time),
         *film_checks.camera(camera, np.isfinite(series.recording.position).any(axis=(1, 2, 3))),
         *film_checks.calibration(calibration),

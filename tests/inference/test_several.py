@@ -88,7 +88,7 @@ def test_two_trackers_of_the_same_infant_are_separated():
     for wrong, right in ((0, 1), (1, 0)):
         tracker = make_tracker()
         tracker.step(picture(LEFT, RIGHT))
-        tracker._trackers[wrong]._view = tracker._trackers[right]._view
+        tracker._trackers[wrong].view = tracker._trackers[right].view
         assert_found(tracker.step(picture(LEFT, RIGHT)), LEFT, RIGHT)
 
 
@@ -118,3 +118,12 @@ def test_another_number_of_persons_is_another_job(tmp_path):
     assert_found(list(poses.keypoints), LEFT, RIGHT)
     with pytest.raises(Exception, match=r"another job \(persons was 2, this job has None\)"):
         start(tmp_path / "a.png", tmp_path / "out")
+
+
+@pytest.mark.parametrize(("figures", "second"), [((LEFT,), 0), ((LEFT, RIGHT), 2)])
+def test_an_infant_beside_the_tracked_one_is_noted_in_the_facts_of_the_recording(tmp_path, figures, second):
+    frames = ((float(seconds), picture(*figures)) for seconds in (0, 4, 8, 10, 12, 16))
+    videos.write_frames(frames, tmp_path / "film.mp4")
+    start(tmp_path / "film.mp4", tmp_path / "out")
+    facts = recording.read(tmp_path / "out" / "film").facts
+    assert (facts.searched, facts.second) == (2, second)  # at 0 and 10 s

@@ -125,7 +125,7 @@ def test_rotation_check_corrects_an_infant_detected_upside_down():
     wrong.keypoints[:, 2] = 0.5
     assert distance(tracking.best_rotation(render(points), wrong, estimate, STICK_FIGURE, ASPECT).keypoints, points) < 1
     tracker = Tracker(estimate, STICK_FIGURE, ASPECT)
-    tracker._view, tracker._tracked = wrong.view, 1
+    tracker.view, tracker._tracked = wrong.view, 1
     found = [tracker.step(render(points)) for _ in range(tracking.ROTATION_CHECK_INTERVAL)]
     assert np.linalg.norm(found[0][0, :2] - points[0]) > 100
     assert distance(found[-1], points) < 1

@@ -74,6 +74,7 @@ def test_a_damaged_or_missing_fact_is_named(tmp_path, key):
     content = json.loads((tmp_path / "video.json").read_text())
     groups = {"width": "frame_size", "height": "frame_size", "header_rate": "frames_per_second"}
     groups |= dict.fromkeys(("promised", "decoded", "errors"), "frames")
+    groups |= dict.fromkeys(("searched", "second"), "second_infant")
     del content[groups.get(key, key)]
     (tmp_path / "video.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"video\.json is damaged"):

@@ -162,6 +162,18 @@ def test_a_second_infant_is_limited():
     assert levels(series(position)) == ["usable"] * 3
 
 
+def test_a_second_infant_who_was_not_tracked_is_limited():
+    film = series(resting(100))
+
+    def searched(frames, second):
+        facts = dataclasses.replace(film.recording.facts, searched=frames, second=second)
+        return dataclasses.replace(film, recording=dataclasses.replace(film.recording, facts=facts))
+
+    assert levels(searched(0, 0)) == levels(searched(20, 2)) == ["usable"] * 3
+    assert levels(searched(1, 1)) == levels(searched(20, 3)) == ["with limits"] * 3
+    assert "another one in 3 of 20 frames" in reasons(searched(20, 3))
+
+
 def test_the_person_with_most_points_is_judged():
     position = resting(100, persons=2)
     position[10:, 0] = np.nan
