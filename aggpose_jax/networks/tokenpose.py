@@ -19,6 +19,7 @@ from aggpose_jax.networks.weight_table import Constant, Entry, Layout, Table, fe
 
 STRIDE = 4  # of the map of the HRNet and of the heatmaps
 GROUPS = 3
+HEAD_CHANNELS = 16  # of each attention head
 TOKENS = "keypoint_token"
 # [1, K, C] ↔ [K, C]
 TOKEN_LAYOUT = Layout(lambda a: a[0], lambda a: a[None])
@@ -69,8 +70,7 @@ class TokenPose(nn.Module):
       keypoints: number of keypoints K.
       width, modules, blocks, bottlenecks: sizes of the HRNet, see `hrnet.HRNet`. It has no fourth stage.
       layers: number of layers of each of the three groups.
-      heads: number of attention heads.
-      channels: channels of the tokens. The hidden layers have three times as many.
+      channels: of the tokens, HEAD_CHANNELS for each attention head. The hidden layers have three times as many.
       patch: (rows, columns) of a patch of the map.
       map_size: (H/4, W/4), height and width of the map and of the heatmaps. Its patches and its last layer fix it.
       dtype: type of activations and products. Batch statistics and heatmaps are at least float32.
@@ -82,7 +82,6 @@ class TokenPose(nn.Module):
     blocks: int = 4
     bottlenecks: int = 4
     layers: int = 8
-    heads: int = 12
     channels: int = 192
     patch: Sequence[int] = (4, 3)
     map_size: Sequence[int] = (64, 48)
@@ -102,7 +101,7 @@ class TokenPose(nn.Module):
         for group in range(1, GROUPS + 1):
             for i in range(self.layers):
                 x = x + positions if i else x
-                x = Layer(self.heads, 3 * c, self.dtype, name=f"transformer{group}.layers.{i}")(x)
+                x = Layer(c // HEAD_CHANNELS, 3 * c, self.dtype, name=f"transformer{group}.layers.{i}")(x)
             found.append(x[:, : self.keypoints])
         x = layer_norm(1e-5, self.dtype, "mlp_head.0")(jnp.concatenate(found, axis=-1))
         x = linear(math.prod(self.map_size), True, self.dtype, "mlp_head.1")(x)
@@ -160,8 +159,8 @@ def table(model: TokenPose) -> Table:
 def fields(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Returns the fields of `TokenPose` that follow from the names and shapes of the tensors in a state dict.
 
-    The number of heads and the patches do not follow from them; they are those of TokenPose-L. Of the size of the map
-    only the area follows; it is as 4 to 3.
+    The patches do not follow from them; they are those of TokenPose-L. Of the size of the map only the area follows; it
+    is as 4 to 3.
     """
     layers = [re.match(r"transformer\.transformer1\.layers\.(\d{1,3})\.", name) for name in tensors]
     pixels = features(tensors, "transformer.mlp_head.1", missing=12)
