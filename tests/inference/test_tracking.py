@@ -139,6 +139,15 @@ def test_infant_is_found_again_after_blank_frames():
     assert distance(tracker.step(render(moved)), moved) < 1
 
 
+def test_after_ten_frames_without_an_infant_every_fifth_is_searched():
+    finder, searched = StickFigureFinder(), []
+    tracker = Tracker(lambda crops: searched.append(tracker.lost) or finder.estimate(crops), STICK_FIGURE, ASPECT)
+    assert all(tracker.step(render(None)) is None for _ in range(32))
+    assert sorted(set(searched)) == [*range(10), 10, 15, 20, 25, 30]
+    found = [tracker.step(render(stick_figure((100, 120), 120))) for frame in range(32, 36)]
+    assert [one is not None for one in found] == [False, False, False, True]
+
+
 @pytest.mark.parametrize(
     "after", [stick_figure((230, 60), 80, 180), stick_figure((150, 130), 150, 180), stick_figure((60, 180), 100, 90)]
 )
