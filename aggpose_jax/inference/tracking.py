@@ -31,8 +31,8 @@ MIN_OVERLAP = 0.6  # the keypoints of a frame are estimated again if the next vi
 SCALES = ((1.25, 1.0), (0.5,), (0.25,))
 ROTATION_CHECK_INTERVAL = 30  # tracked frames between two checks of the other three rotations
 SMALL_SEARCH_INTERVAL = 10  # frames without an infant between two searches that include the small windows
-# A search takes ten times as long as tracking. After PATIENCE frames without an infant, only one frame in SEARCH_INTERVAL
-# is searched.
+# A search takes ten times as long as tracking. After PATIENCE frames without an infant, only one frame in
+# SEARCH_INTERVAL is searched.
 PATIENCE, SEARCH_INTERVAL = 10, 5
 
 
