@@ -31,8 +31,8 @@ MIN_OVERLAP = 0.6  # the keypoints of a frame are estimated again if the next vi
 SCALES = ((1.25, 1.0), (0.5,), (0.25,))
 ROTATION_CHECK_INTERVAL = 30  # tracked frames between two checks of the other three rotations
 SMALL_SEARCH_INTERVAL = 10  # frames without an infant between two searches that include the small windows
-# A search takes ten times as long as tracking. After PATIENCE frames without an infant, only one frame in
-# SEARCH_INTERVAL is searched.
+# A search takes ten times as long as tracking, with the small windows a hundred times. After PATIENCE frames without an
+# infant, only one frame in SEARCH_INTERVAL is searched, and small windows as much more rarely.
 PATIENCE, SEARCH_INTERVAL = 10, 5
 
 
@@ -139,7 +139,8 @@ class Tracker:
         """Returns the keypoints [K, 3] in the next frame uint8 [H, W, 3], or None if no infant is found."""
         found = self.follow(image)
         if found is None and (self.lost < PATIENCE or self.lost % SEARCH_INTERVAL == 0):
-            scales = SCALES if self.lost % SMALL_SEARCH_INTERVAL == 0 else SCALES[:1]
+            interval = SMALL_SEARCH_INTERVAL * (1 if self.lost <= PATIENCE else SEARCH_INTERVAL)
+            scales = SCALES if self.lost % interval == 0 else SCALES[:1]
             found = find_infant(image, self._estimate, self._keypoint_set, self._aspect, scales)
         self.accept(found)
         return found and found.keypoints

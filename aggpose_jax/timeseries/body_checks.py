@@ -11,9 +11,8 @@ from aggpose_jax.timeseries.series import Series
 # Of supine infants the torso length varies by .007 to .016; a skeleton of an infant over a shopping street by .377.
 TORSO_VARIATION = 0.10
 FAST, FAST_POINTS = 9.0, 0.01  # torso lengths per second, and the fraction of points that may be faster
-SPEED_INTERVAL = (
-    1 / 30
-)  # seconds, about, over which a speed is measured, so that jitter counts alike at all frame rates
+# Seconds, about, over which a speed is measured, so that jitter counts alike at all frame rates.
+SPEED_INTERVAL = 1 / 30
 USABLE_POINTS = 0.70
 GAP, ROUNDING = 1.0, 1e-5  # seconds; times are stored in microseconds
 SECOND_PERSON = 0.01  # fraction of the frames that may have a second person, by an error of a detector

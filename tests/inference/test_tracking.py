@@ -158,11 +158,17 @@ def test_infant_is_found_in_the_frame_after_a_cut(after):
 
 
 def test_small_infant_that_comes_back_is_found_within_ten_frames():
-    tracker, points = make_tracker(), stick_figure((60, 60), 70)
+    tracker, points = make_tracker(), stick_figure((60, 60), 40)
     frames = [render(None)] * 3 + [render(points)] * tracking.SMALL_SEARCH_INTERVAL
     found = [tracker.step(frame) for frame in frames]
     assert found[2] is None
     assert found[-1] is not None
+
+
+def test_small_infant_that_comes_back_after_a_long_time_is_found_within_fifty_frames():
+    tracker, points = make_tracker(), stick_figure((60, 60), 40)
+    found = [tracker.step(render(points if frame > 12 else None)) for frame in range(51)]
+    assert [frame for frame, one in enumerate(found) if one is not None] == [50]
 
 
 def test_box_does_not_drift_in_two_thousand_frames():
