@@ -25,11 +25,11 @@ def parser() -> cli.Parser:
         cli.command("calibrate"),
         "Measures, on films whose keypoints are known, what the scores of a network say about its errors.\n\n"
         "The films are predicted first, with tracking, so that one prediction serves calibration and all else:\n"
-        "  aggpose prepare synthetic --out films --images 10 --videos 300 --frames 150\n"
-        "  aggpose predict films/videos --out keypoints --no-overlay\n"
+        "  aggpose prepare infants --out films --videos 320 --frames 150 --split val --variety degradation\n"
+        "  aggpose predict films/val/videos --out keypoints --no-overlay\n"
         "Give films of 200 infants or more that the network has not seen in training; stills have no movement.",
         [
-            "keypoints --truth films/annotations/videos --out calibration.json --domain 'synthetic infants'",
+            "keypoints --truth films/val/annotations/videos --out calibration.json --domain 'synthetic infants'",
             "keypoints --truth labels --out ward.json --domain 'supine infants of our ward, one camera above'",
         ],
     )

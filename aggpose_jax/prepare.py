@@ -145,7 +145,7 @@ def _add_infants(parser: cli.Parser) -> None:
         [
             "--out data/infants --images 40000",
             "--out data/infants --images 400 --split val --variety degradation",
-            "--out data/films --videos 330 --frames 150 --split val --variety degradation",
+            "--out data/films --videos 320 --frames 150 --split val --variety degradation",
         ],
     )
     verb.add_argument("--out", type=cli.path, required=True, metavar="DIR", help="everything is in DIR/SPLIT")
