@@ -3,11 +3,8 @@
 PYTHONPATH=. python tests/endurance/calibration.py RESULTS TRUTH WORKDIR
 
 RESULTS is what `predict` wrote for films, and TRUTH the folder of their true keypoints. Films without either are left
-out, so that the script can be run again while films are still drawn and predicted:
-
-aggpose prepare infants --out films --videos 320 --frames 150 --split val --variety degradation
-aggpose predict films/val/videos --out keypoints --no-overlay
-PYTHONPATH=. python tests/endurance/calibration.py keypoints films/val/annotations/videos WORKDIR
+out, so that the script can be run again while films are still drawn and predicted. For the network of the package they
+are the folders keypoints and truth of `launch/calibration.sh`.
 
 The infants are divided into five parts, and each part tests the calibration that is fitted to the other four, so that
 every infant is one that its calibration has not seen. Nothing is chosen by the result. The tables go to
@@ -38,7 +35,7 @@ LIMITS = np.arange(0, 1, 0.1)  # of the probability, below which a keypoint is l
 BETWEEN = {"decile": (0.8, 1.2), "pooled": (0.86, 0.94), "keypoint": (0.80, 0.97)}
 LARGEST_FALL = 0.01
 LOWEST_RHO = 0.7
-DOMAIN = "synthetic infants, rendered in clothes, surroundings and by cameras that training never shows"
+DOMAIN = "synthetic infants, rendered and drawn, in clothes and surroundings that training never shows"
 
 
 @dataclasses.dataclass(frozen=True)
