@@ -40,9 +40,10 @@ def write(persons: Sequence[Mapping[str, float]], calibration: Calibration | Non
 
 
 def reliability_of(feature: str, calibration: Calibration | None) -> Reliability | None:
-    """Returns the reliability of a feature; None if no calibration states it for ENOUGH_FILMS films."""
-    found = calibration.reliability.get(feature) if calibration else None
-    return found if found and found.films >= ENOUGH_FILMS else None
+    """Returns the reliability of a feature; None without a calibration of ENOUGH_FILMS films."""
+    if calibration is None or calibration.films < ENOUGH_FILMS:
+        return None
+    return calibration.reliability.get(feature)
 
 
 def note(reliability: Reliability | None) -> str:

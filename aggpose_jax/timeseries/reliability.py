@@ -8,7 +8,7 @@ from scipy import special, stats
 
 LEVEL = 0.95
 MIN_FILMS = 4  # fewer have no interval
-ENOUGH_FILMS = 100  # fewer give no reliability that a table of features states
+ENOUGH_FILMS = 100  # a feature that is known in fewer is not taken for measurable
 LOWEST = 0.7  # a feature whose lower limit is below this cannot be measured with the network
 
 
@@ -29,8 +29,8 @@ class Reliability:
 
     @property
     def measurable(self) -> bool:
-        """Returns whether the lower limit reaches LOWEST."""
-        return self.low >= LOWEST
+        """Returns whether the lower limit reaches LOWEST, and the films are enough to say so."""
+        return self.low >= LOWEST and self.films >= ENOUGH_FILMS
 
 
 def spearman(measured: np.ndarray, true: np.ndarray) -> Reliability:

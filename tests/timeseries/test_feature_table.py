@@ -14,7 +14,7 @@ FOUND = {
     "left_wrist_x_median": Reliability(0.98, 0.97, 0.99, 100),
     "left_wrist_x_acceleration_iqr": Reliability(0.75, 0.65, 0.83, 100),
     "left_wrist_curvature_median": Reliability(NAN, NAN, NAN, 100),
-    "left_wrist_speed_median": Reliability(0.1, 0, 0.2, 99),
+    "left_wrist_speed_median": Reliability(0.98, 0.97, 0.99, 99),
 }
 CALIBRATION = Calibration("a", ("x",), "d", 100, 100, (), {}, FOUND)
 VALUES = dict.fromkeys(FOUND, 0.125)
@@ -38,11 +38,11 @@ def test_each_feature_has_its_reliability_and_those_below_the_limit_are_marked(t
     unknown = found["left_wrist_curvature_median"]
     assert (unknown["reliability"], unknown["note"]) == ("", "not measurable with this network")
     few = found["left_wrist_speed_median"]
-    assert (few["reliability"], few["lower_limit"], few["note"]) == ("", "", "")
+    assert (few["reliability"], few["note"]) == ("0.980", "not measurable with this network")
     assert found["left_wrist_x_iqr"]["value"] == ""
 
 
-@pytest.mark.parametrize("calibration", [None, dataclasses.replace(CALIBRATION, reliability={})])
+@pytest.mark.parametrize("calibration", [None, dataclasses.replace(CALIBRATION, films=99)])
 def test_without_reliabilities_the_columns_are_empty(tmp_path, calibration):
     feature_table.write([VALUES, VALUES], calibration, tmp_path / "features.csv")
     lines = (tmp_path / "features.csv").read_text(encoding="utf-8").splitlines()

@@ -45,6 +45,7 @@ def test_three_films_have_no_interval_and_are_not_measurable():
 def test_a_feature_is_measurable_if_its_lower_limit_reaches_point_7():
     assert reliability.Reliability(0.8, 0.7, 0.9, 100).measurable
     assert not reliability.Reliability(0.8, 0.69, 0.9, 100).measurable
+    assert not reliability.Reliability(0.8, 0.7, 0.9, 99).measurable
 
 
 def test_features_of_films_are_compared_by_name():
