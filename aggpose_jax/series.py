@@ -23,7 +23,7 @@ from aggpose_jax.timeseries.verdict import Verdict
 
 FILTER_REPORT = "filter_report.json"
 STEPS = {  # field of Options: what the step does
-    "abstain": "leave out keypoints that are more probably wrong than right; needs --calibration",
+    "abstain": "leave out keypoints that are more probably wrong than right; needs a calibration",
     "swaps": "exchange left and right back where they are exchanged for at most .23 s",
     "outliers": "leave out keypoints that are far from the frames around them",
     "fill": "interpolate across gaps of at most .17 s",
@@ -59,7 +59,10 @@ def parser() -> cli.Parser:
         help="origin and direction of torso units: the median of the film, or those of each frame (film)",
     )  # fmt: skip
     group.add_argument(
-        "--calibration", type=cli.path, metavar="FILE", help="calibration of the network that found the keypoints"
+        "--calibration",
+        type=cli.path,
+        metavar="FILE",
+        help="calibration of the network that found the keypoints (the network of the package has its own)",
     )
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -117,6 +120,8 @@ def _process(
 ) -> None:
     """Writes the results of one recording beside its keypoints, and prints what was found."""
     found = recording.read(folder, name)
+    if errors is None and found.facts.network == calibration.of_package().digest:
+        errors = calibration.of_package()
     _check_network(found, errors)
     series = clean(found, options, errors)
     _write_table(series, arguments.align, folder / table.FILE)

@@ -57,7 +57,7 @@ def write(folder, made: Recording):
 class Certainty:
     """An error model by which a confidence is the probability of a small error, and its complement the error."""
 
-    digest, domain = NETWORK, "supine infants"
+    digest, domain, films = NETWORK, "supine infants", 24
     amplitude: ClassVar = {}
     reliability: ClassVar = {}
 

@@ -133,6 +133,17 @@ def test_a_calibration_fills_the_expected_error_and_abstains(tmp_path, calibrate
     assert {line["flag"] for line in lines(folder)} == {"ok"}
 
 
+def test_keypoints_of_the_network_of_the_package_have_its_calibration(tmp_path, monkeypatch):
+    time, position = film(30)
+    score = np.full(position.shape[:3], 0.75)
+    folder = write(tmp_path / "film", record(time, position, score))
+    call(folder)
+    assert lines(folder)[4]["expected_error"] == ""
+    monkeypatch.setattr(series.calibration, "of_package", Certainty)
+    call(folder)
+    assert lines(folder)[4]["expected_error"] == "0.2500"
+
+
 def test_a_calibration_of_another_network_is_refused(results, monkeypatch):
     other = SimpleNamespace(digest="xyz")
     monkeypatch.setattr(series.calibration, "read", lambda path: other)

@@ -1,6 +1,7 @@
 """A calibration: what the scores of a network say about its errors, measured on films whose truth is known."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from aggpose_jax import io
 from aggpose_jax.errors import UserError
 from aggpose_jax.timeseries.reliability import ENOUGH_FILMS, Reliability
 
+SHIPPED = pathlib.Path(__file__).parents[1] / "pretrained" / "calibration.json"
 CLOSE = 0.1  # torso lengths: the error below which a keypoint counts as right
 COVERED = 0.9  # ratio of errors that the bound covers
 ENOUGH_INFANTS = 200  # infants of a calibration without a warning
@@ -134,6 +136,12 @@ def read(path: pathlib.Path) -> Calibration:
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is not a calibration ({error!r}); give a file that aggpose calibrate wrote") from error
+
+
+@functools.cache
+def of_package() -> Calibration:
+    """Returns the calibration of the network that comes with the package."""
+    return read(SHIPPED)
 
 
 def _curve(fields: dict[str, Any]) -> Curve:

@@ -104,7 +104,7 @@ def calibration(known: Calibrated | None) -> list[Finding]:
         return [Finding(Level.LIMITED, ALL, text)]
     if known.domain.startswith("synthetic"):
         text = (
-            f"The errors of the network were measured on {known.domain} only; on films of real infants they may be "
+            f"The errors of the network were measured only on {known.domain}; on films of real infants they may be "
             "larger."
         )
         return [Finding(Level.LIMITED, ALL, text)]

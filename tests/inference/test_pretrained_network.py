@@ -8,6 +8,7 @@ from aggpose_jax.data.synthetic.staging import LEVELS
 from aggpose_jax.estimation import pretrained
 from aggpose_jax.pose.keypoints import INFANT_21
 from aggpose_jax.pose.metrics import torso_length
+from aggpose_jax.timeseries import calibration
 
 
 def test_a_rendered_infant_is_found_without_naming_a_checkpoint():
@@ -22,3 +23,10 @@ def test_the_weights_are_small_and_those_of_the_model_card():
     weights = pretrained.read()
     assert sum(path.stat().st_size for path in pretrained.FOLDER.iterdir()) < 10e6
     assert weights.variables["params"]["head"]["fc2"]["bias"].shape == (len(INFANT_21),)
+
+
+def test_the_calibration_is_that_of_the_weights():
+    known = calibration.of_package()
+    assert known.digest == aggpose_jax.load().digest
+    assert known.keypoints == INFANT_21.names
+    assert known.warnings == []
