@@ -14,9 +14,8 @@ FRAME_RATE = 23.9  # frames per second; films of 24 / 1.001 pass
 # The largest displacement of the background, as a fraction of the diagonal of the image. If an infant fills the image,
 # it is about .05 torso lengths, above which a keypoint that moves so far within a moment is called an outlier.
 CAMERA_RANGE = 0.01
-# Fraction of the searches that may find a second infant where there is none: a few in a hundred do.
-SECOND_INFANT = 0.1
 CAMERA_MEASURED = 0.9  # fraction of the frames in which the movement of the camera must be known
+SECOND_INFANT = 0.1  # fraction of the searches that may find a second infant by an error of the network
 
 
 class Calibrated(Protocol):

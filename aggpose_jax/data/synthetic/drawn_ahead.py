@@ -10,6 +10,7 @@ import functools
 import json
 import pathlib
 import struct
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,15 +62,38 @@ def draw_ahead(folder: pathlib.Path, settings: Settings, part: tuple[int, int] =
     """
     settings.source()
     claim_folder(folder, settings)
+    missing = [i for i in range(settings.shards()) if not _path(folder, i).exists()]
+    draw_missing(functools.partial(_draw_shard, folder, settings), missing, part, processes, "shard")
+
+
+def draw_missing(
+    draw: Callable[[int], None], missing: Sequence[int], part: tuple[int, int], processes: int, unit: str
+) -> None:
+    """Draws the missing files of a part, with a progress bar.
+
+    Args:
+      draw: draws the file of a number.
+      missing: numbers of the files of all parts that are not there.
+      part: (index, count) of the part; it has the numbers whose remainder by count is index.
+      processes: number of processes that draw.
+      unit: what a file is called in the progress bar.
+
+    Raises:
+      UserError: a worker process was killed.
+      OSError: a file cannot be written.
+    """
     index, count = part
-    missing = [i for i in range(index, settings.shards(), count) if not _path(folder, i).exists()]
-    work = run_in_processes(functools.partial(_draw_shard, folder, settings), missing, processes)
-    for _ in tqdm(work, total=len(missing), unit="shard"):
+    own = [number for number in missing if number % count == index]
+    for _ in tqdm(run_in_processes(draw, own, processes), total=len(own), unit=unit):
         pass
 
 
 def claim_folder(folder: pathlib.Path, settings: "DataclassInstance") -> None:
     """Writes the manifest of a folder that will be drawn, or compares the one that is there.
+
+    Args:
+      folder: new, or drawn in part.
+      settings: all that determines what is drawn.
 
     Raises:
       UserError: the folder was drawn with other settings.

@@ -9,15 +9,12 @@ import dataclasses
 import functools
 import pathlib
 
-from tqdm import tqdm
-
 from aggpose_jax import io
 from aggpose_jax.data import writers
 from aggpose_jax.data.synthetic import coco_dict
-from aggpose_jax.data.synthetic.drawn_ahead import claim_folder
+from aggpose_jax.data.synthetic.drawn_ahead import claim_folder, draw_missing
 from aggpose_jax.data.synthetic.infants import RenderedMovement
 from aggpose_jax.data.synthetic.staging import Variety
-from aggpose_jax.data.worker_jobs import run_in_processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +46,8 @@ def draw_films(
     """
     settings.source()
     claim_folder(folder, settings)
-    index, count = part
-    missing = [i for i in range(index, settings.count, count) if not _annotations(folder, i).exists()]
-    work = run_in_processes(functools.partial(_draw_film, folder, settings), missing, processes)
-    for _ in tqdm(work, total=len(missing), unit="film"):
-        pass
+    missing = [i for i in range(settings.count) if not _annotations(folder, i).exists()]
+    draw_missing(functools.partial(_draw_film, folder, settings), missing, part, processes, "film")
 
 
 def _name(film: int) -> str:
