@@ -61,7 +61,7 @@ def infants(arguments: argparse.Namespace) -> None:
         draw_films(folder, films, arguments.shard, arguments.processes)
         print(f"{folder}: {arguments.videos} films, and their keypoints in annotations/videos")
         return
-    settings = InfantSettings(arguments.images, arguments.split, arguments.seed, variety)
+    settings = InfantSettings(arguments.images, arguments.split, arguments.seed, variety, arguments.drawn)
     draw_ahead(folder, settings, arguments.shard, arguments.processes)
     print(f"{folder}: {arguments.images} images; train with --config.data=infants")
 
@@ -144,6 +144,7 @@ def _add_infants(parser: cli.Parser) -> None:
         infants,
         [
             "--out data/infants --images 40000",
+            "--out data/infants --images 40000 --drawn 4",
             "--out data/infants --images 400 --split val --variety degradation",
             "--out data/films --videos 320 --frames 150 --split val --variety degradation",
         ],
@@ -152,6 +153,9 @@ def _add_infants(parser: cli.Parser) -> None:
     kind = verb.add_mutually_exclusive_group(required=True)
     kind.add_argument("--images", type=cli.count, metavar="N", help="number of images, drawn into shards")
     kind.add_argument("--videos", type=cli.count, metavar="N", help="number of videos, each of another infant")
+    verb.add_argument(
+        "--drawn", type=cli.count, default=0, metavar="N", help="every Nth image is one of prepare synthetic (none)"
+    )
     verb.add_argument(
         "--frames", type=cli.count, default=300, metavar="N", help=f"frames of each video, {FPS} per second (300)"
     )

@@ -2,7 +2,7 @@
 
 A folder holds `manifest.json`, which says how its infants are drawn, and shards, ArrayRecord files of SHARD records.
 A shard is written atomically; a run that was interrupted draws the missing ones. A record is the same as that of the
-source `RenderedInfants` with the same settings, but for the losses of JPEG.
+source with the same settings, `RenderedInfants` or `MixedInfants`, but for the losses of JPEG.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from aggpose_jax.data import shards
 from aggpose_jax.data.images import encode_jpeg
 from aggpose_jax.data.synthetic import coco_dict
 from aggpose_jax.data.synthetic.infants import RenderedInfants
+from aggpose_jax.data.synthetic.mixture import MixedInfants
 from aggpose_jax.data.synthetic.staging import Variety
 from aggpose_jax.data.worker_jobs import run_in_processes
 from aggpose_jax.errors import UserError
@@ -37,15 +38,21 @@ _LABELS = struct.Struct("<qd4f63f21?")  # id, area, box, keypoints, absent
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How infants are drawn: their number, and split, seed and variety of `RenderedInfants`."""
+    """How infants are drawn: their number, and split, seed and variety of `RenderedInfants`.
+
+    `drawn` is the period of the drawn infants of `MixedInfants`; 0 for rendered infants only.
+    """
 
     count: int
     split: str
     seed: int
     variety: Variety
+    drawn: int = 0
 
-    def source(self) -> RenderedInfants:
+    def source(self) -> RenderedInfants | MixedInfants:
         """Returns the source that draws the infants."""
+        if self.drawn:
+            return MixedInfants(self.count, self.drawn, split=self.split, seed=self.seed, variety=self.variety)
         return RenderedInfants(self.count, split=self.split, seed=self.seed, variety=self.variety)
 
     def shards(self) -> int:

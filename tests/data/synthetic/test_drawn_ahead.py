@@ -1,5 +1,7 @@
 """Tests of infants that were drawn ahead."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -18,9 +20,11 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(drawn_ahead, "SHARD", 2)
 
 
-def test_records_are_those_of_the_source_that_drew_them(tmp_path):
-    draw_ahead(tmp_path, SETTINGS)
-    source, drawn = SETTINGS.source(), StoredInfants(tmp_path)
+@pytest.mark.parametrize("period", [0, 2])
+def test_records_are_those_of_the_source_that_drew_them(tmp_path, period):
+    settings = dataclasses.replace(SETTINGS, drawn=period)
+    draw_ahead(tmp_path, settings)
+    source, drawn = settings.source(), StoredInfants(tmp_path)
     assert len(drawn) == drawn.counts()["images"] == 5
     for i in range(5):
         expected, record = source[i], drawn[i]
