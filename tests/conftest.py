@@ -3,11 +3,11 @@
 import os
 import pathlib
 
+import programs
 import pytest
 
-# Compiling takes most of the time of the tests, so the optimisations of XLA's backend are turned off. Programs that
-# tests start in processes of their own set XLA_FLAGS anew (see `environment` in programs.py).
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+# Programs that tests start in processes of their own set XLA_FLAGS anew (see `environment` in programs.py).
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {programs.COMPILE_FAST}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,9 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
 
+# Compiling takes most of the time of the tests. XLA's older emitters of fused operations take a third less of it.
+COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
 # Overrides that make any experiment take seconds. Drop path and augmentation stay on.
 SMALL = (
     "--config.model.drop_path=0.1",
@@ -34,7 +37,7 @@ def environment(devices: int = 1, optimized: bool = False) -> dict[str, str]:
     """
     flags = f"--xla_force_host_platform_device_count={devices}"
     if not optimized:
-        flags += " --xla_backend_optimization_level=0"
+        flags += f" {COMPILE_FAST}"
     return os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
 
