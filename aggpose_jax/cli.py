@@ -150,6 +150,14 @@ def counts(text: str) -> list[int]:
     return [count(one, minimum=0) for one in text.split(",")]
 
 
+def part(text: str) -> tuple[int, int]:
+    """Returns the part of a job that an option such as 0/4 selects: its index, from 0, and the number of parts."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 0 to N - 1")
+    return int(index), int(count)
+
+
 def names(text: str, kind: str, known: Iterable[str]) -> list[str]:
     """Returns the names of an option such as csv,coco, each of which must be a known name of its kind."""
     for name in (given := text.split(",")):

@@ -13,11 +13,12 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import pretrained
 from aggpose_jax.inference import batch_job
 from aggpose_jax.inference.box_source import BoxSource
+from aggpose_jax.inference.manifests import Part
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.inference.privacy import head_points
 from aggpose_jax.inference.results import OutputOptions
 from aggpose_jax.inference.several import MAX_PERSONS
-from aggpose_jax.inference.sources import MANIFEST, find_sources
+from aggpose_jax.inference.sources import find_sources
 from aggpose_jax.inference.span import Span
 from aggpose_jax.recordings import formats
 from aggpose_jax.runtime import compilation
@@ -33,6 +34,7 @@ def parser() -> cli.Parser:
             "film.mp4 --out keypoints",
             "--checkpoint runs/infant_l archive/ photo.jpg --out keypoints --formats csv,deeplabcut --mosaic head",
             "twins.mp4 --out keypoints --persons 2 --start 60 --end 180",
+            "archive/ --out keypoints --no-overlay --shard 0/4",
         ],
     )
     parser.add_argument("inputs", nargs="+", type=cli.path, metavar="INPUT", help="video, image, folder or list (.txt)")
@@ -48,6 +50,10 @@ def parser() -> cli.Parser:
         help="COCO detection results, or for several videos a folder of VIDEO.json",
     )  # fmt: skip
     group.add_argument("--whole", action="store_true", help="use the full image as the box")
+    parser.add_argument(
+        "--shard", type=cli.part, default=(0, 1), metavar="I/N",
+        help="the part of this machine, I from 0 to N - 1, of a job that N machines do in the same folder --out",
+    )  # fmt: skip
     parser.add_argument(
         "--persons", type=int, choices=range(1, MAX_PERSONS + 1), default=1, metavar="N",
         help=f"number of infants, at most {MAX_PERSONS}, who are searched for and tracked without boxes (1)",
@@ -147,7 +153,7 @@ def check_image_formats(names: Sequence[str]) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Predicts the keypoints in the videos and images of a command line and writes them to the folder --out."""
     logging.getLogger("absl").setLevel(logging.ERROR)  # hides the progress messages of libraries
-    boxes, part = box_source(arguments), span(arguments)
+    boxes, seconds, part = box_source(arguments), span(arguments), Part(*arguments.shard)
     options = output_options(arguments)
     sources, skipped, results = find_sources(arguments.inputs, arguments.out)
     if results:
@@ -163,16 +169,16 @@ def main(arguments: argparse.Namespace) -> None:
         head_points(predictor.keypoint_set)
     start = time.monotonic()
     settings = {"set": sorted(arguments.overrides)}
-    summary = batch_job.run(predictor, sources, arguments.out, boxes, options, settings, part)
-    seconds = time.monotonic() - start
+    summary = batch_job.run(predictor, sources, arguments.out, boxes, options, settings, seconds, part)
+    duration = time.monotonic() - start
     if summary.frames:
         missing = f" of {summary.promised}" if summary.promised > summary.frames else ""
-        print(f"{summary.frames}{missing} frames in {seconds:.1f} s, {summary.frames / seconds:.1f} frames/s; "
+        print(f"{summary.frames}{missing} frames in {duration:.1f} s, {summary.frames / duration:.1f} frames/s; "
               f"a pose in {summary.found / summary.frames:.1%}")  # fmt: skip
     print(f"{arguments.out}: {summary.done} done in this run, {summary.before} before")
     if summary.failures:
         first, count = summary.failures[0], len(summary.failures)
-        listed = f"{count} failed, listed in {arguments.out / MANIFEST}: {first}; …"
+        listed = f"{count} failed, listed in {arguments.out / part.manifest}: {first}; …"
         raise UserError(first if count == 1 else listed)
 
 

@@ -180,7 +180,7 @@ def _add_processes(verb: argparse.ArgumentParser, action: str) -> None:
         help=f"processes that {action} (all cores)",
     )
     group.add_argument(
-        "--shard", type=_part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
+        "--shard", type=cli.part, default=(0, 1), metavar="I/N", help="the part of this machine, I from 0 to N - 1"
     )
 
 
@@ -277,13 +277,6 @@ def _add_frames(parser: cli.Parser) -> None:
         "--mosaic", type=cli.path, metavar="FILE", help="JSON of boxes, such as heads, to make unrecognisable"
     )
     _add_processes(verb, "read videos")
-
-
-def _part(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
-        raise argparse.ArgumentTypeError(f"{text} is not I/N with I from 0 to N - 1")
-    return int(index), int(count)
 
 
 def main(arguments: argparse.Namespace) -> None:

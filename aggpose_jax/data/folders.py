@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from aggpose_jax import io
 
-MANIFEST = "manifest.json"  # the file by which a folder of results of `predict` is recognised
+MANIFESTS = "manifest*.json"  # pattern of the files by which a folder of results of `predict` is recognised
 
 
 def folders_of_results(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields the real path of every folder within a folder to which a job has written its results."""
-    for path in sorted(folder.rglob(MANIFEST)):
-        if path.parent != folder and _is_manifest(path):
-            yield path.parent.resolve()
+    manifests = (path for path in folder.rglob(MANIFESTS) if path.parent != folder and _is_manifest(path))
+    yield from sorted({path.parent.resolve() for path in manifests})
 
 
 def _is_manifest(path: pathlib.Path) -> bool:

@@ -13,9 +13,10 @@ import numpy as np
 from aggpose_jax import __version__
 from aggpose_jax.data import videos
 from aggpose_jax.errors import UserError
-from aggpose_jax.inference import frame_poses
+from aggpose_jax.inference import frame_poses, manifests
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.job_folder import JobFolder
+from aggpose_jax.inference.manifests import Part
 from aggpose_jax.inference.media import prefetch, read_images
 from aggpose_jax.inference.predictor import Predictor
 from aggpose_jax.inference.progress import Progress, show_progress
@@ -57,6 +58,7 @@ def run(
     options: OutputOptions,
     settings: dict,
     span: Span = WHOLE,
+    part: Part = manifests.WHOLE,
 ) -> Summary:
     """Predicts the sources that are not done yet and skips those that cannot be read.
 
@@ -71,14 +73,16 @@ def run(
       settings: JSON values of everything else that influences the results. They are stored in the manifest, and a
         folder whose manifest has other values is refused.
       span: which part of each video is predicted.
+      part: which of the sources are predicted, if several machines share the job.
 
     Raises:
       UserError: `out` belongs to another job or cannot be written.
     """
     made_by = {"network": predictor.digest, **settings, **dataclasses.asdict(options), **box_source.settings}
     made_by |= span.settings
-    job = JobFolder(out, json.loads(json.dumps(made_by, default=str)))
-    remaining = [source for source in sources if not job.is_done(source)]
+    job = JobFolder(out, json.loads(json.dumps(made_by, default=str)), part)
+    own = sources[part.index :: part.count]
+    remaining = [source for source in own if not job.is_done(source)]
     frames = promised = found = done = 0
     failures = []
     with show_progress(sum(_count(source, span) for source in remaining)) as bar:
@@ -103,7 +107,7 @@ def run(
                 job.fail(source, errors)
             done += not errors
             failures += errors
-    return Summary(done, len(sources) - len(remaining), frames, promised, found, failures)
+    return Summary(done, len(own) - len(remaining), frames, promised, found, failures)
 
 
 def _predict(

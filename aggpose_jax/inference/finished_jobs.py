@@ -4,8 +4,8 @@ import pathlib
 from typing import NamedTuple
 
 from aggpose_jax import io
-from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
+from aggpose_jax.inference import manifests
 from aggpose_jax.pose.keypoint_files import known_set, set_of_names
 from aggpose_jax.pose.keypoints import COCO_17, INFANT_21, KeypointSet
 from aggpose_jax.recordings import coco, tidy
@@ -43,17 +43,13 @@ def read_job(folder: pathlib.Path, keypoint_set: KeypointSet | None = None) -> l
       UserError: the folder has no finished results, or they cannot be read.
     """
     root, prefix = _find_manifest(folder)
-    done = io.read_json(root / MANIFEST)
-    done = done.get("done") if isinstance(done, dict) else None
-    if not isinstance(done, dict):
-        raise UserError(f"{root / MANIFEST} is not the manifest of a job; give the folder that predict wrote")
     found = []
-    for name, entry in done.items():
+    for name, entry in manifests.merge(map(manifests.read, manifests.find(root))).done.items():
         if prefix in ("", name) or name.startswith(f"{prefix}/"):
             try:
                 paths = tuple(pathlib.Path(path) for path, *_ in entry["source"])
             except (TypeError, KeyError, ValueError) as error:
-                raise UserError(f"{root / MANIFEST} is damaged at {name} ({error}); predict it again") from error
+                raise UserError(f"{root}: its manifest is damaged at {name} ({error}); predict it again") from error
             found.append(FinishedSource(name, paths, _read_poses(root / name, keypoint_set)))
     if not found:
         raise UserError(f"{folder} has no finished results; run predict to its end")
@@ -65,10 +61,10 @@ def _find_manifest(folder: pathlib.Path) -> tuple[pathlib.Path, str]:
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; give the folder that predict wrote")
     for root in (folder, *folder.resolve().parents):
-        if (root / MANIFEST).is_file():
+        if manifests.find(root):
             relative = "" if root == folder else folder.resolve().relative_to(root).as_posix()
             return root, relative
-    raise UserError(f"{folder} has no {MANIFEST}; give the folder that predict wrote")
+    raise UserError(f"{folder} has no manifest; give the folder that predict wrote")
 
 
 def _read_poses(folder: pathlib.Path, keypoint_set: KeypointSet | None) -> Poses:

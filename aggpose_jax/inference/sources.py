@@ -6,10 +6,10 @@ import mimetypes
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from typing import NamedTuple
 
 from aggpose_jax.data import folders, images, videos
-from aggpose_jax.data.folders import MANIFEST
 from aggpose_jax.errors import UserError
 from aggpose_jax.recordings.recording import PARTIAL
 
@@ -160,9 +160,13 @@ def _result_names(names: list[str]) -> list[str]:
     while True:
         short = [name if name in complete else name.removesuffix(pathlib.PurePath(name).suffix) for name in names]
         result = list(map(as_text, short))
-        counts = collections.Counter([*result, MANIFEST, PARTIAL, "images"])
-        folders = _folders(result)
-        clashing = {n for n, text in zip(names, result, strict=True) if counts[text] > 1 or text in folders}
+        counts = collections.Counter([*result, "images"])
+        parents = _folders(result)
+        clashing = {
+            name
+            for name, text in zip(names, result, strict=True)
+            if counts[text] > 1 or text in parents or text.startswith(PARTIAL) or fnmatch(text, folders.MANIFESTS)
+        }
         if clashing <= complete:
             return result
         complete |= clashing

@@ -21,7 +21,7 @@ from aggpose_jax.recordings import tidy
 from aggpose_jax.recordings.poses import Poses
 
 FACTS, TABLE = "video.json", "keypoints.csv"
-PARTIAL = ".partial"  # folder of unfinished results in the folder of a job
+PARTIAL = ".partial"  # the names of folders of unfinished results, in the folder of a job, begin like this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,8 +137,8 @@ def find_recordings(results: pathlib.Path) -> list[pathlib.Path]:
     """
     if not results.is_dir():
         raise UserError(f"{results} is no folder; give the folder that predict wrote")
-    found = {path.parent for path in results.rglob(FACTS)} - {results / PARTIAL}
-    folders = sorted(found, key=io.natural_order)
+    found = {path.parent for path in results.rglob(FACTS)}
+    folders = sorted((path for path in found if not path.name.startswith(PARTIAL)), key=io.natural_order)
     if not folders:
         raise UserError(f"{results} has no recording ({FACTS}); predict videos with this version of aggpose_jax")
     return folders

@@ -6,7 +6,7 @@ import numpy as np
 from stick_figures import StickFigureFinder, render, stick_figure
 
 from aggpose_jax.data import videos
-from aggpose_jax.inference import batch_job
+from aggpose_jax.inference import batch_job, manifests
 from aggpose_jax.inference.box_source import BoxSource
 from aggpose_jax.inference.results import OutputOptions
 from aggpose_jax.inference.sources import find_sources
@@ -35,7 +35,7 @@ def write_film(path: pathlib.Path, frames=5, turn=0) -> None:
     path.write_bytes(content[:place] + matrix.tobytes() + content[place + 36 :])
 
 
-def start(inputs, out, finder=None, box_source=None, options=PLAIN, span=WHOLE):
+def start(inputs, out, finder=None, box_source=None, options=PLAIN, span=WHOLE, part=manifests.WHOLE):
     inputs = [inputs] if isinstance(inputs, pathlib.Path) else inputs
     return batch_job.run(
         finder or StickFigureFinder(),
@@ -45,6 +45,7 @@ def start(inputs, out, finder=None, box_source=None, options=PLAIN, span=WHOLE):
         options,
         {"set": []},
         span,
+        part,
     )
 
 
