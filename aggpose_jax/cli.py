@@ -26,7 +26,7 @@ PROGRAMS = {  # verb: module, and what it does
     "export": ("export", "write predicted keypoints in other file formats: movement, NWB, DeepLabCut, OpenPose, COCO"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),
-    "benchmark": ("benchmark", "measure the data pipeline and masked pretraining on this machine"),
+    "benchmark": ("benchmark", "measure how fast networks, training, films and data are on this machine"),
 }
 WITH_HUGE_PAGES = ("train", "benchmark")
 OVERRIDE = "--config."

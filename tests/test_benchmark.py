@@ -1,87 +1,69 @@
-"""Tests of the benchmark program: what it measures and prints, not the speeds."""
+"""The program `aggpose benchmark`: its tables, its JSON file and its errors."""
 
-import re
+import json
 
-import numpy as np
 import pytest
 
 from aggpose_jax import benchmark
-from aggpose_jax.config import debug_variant, default_config
-from aggpose_jax.data import writers
-from aggpose_jax.data.synthetic import SyntheticInfants
-from aggpose_jax.errors import UserError
-from aggpose_jax.training.tasks import make_task
+from aggpose_jax.benchmarks import films, machine
+from aggpose_jax.benchmarks.machine import Machine
+from aggpose_jax.benchmarks.measurements import Measurement
+
+LIMITS = Machine("processor", 2, {"float32": 1e11, "bfloat16": 1e11}, 1e10)
 
 
-def small_config():
-    config = debug_variant(default_config())
-    config.data, config.keypoint_set, config.synthetic_train = "synthetic", "infant_21", 4
-    return config
+@pytest.fixture(autouse=True)
+def limits(monkeypatch):
+    monkeypatch.setattr(machine, "measure", lambda: LIMITS)
 
 
-def test_data_table_has_a_row_for_each_step_and_for_the_pipeline(monkeypatch):
-    monkeypatch.setattr(benchmark.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(benchmark, "ROUNDS", 1)
-    lines = benchmark.benchmark_data(small_config(), count=8, workers=[0]).splitlines()[1:]
-    names = [re.match(r".* (threads|workers)", line)[0] for line in lines]
-    assert names == [
-        f"{part}, {threads} threads{workers}"
-        for threads in (1, 2)
-        for part, workers in (
-            ("read", ""),
-            ("decode", ""),
-            ("warp", ""),
-            ("decode, warp", ""),
-            ("pipeline", ", 0 workers"),
-        )
-    ]
-    metrics = [[float(number) for number in line[len(max(names, key=len)) :].split()] for line in lines]
-    assert [len(row) for row in metrics] == [2, 2, 2, 2, 3] * 2
-    assert all(row[0] > 0 for row in metrics)
-    for rows in (metrics[:5], metrics[5:]):
-        bound, pipeline = rows[3][0], rows[4]
-        assert abs(pipeline[2] - pipeline[0] / bound) < 2e-3
+def run(*argv):
+    benchmark.main(benchmark.parser().parse(argv))
 
 
-def test_bound_makes_the_same_crops_as_the_pipeline(tmp_path):
-    writers.write_coco(SyntheticInfants(3), tmp_path, "train")
-    config = small_config()
-    config.data, config.data_dir, config.train_split, config.batch_size = "coco", str(tmp_path), "train", 3
-    config.augmentation.half_body = config.augmentation.flip = config.augmentation.scale = 0.0
-    config.augmentation.rotation_probability = 0.0
-    task = make_task(config)
-    bound = benchmark.parts(task, count=3)[benchmark.BOUND]
-    crops = next(task.train_batches(0))["image"]
-    np.testing.assert_array_equal(sorted(bound(i).tolist() for i in range(3)), sorted(crops.tolist()))
+def test_measurements_are_printed_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark.decoding, "measure", lambda: [Measurement("DARK", 32, [0.5])])
+    run("decode", f"--out={tmp_path / 'speed.json'}")
+    first, _, row = capsys.readouterr().out.splitlines()
+    assert first == LIMITS.describe()
+    assert row.split() == ["DARK", "500.0", "64.0"]
+    content = json.loads((tmp_path / "speed.json").read_text())
+    assert content["machine"]["copy"] == 1e10
+    assert content["measurements"][0]["samples_per_second"] == 64
 
 
-def test_mae_table_has_a_row_for_each_network_and_step(monkeypatch):
-    steps = ("full encode", "visible-patch encode")
-    monkeypatch.setattr(benchmark, "masked_steps", lambda network, batch: {step: lambda: batch for step in steps})
-    lines = benchmark.benchmark_mae(["b2", "tiny"], batch=1).splitlines()[1:]
-    names = [f"{network}, {step}" for network in ("b2", "tiny") for step in steps]
-    assert [" ".join(line.split()[:-2]) for line in lines] == names
-    assert [line.split()[-1] for line in lines[::2]] == ["1.000", "1.000"]
+def test_all_measures_every_part(monkeypatch, capsys):
+    for name in ("network", "training", "masked", "decoding", "films"):
+        row = Measurement(f"row of {name}", 1, [1.0])
+        monkeypatch.setattr(getattr(benchmark, name), "measure", lambda *arguments, row=row: [row])
+    monkeypatch.setattr(benchmark.data_pipeline, "measure", lambda *arguments: {"row of data": {"images/s": 3.0}})
+    run("all", "--config=synthetic:debug")
+    out = capsys.readouterr().out
+    for name in ("network", "training", "masked", "decoding", "data", "films"):
+        assert f"row of {name}" in out
 
 
-@pytest.mark.slow
-def test_both_masked_encodes_have_the_same_gradient(monkeypatch):
-    monkeypatch.setattr(benchmark, "MASKED_SIZE", (64, 96))
-    steps = benchmark.masked_steps("tiny", batch=2)
-    masked, visible, full = (
-        steps[name]()["encoder"] for name in ("masked full encode", "visible-patch encode", "full encode")
-    )
-    masked, visible, full = (np.asarray(tree["embed1"]["proj"]["kernel"]) for tree in (masked, visible, full))
-    np.testing.assert_allclose(visible, masked, atol=1e-4 * np.abs(masked).max())
-    assert not np.allclose(full, masked, rtol=0.1)
+def test_a_film_is_measured_with_its_parts(monkeypatch, capsys):
+    monkeypatch.setattr(films, "FRAMES", 4)
+    monkeypatch.setattr(films.measure, "__defaults__", (4, 1))
+    run("predict")
+    rows = capsys.readouterr().out.splitlines()[2:]
+    names = ["film to tables", "decoding alone", "crops and network alone"]
+    assert [row.strip().split(",")[0] for row in rows] == names
 
 
-def test_unknown_network_raises():
-    with pytest.raises(UserError, match=r"--networks: b9 .*\bb0\b"):
-        benchmark.benchmark_mae(["b9"], batch=1)
-
-
-def test_loop_calls_the_function_with_each_number_once():
-    calls = []
-    assert benchmark.loop_speed(calls.append, 20, threads=3).rate > 0
-    assert sorted(calls) == list(range(20))
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["speed"], "unknown verb speed"),
+        (["model", "--config=synthetic", "--compare=tensorrt"], "unknown program tensorrt; known are torch,"),
+        (["train", "--config=synthetic", "--compare=onnxruntime"], "unknown program onnxruntime; known are torch,"),
+        (["model", "--config=synthetic", "--batches=0"], "0 is not a whole number of at least 1"),
+        (["model"], "--config"),
+    ],
+)
+def test_a_wrong_command_line_ends_in_two(argv, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        benchmark.parser().parse(argv)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err

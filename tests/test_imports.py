@@ -26,7 +26,9 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "report": {"inference", "timeseries", "data", "recordings", "pose", "config"},
+    "benchmarks": {"inference", "training", "estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "program": {
+        "benchmarks",
         "report",
         "inference",
         "training",
