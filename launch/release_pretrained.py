@@ -1,6 +1,8 @@
-"""Writes the best checkpoint of a run to aggpose_jax/pretrained: the weights, their configuration and their SHA-256.
+"""Writes the best checkpoint of a run in half precision, with its configuration: for the package, or to a folder.
 
-python launch/release_pretrained.py runs/pretrained
+python launch/release_pretrained.py RUN [FOLDER]
+
+Without FOLDER they become the network of the package, and the model card gets the SHA-256 of the weights.
 """
 
 import hashlib
@@ -16,18 +18,20 @@ from aggpose_jax.weights import weight_files
 from aggpose_jax.weights.state_dicts import write_state_dict
 
 
-def main(run: pathlib.Path) -> None:
-    """Writes the weights of a run in half precision and its configuration, and updates the model card."""
-    restored = restore(run)
+def main(run: str, folder: str = str(pretrained.FOLDER)) -> None:
+    """Writes the weights of a run and its configuration, and updates the model card if there is one."""
+    restored = restore(pathlib.Path(run))
     tensors = write_state_dict(restored.model.network, restored.variables)
-    weights, card = pretrained.FOLDER / pretrained.WEIGHTS, pretrained.FOLDER / pretrained.CARD
+    weights, card = pathlib.Path(folder, pretrained.WEIGHTS), pathlib.Path(folder, pretrained.CARD)
+    weights.parent.mkdir(parents=True, exist_ok=True)
     weight_files.write(weights, {name: tensor.astype(np.float16) for name, tensor in tensors.items()})
-    # Where the data and the demo were on the machine that trained is of no use on another.
-    save_config(change(restored.config, ["data_dir=data/infants", "init_from="]), pretrained.FOLDER / "config.json")
+    # Where the data and the first weights were on the machine that trained is of no use on another.
+    save_config(change(restored.config, ["data_dir=data/infants", "init_from="]), weights.parent / "config.json")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    card.write_text(pretrained.DIGEST.sub(digest, card.read_text(encoding="utf-8")), encoding="utf-8")
+    if card.exists():
+        card.write_text(pretrained.DIGEST.sub(digest, card.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"{weights}: step {restored.step}, {weights.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]))
+    main(*sys.argv[1:])
