@@ -5,7 +5,9 @@ The programs map normalised images [N, 3, H, W] to heatmaps [N, K, H/4, W/4], ch
 
 import contextlib
 import dataclasses
+import functools
 import logging
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -18,7 +20,7 @@ from flax import linen as nn
 from jax import export, lax
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import ops
+from aggpose_jax.networks import ops, transformer
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -69,14 +71,19 @@ def to_onnx(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[in
     """
     jax2onnx = _require("jax2onnx", "ONNX files")
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # It warns about every value whose type is inferred later.
-    function = channels_first(with_loops(model), variables)
+    function = channels_first(model, variables)
 
     def traceable(images: jax.Array) -> jax.Array:
         with _portable():
             return function(images)
 
     program = jax2onnx.to_onnx(
-        traceable, [("N", 3, *input_size)], input_names=["images"], output_names=["heatmaps"], model_name="heatmaps"
+        traceable,
+        [("N", 3, *input_size)],
+        input_names=["images"],
+        output_names=["heatmaps"],
+        model_name="heatmaps",
+        normalization_mode="prefer_native",
     )
     serialised: bytes = program.SerializeToString()
     return serialised
@@ -84,17 +91,37 @@ def to_onnx(model: nn.Module, variables: Mapping[str, Any], input_size: tuple[in
 
 @contextlib.contextmanager
 def _portable() -> Iterator[None]:
-    """Patches JAX and `ops` so that functions traced in this context consist of operations that jax2onnx supports.
+    """Patches JAX and the networks so that functions traced in this context become operations that runtimes run fast.
+
+    Loops over blocks are unrolled, since a runtime optimises across blocks only without them. GELU and LayerNorm become
+    the operators of ONNX of these names instead of a dozen operations: jax2onnx recognises `jax.nn.gelu`, and a
+    LayerNorm with the fast variance, which its operator need not use. As products with matrices, an interpolation has
+    two operations instead of dozens.
 
     jax2onnx does not support `lax.platform_dependent`, so the default form is traced. It also replaces `jnp.shape` by a
-    function that does not return the integers that Flax's scan needs, so the original behaviour is restored. It ignores
-    the padding of `nn.max_pool`. As products with matrices, an interpolation has two operations instead of dozens.
+    function that does not return integers, so the original behaviour is restored. It ignores the padding of
+    `nn.max_pool`.
     """
     default_form = mock.patch.object(lax, "platform_dependent", lambda *args, default, **forms: default(*args))
     maximum = mock.patch.object(ops, "halve_by_maximum", _halve_by_maximum)
     bilinear = mock.patch.object(ops, "upsample_bilinear", _upsample_bilinear)
-    with default_form, mock.patch.object(jnp, "shape", np.shape), maximum, bilinear:
+    loops = mock.patch.object(lax, "scan", _unrolled_scan)
+    gelu = mock.patch.object(ops, "_gelu", functools.partial(jax.nn.gelu, approximate=False))
+    norm = mock.patch.object(transformer, "FAST_VARIANCE", True)
+    with default_form, mock.patch.object(jnp, "shape", np.shape), maximum, bilinear, loops, gelu, norm:
         yield
+
+
+def _unrolled_scan(
+    function: Callable[..., Any], carry: Any, inputs: Any, length: int | None = None, **options: Any
+) -> Any:
+    """Does what `lax.scan` does in the networks, whose loops have no stacked results, one iteration after the other."""
+    count = length if length is not None else len(jax.tree.leaves(inputs)[0])
+    results: Any = None
+    for i in range(count):
+        carry, results = function(carry, jax.tree.map(operator.itemgetter(i), inputs))
+    assert not jax.tree.leaves(results)
+    return carry, results
 
 
 def _halve_by_maximum(x: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """Tests that exported programs return the heatmaps of the network for any number of images."""
 
+import collections
 import sys
 
 import jax
@@ -64,11 +65,15 @@ def test_stablehlo_returns_the_heatmaps(network):
 
 def test_onnx_returns_the_heatmaps(network):
     pytest.importorskip("jax2onnx")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    onnx, onnxruntime = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
     before = lax.platform_dependent, jnp.shape
     model, variables, cases = network
     program = export.to_onnx(model, variables, SIZE)
     assert (lax.platform_dependent, jnp.shape) == before
+    nodes = collections.Counter(node.op_type for node in onnx.load_from_string(program).graph.node)
+    assert (nodes["Loop"], nodes["Erf"], nodes["ReduceSum"]) == (0, 0, 0)
+    assert nodes["Gelu"] == 11 + 20  # of blocks and of fusions
+    assert nodes["LayerNormalization"] == 32 + 10 + 10  # of blocks, stages and embeddings
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # Only errors are logged.
     session = onnxruntime.InferenceSession(program, options)
