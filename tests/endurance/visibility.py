@@ -23,7 +23,8 @@ def main(folder: str, run: str = pretrained.NAME) -> None:
     """Prints a row for each of the three kinds of keypoints."""
     predictor = load(run, overrides=["flip_test=False"])
     errors, scores, visible, absent = [], [], [], []
-    for record in StoredInfants(pathlib.Path(folder)):
+    source = StoredInfants(pathlib.Path(folder))
+    for record in map(source.__getitem__, range(len(source))):
         torso = torso_length(record["keypoints"][None], INFANT_21)[0]
         if not np.isfinite(torso):
             continue
