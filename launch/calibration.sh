@@ -4,17 +4,17 @@
 #
 #   launch/calibration.sh WORKDIR
 #
-# An hour and a half on two CPU cores. Rerun the same command to resume. Films in which the network finds no infant are
+# An hour on two CPU cores. Rerun the same command to resume. Films in which the network finds no infant are
 # left out and listed, and make the exit status 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 workdir=$(realpath -m "${1:?WORKDIR}")
 mkdir -p "$workdir/truth"
 
-python -m aggpose_jax.prepare infants --out "$workdir/rendered" --videos 320 --frames 150 --split val --variety degradation
+python -m aggpose_jax.prepare infants --out "$workdir/rendered" --videos 240 --frames 150 --split val --variety degradation
 if [ ! -e "$workdir/truth/drawn" ]; then
   rm -rf "$workdir/drawn"
-  python -m aggpose_jax.prepare synthetic --out "$workdir/drawn" --images 10 --videos 205 --frames 150
+  python -m aggpose_jax.prepare synthetic --out "$workdir/drawn" --images 10 --videos 120 --frames 150
   ln -s ../drawn/annotations/videos "$workdir/truth/drawn"
 fi
 ln -sfn ../rendered/val/annotations/videos "$workdir/truth/rendered"

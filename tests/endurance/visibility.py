@@ -3,7 +3,7 @@
 PYTHONPATH=. python tests/endurance/visibility.py INFANTS [RUN]
 
 INFANTS is a folder of one split that `prepare infants` drew. The network of the package, or that of a run, gets every
-infant in its annotated box, without the flip test. Errors are in torso lengths.
+infant in its annotated box, turned upright, without the flip test. Errors are in torso lengths.
 """
 
 import pathlib
@@ -13,6 +13,7 @@ import numpy as np
 
 from aggpose_jax.data.images import read_image
 from aggpose_jax.data.synthetic.drawn_ahead import StoredInfants
+from aggpose_jax.data.views import person_view
 from aggpose_jax.estimation import pretrained
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.pose.keypoints import INFANT_21
@@ -28,7 +29,8 @@ def main(folder: str, run: str = pretrained.NAME) -> None:
         torso = torso_length(record["keypoints"][None], INFANT_21)[0]
         if not np.isfinite(torso):
             continue
-        (pose,) = predictor.predict(read_image(record["image"]), record["box"][None])
+        view = person_view(record, INFANT_21, predictor.aspect, upright=True)
+        (pose,) = predictor.estimate([(read_image(record["image"]), view)])
         errors.append(np.linalg.norm(pose[:, :2] - record["keypoints"][:, :2], axis=1) / torso)
         scores.append(pose[:, 2])
         visible.append(record["keypoints"][:, 2] == 2)
