@@ -1,4 +1,4 @@
-"""The network whose weights come with the package: a small AggPose, trained on rendered infants alone.
+"""The network whose weights come with the package: a small AggPose, trained on synthetic infants alone.
 
 launch/pretrained.sh runs/pretrained
 """
@@ -10,7 +10,7 @@ def get_config(arg: str = ""):
     """Returns the experiment. `:debug` selects the debug variant: a tiny network and 20 steps.
 
     Training starts from the demo, configs/synthetic.py. From random parameters the network would learn little in its
-    first thousand steps on infants in all their variety.
+    first thousand steps on infants in all their variety. A second round starts from the first one.
     """
     words = read_argument(arg, "debug")
     config = default_config()
