@@ -64,7 +64,7 @@ def _find_manifest(folder: pathlib.Path) -> tuple[pathlib.Path, str]:
         if manifests.find(root):
             relative = "" if root == folder else folder.resolve().relative_to(root).as_posix()
             return root, relative
-    raise UserError(f"{folder} has no manifest; give the folder that predict wrote")
+    raise UserError(f"{folder} has no manifest.json; give the folder that predict wrote")
 
 
 def _read_poses(folder: pathlib.Path, keypoint_set: KeypointSet | None) -> Poses:
