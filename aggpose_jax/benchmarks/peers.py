@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from aggpose_jax.benchmarks import torch_twin
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
 from aggpose_jax.networks.aggpose import AggPose
@@ -53,6 +52,8 @@ def make_twin(model: PoseModel, variables: Variables) -> Any:
     Raises:
       Unavailable: there is no twin of this network.
     """
+    from aggpose_jax.benchmarks import torch_twin
+
     network = model.network
     if not isinstance(network, AggPose) or network.fusion != "released":
         raise Unavailable(f"there is no {type(network).__name__} of PyTorch's modules to compare with")
