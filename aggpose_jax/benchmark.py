@@ -11,6 +11,7 @@ from aggpose_jax.benchmarks import data_pipeline, decoding, films, machine, mask
 from aggpose_jax.benchmarks.machine import Machine
 from aggpose_jax.benchmarks.measurements import Measurement, table
 from aggpose_jax.config import read_experiment
+from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import pretrained
 from aggpose_jax.inference.predictor import load
 from aggpose_jax.training.reporting import table as table_of_metrics
@@ -156,7 +157,11 @@ def main(arguments: argparse.Namespace) -> None:
     print(limits.describe())
     rows = arguments.run(arguments, limits)
     if arguments.out:
-        io.write_json(arguments.out, {"machine": dataclasses.asdict(limits), "measurements": rows}, indent=1)
+        content = {"machine": dataclasses.asdict(limits), "measurements": rows}
+        try:
+            io.write_json(arguments.out, content, indent=1)
+        except OSError as error:
+            raise UserError(f"{arguments.out}: cannot be written ({error.strerror}); give another --out") from None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from aggpose_jax import benchmark
 from aggpose_jax.benchmarks import films, machine
 from aggpose_jax.benchmarks.machine import Machine
 from aggpose_jax.benchmarks.measurements import Measurement
+from aggpose_jax.errors import UserError
 
 LIMITS = Machine("processor", 2, {"float32": 1e11, "bfloat16": 1e11}, 1e10)
 
@@ -30,6 +31,14 @@ def test_measurements_are_printed_and_written(tmp_path, monkeypatch, capsys):
     content = json.loads((tmp_path / "speed.json").read_text())
     assert content["machine"]["copy"] == 1e10
     assert content["measurements"][0]["samples_per_second"] == 64
+
+
+def test_a_file_that_cannot_be_written_is_an_error_after_the_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark.decoding, "measure", lambda: [Measurement("DARK", 32, [0.5])])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/speed\.json: cannot be written"):
+        run("decode", f"--out={tmp_path / 'file' / 'speed.json'}")
+    assert "DARK" in capsys.readouterr().out
 
 
 def test_all_measures_every_part(monkeypatch, capsys):
