@@ -57,6 +57,8 @@ def infants(arguments: argparse.Namespace) -> None:
     """Draws rendered infants into shards, for training, or as films; rerunning the same command resumes."""
     folder, variety = arguments.out / arguments.split, LEVELS[arguments.variety]
     if arguments.videos:
+        if arguments.drawn:
+            raise UserError("--drawn replaces images; prepare synthetic --videos draws films of drawn infants")
         films = FilmSettings(arguments.videos, arguments.frames, arguments.split, arguments.seed, FPS, variety)
         draw_films(folder, films, arguments.shard, arguments.processes)
         print(f"{folder}: {arguments.videos} films, and their keypoints in annotations/videos")

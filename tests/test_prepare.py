@@ -103,6 +103,13 @@ def test_films_that_are_there_are_not_drawn_again(tmp_path):
         arguments.run(arguments)
 
 
+def test_films_of_rendered_infants_cannot_be_drawn_in_part(tmp_path):
+    arguments = prepare.parser().parse(["infants", f"--out={tmp_path / 'films'}", "--videos=2", "--drawn=2"])
+    with pytest.raises(UserError, match="--drawn replaces images"):
+        arguments.run(arguments)
+    assert not (tmp_path / "films").exists()
+
+
 def test_infants_are_drawn_into_shards_of_their_split(tmp_path):
     options = ["infants", f"--out={tmp_path}", "--images=2", "--variety=bare", "--processes=1"]
     for split in ("train", "val"):

@@ -105,11 +105,13 @@ def claim_folder(folder: pathlib.Path, settings: "DataclassInstance") -> None:
     Raises:
       UserError: the folder was drawn with other settings.
     """
-    manifest = folder / _MANIFEST
+    manifest, content = folder / _MANIFEST, dataclasses.asdict(settings)
+    if not content.get("drawn", True):
+        del content["drawn"]  # Manifests of rendered infants alone are those of earlier versions.
     if not manifest.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        io.write_json(manifest, dataclasses.asdict(settings))
-    elif io.read_json(manifest) != dataclasses.asdict(settings):
+        io.write_json(manifest, content)
+    elif io.read_json(manifest) != content:
         raise UserError(f"{manifest}: was drawn with other settings; repeat them, or give another folder")
 
 

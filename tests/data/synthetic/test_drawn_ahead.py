@@ -1,6 +1,7 @@
 """Tests of infants that were drawn ahead."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -32,6 +33,14 @@ def test_records_are_those_of_the_source_that_drew_them(tmp_path, period):
         assert difference.mean() < 6  # the losses of JPEG
         for name, value in expected.items():
             np.testing.assert_allclose(record[name], value, rtol=1e-6)
+
+
+def test_a_folder_of_an_earlier_version_is_completed(tmp_path):
+    draw_ahead(tmp_path, SETTINGS, part=(0, 3))
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    assert list(content) == ["count", "split", "seed", "variety"]  # what earlier versions wrote
+    draw_ahead(tmp_path, SETTINGS)
+    assert len(StoredInfants(tmp_path)) == 5
 
 
 def test_parts_and_interrupted_runs_give_the_same_bytes(tmp_path):
