@@ -12,9 +12,9 @@ import optax
 from jax.sharding import Mesh
 
 from aggpose_jax.runtime import sharding
+from aggpose_jax.training.finite import are_finite, guarded_quantities
 from aggpose_jax.training.frozen_statistics import frozen_statistics
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_ema
-from aggpose_jax.training.reliability.nonfinite import are_finite, guarded_quantities
 from aggpose_jax.training.train_state import TrainState
 
 # (state, batch) → the next state, the metrics, and whether each guarded quantity is finite.
