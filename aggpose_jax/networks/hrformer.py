@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from aggpose_jax.networks import multi_resolution, ops, windows
+from aggpose_jax.networks import depthwise, multi_resolution, ops, windows
 from aggpose_jax.networks.batch_norm import BatchNorm, batch_counters
 from aggpose_jax.networks.multi_resolution import init
 from aggpose_jax.networks.network import Network, StateDictForm
@@ -94,7 +94,7 @@ class DepthwiseConvolution(nn.Module):
     @nn.compact
     def __call__(self, x):
         c = x.shape[-1]
-        x = ops.depthwise(x, self.param("kernel", init, (3, 3, c), jnp.float32).astype(self.dtype), self.stride)
+        x = depthwise.convolve(x, self.param("kernel", init, (3, 3, c), jnp.float32).astype(self.dtype), self.stride)
         if not self.use_bias:
             return x
         return x + self.param("bias", nn.initializers.zeros, (c,), jnp.float32).astype(self.dtype)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from aggpose_jax.networks import ops
+from aggpose_jax.networks import depthwise, ops
 from aggpose_jax.networks.mit import Grid
 
 PATCH = 32  # side of a mask patch in pixels: stride × reduction, which is the same at every level
@@ -137,9 +137,9 @@ def _stacked_neighbourhoods(x, neighbours):
     return [bordered[:, :, i : i + s, j : j + s].reshape(x.shape) for i in range(3) for j in range(3)]
 
 
-_stacked_depthwise_gelu = ops.make_depthwise_gelu(
-    lambda x, kernel, neighbours: ops.weighted_sum(_stacked_neighbourhoods(x, neighbours), kernel),
-    lambda x, dz, neighbours: ops.weighted_sum_gradient(_stacked_neighbourhoods(x, neighbours), dz),
+_stacked_depthwise_gelu = depthwise.make_depthwise_gelu(
+    lambda x, kernel, neighbours: depthwise.weighted_sum(_stacked_neighbourhoods(x, neighbours), kernel),
+    lambda x, dz, neighbours: depthwise.weighted_sum_gradient(_stacked_neighbourhoods(x, neighbours), dz),
 )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from aggpose_jax.networks import ops
+from aggpose_jax.networks import depthwise, ops
 from aggpose_jax.networks.transformer import drop_path, drop_path_rates, layer_norm
 
 STRIDES = (4, 8, 16, 32)
@@ -65,8 +65,8 @@ class Grid:
         return convolution(padding=halo)(x)
 
     def depthwise_gelu(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
-        """Returns GELU(3×3 depthwise convolution + bias), see `ops.depthwise_gelu`."""
-        return ops.depthwise_gelu(x, kernel, bias)
+        """Returns GELU(3×3 depthwise convolution + bias), see `depthwise.depthwise_gelu`."""
+        return depthwise.depthwise_gelu(x, kernel, bias)
 
     def mask_scores(self, scores: jax.Array) -> jax.Array:
         """Returns attention scores [B, heads, N, M], with −∞ for keys of masked patches."""
