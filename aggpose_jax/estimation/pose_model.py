@@ -2,11 +2,10 @@
 
 import dataclasses
 import functools
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 from flax import linen as nn
 
 from aggpose_jax import networks
@@ -16,6 +15,9 @@ from aggpose_jax.networks.network import Network
 from aggpose_jax.pose.codec import Codec
 from aggpose_jax.pose.keypoints import KeypointSet, find_keypoint_set
 from aggpose_jax.pose.protocol import Protocol, find_protocol
+
+if TYPE_CHECKING:
+    import ml_collections
 
 Variables = dict[str, Any]  # {"params": …} and, for networks with batch normalisation, "batch_stats"
 
@@ -39,7 +41,7 @@ class PoseModel:
     protocol: Protocol
 
     @classmethod
-    def from_config(cls, config: ml_collections.ConfigDict) -> Self:
+    def from_config(cls, config: "ml_collections.ConfigDict") -> Self:
         """Builds the model that a configuration describes.
 
         Raises:
@@ -49,7 +51,7 @@ class PoseModel:
             raise UserError(f"task: {config.task} does not predict keypoints; give the run or configuration of a pose "
                             "network")  # fmt: skip
         keypoint_set = find_keypoint_set(config.keypoint_set)
-        network = networks.build(**config.model.to_dict(), keypoints=len(keypoint_set))
+        network = networks.build(**config.model, keypoints=len(keypoint_set))
         _check_input_size(tuple(config.input_size), networks.find(config.model.name), network)
         protocol = find_protocol(config.protocol, config.crop_convention, config.decoder)
         return cls(network, _codec(config, protocol), keypoint_set, config.flip_test, protocol)
@@ -82,7 +84,7 @@ def _check_input_size(size: tuple[int, int], network: Network, model: nn.Module)
         raise UserError(f"input_size: {size} must be divisible by {network.stride}; change it")
 
 
-def _codec(config: ml_collections.ConfigDict, protocol: Protocol) -> Codec:
+def _codec(config: "ml_collections.ConfigDict", protocol: Protocol) -> Codec:
     return Codec(
         tuple(config.input_size),
         config.sigma,

@@ -5,7 +5,6 @@ from typing import Any
 
 from flax import linen as nn
 
-from aggpose_jax.config import default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.networks import (
     aggpose,
@@ -55,12 +54,20 @@ def build(name: str, **fields: Any) -> nn.Module:
       UserError: the name is unknown, or the module does not have a field with another value.
     """
     network, variant = _find(name)
-    defaults = default_config().model.to_dict()
     for field, value in fields.items():
-        if field not in network.fields and not (field in defaults and value in (defaults[field], 0)):
+        if field not in network.fields and not _is_without_effect(field, value):
             raise UserError(_unknown_field_message(name, network, field, value))
     overrides = {field: value for field, value in fields.items() if field in network.fields}
     return network.module(**{**network.variants[variant], **overrides})
+
+
+def _is_without_effect(field: str, value: Any) -> bool:
+    """Returns whether a value is the default of the configuration for a field, or 0 or False, which turns it off."""
+    # Imported here, because the configuration needs ml_collections, and networks are also measured where it is missing.
+    from aggpose_jax.config import default_config
+
+    defaults = default_config().model.to_dict()
+    return field in defaults and value in (defaults[field], 0)
 
 
 def _find(name: str) -> tuple[Network, str]:

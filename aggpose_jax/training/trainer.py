@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import optax
 from jax.sharding import Mesh
 
@@ -16,6 +15,9 @@ from aggpose_jax.training.finite import are_finite, guarded_quantities
 from aggpose_jax.training.frozen_statistics import frozen_statistics
 from aggpose_jax.training.optimizer import make_optimizer, make_schedule, paths_matching, update_ema
 from aggpose_jax.training.train_state import TrainState
+
+if TYPE_CHECKING:
+    import ml_collections
 
 # (state, batch) → the next state, the metrics, and whether each guarded quantity is finite.
 Step = Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, dict[str, jax.Array], jax.Array]]
@@ -30,7 +32,7 @@ class Trainer:
       mesh: device mesh of `sharding.make_mesh`.
     """
 
-    def __init__(self, task: Any, config: ml_collections.ConfigDict, mesh: Mesh):
+    def __init__(self, task: Any, config: "ml_collections.ConfigDict", mesh: Mesh):
         self.task, self.config, self.mesh = task, config, mesh
         self.total_steps = config.steps or round(config.epochs * task.steps_per_epoch)
         self.schedule = make_schedule(config, task.steps_per_epoch, self.total_steps)
