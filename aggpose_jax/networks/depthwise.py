@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from aggpose_jax.networks import fastest_forms
+
 
 def _neighbourhoods(x):
     """Returns the 3×3 neighbourhoods of the tokens of x [B, H, W, C], as nine arrays like x: zero outside the map."""
@@ -62,9 +64,14 @@ def _depthwise_convolution(x, kernel, stride=1):
     )
 
 
+# The forms for devices other than CPU; the first one is taken unless the table of fastest forms names another.
+FORWARD = {"grouped": _depthwise_convolution, "shifts": _depthwise_shifts}
+
+
 def _depthwise(x, kernel):
     """Returns the 3×3 depthwise convolution with zero padding: [B, H, W, C], [3, 3, C] → [B, H, W, C]."""
-    return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=_depthwise_convolution)
+    fastest = fastest_forms.choose("forward", FORWARD)
+    return lax.platform_dependent(x, kernel, cpu=_depthwise_shifts, default=fastest)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -89,8 +96,22 @@ def _kernel_gradient_convolution(x, dz):
     return gradient.astype(jnp.float32)
 
 
+def _kernel_gradient_pallas(x, dz):
+    from aggpose_jax.networks import depthwise_pallas  # Pallas takes 0.1 s to import, and most devices do without.
+
+    return depthwise_pallas.kernel_gradient(x, dz)
+
+
+KERNEL_GRADIENT = {
+    "grouped": _kernel_gradient_convolution,
+    "shifts": _kernel_gradient_reduction,
+    "pallas": _kernel_gradient_pallas,
+}
+
+
 def _kernel_gradient(x, dz):
-    return lax.platform_dependent(x, dz, cpu=_kernel_gradient_reduction, default=_kernel_gradient_convolution)
+    fastest = fastest_forms.choose("kernel_gradient", KERNEL_GRADIENT)
+    return lax.platform_dependent(x, dz, cpu=_kernel_gradient_reduction, default=fastest)
 
 
 def _gelu(z):
