@@ -1,10 +1,20 @@
-"""The weights behind the reference vectors, drawn from their names instead of stored, and weight manifests."""
+"""The weights behind the reference vectors, drawn from their names instead of stored, and weight manifests.
+
+`aggpose_jax.benchmarks.accelerator.vectors` loads this file too.
+"""
 
 import json
 import pathlib
 import zlib
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+
+from aggpose_jax import networks
+from aggpose_jax.networks import aggpose
+from aggpose_jax.weights.state_dicts import from_tensors, to_tensors
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 MANIFESTS = pathlib.Path(__file__).parents[1] / "third_party" / "manifests"
@@ -51,3 +61,33 @@ def manifest(name: str) -> dict[str, tuple[int, ...]]:
     """Returns the shapes in a published state dict, by the name of the tensor."""
     shapes = json.loads((MANIFESTS / f"state_dict_{name}.json").read_text())
     return {key: tuple(shape) for key, shape in shapes.items()}
+
+
+def read_aggpose(name: str) -> dict[str, np.ndarray]:
+    """Returns the reference vectors of a variant of AggPose."""
+    with np.load(REFERENCE / f"aggpose_{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def aggpose_network(name: str, reference: dict[str, np.ndarray], **fields: Any) -> tuple:
+    """Returns the network of a reference of AggPose, its weight table and its parameters."""
+    first = [int(depth) for depth in reference["depths"]]
+    depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
+    model = networks.build(f"aggpose_{name}", keypoints=int(reference["num_joints"]), depths=depths, **fields)
+    table = aggpose.table(model)
+    blank = jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), abstract_params(model))
+    tensors = {key: named_weight(key, a.shape) for key, a in to_tensors(table, {"params": blank}).items()}
+    return model, table, from_tensors(table, tensors, {"params": blank})["params"]
+
+
+def aggpose_image(reference: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns the images [B, H, W, 3] of a reference of AggPose, which stores them if they are small."""
+    image = reference.get("image_nchw")
+    if image is None:
+        image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32)
+    return image.transpose(0, 2, 3, 1)
+
+
+def abstract_params(model: Any, size: tuple[int, int] = (64, 64)) -> Any:
+    """Returns the shapes of the parameters of a network."""
+    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *size, 3))))["params"]

@@ -5,37 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from reference import REFERENCE, named_weight
+from reference import abstract_params, aggpose_image, aggpose_network, read_aggpose
 
 from aggpose_jax import networks
-from aggpose_jax.networks import aggpose
 from aggpose_jax.networks.aggpose import VARIANTS, AggPose
 from aggpose_jax.networks.mit import Stage
-from aggpose_jax.networks.weight_table import Table
-from aggpose_jax.weights.state_dicts import from_tensors, to_tensors
+from aggpose_jax.weights.state_dicts import to_tensors
 
 WIDTHS = (4, 8, 10, 16)
 DEPTHS = ((1, 1, 1, 1), (1, 1, 1), (1, 1), (1,))
-
-
-def read(name: str) -> dict:
-    with np.load(REFERENCE / f"aggpose_{name}.npz") as arrays:
-        return dict(arrays)
-
-
-def reference_network(name: str, reference: dict, **fields) -> tuple[nn.Module, Table, dict]:
-    """Returns the network of a reference file, its weight table and its parameters."""
-    first = [int(depth) for depth in reference["depths"]]
-    depths = tuple((depth, *[first[0]] * (3 - i)) for i, depth in enumerate(first))
-    model = networks.build(f"aggpose_{name}", keypoints=int(reference["num_joints"]), depths=depths, **fields)
-    table = aggpose.table(model)
-    blank = jax.tree.map(lambda a: np.broadcast_to(np.float32(0), a.shape), abstract_params(model))
-    tensors = {key: named_weight(key, a.shape) for key, a in to_tensors(table, {"params": blank}).items()}
-    return model, table, from_tensors(table, tensors, {"params": blank})["params"]
-
-
-def abstract_params(model: nn.Module, size: tuple[int, int] = (64, 64)):
-    return jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *size, 3))))["params"]
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
@@ -45,9 +23,9 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
 @pytest.fixture(scope="module")
 def tiny() -> dict:
     """The reference of the variant tiny, and the heatmaps, loss and gradient of this implementation."""
-    reference = read("tiny")
-    model, table, params = reference_network("tiny", reference)
-    image, target = (reference[name].transpose(0, 2, 3, 1) for name in ("image_nchw", "target"))
+    reference = read_aggpose("tiny")
+    model, table, params = aggpose_network("tiny", reference)
+    image, target = aggpose_image(reference), reference["target"].transpose(0, 2, 3, 1)
     weight = reference["target_weight"][:, None, None, :, 0]
 
     def loss(params):
@@ -81,9 +59,9 @@ def test_every_tiny_gradient_equals_the_reference(tiny):
 
 @pytest.mark.parametrize("name", ["s", pytest.param("l", marks=pytest.mark.slow)])
 def test_heatmaps_of_published_variants_equal_the_reference(name):
-    reference = read(name)
-    model, _, params = reference_network(name, reference)
-    image = np.random.default_rng(7).standard_normal((1, 3, 256, 192)).astype(np.float32).transpose(0, 2, 3, 1)
+    reference = read_aggpose(name)
+    model, _, params = aggpose_network(name, reference)
+    image = aggpose_image(reference)
     heatmaps = jax.jit(lambda params, image: model.apply({"params": params}, image))(params, image)
     assert relative_error(np.asarray(heatmaps), reference["heatmaps_nchw"].transpose(0, 2, 3, 1)) <= 1e-5
 
@@ -91,9 +69,9 @@ def test_heatmaps_of_published_variants_equal_the_reference(name):
 def test_depths_of_published_variants_equal_the_reference():
     for name in ("s", "l"):
         model = networks.build(f"aggpose_{name}", keypoints=17)
-        assert [depths[0] for depths in model.depths] == read(name)["depths"].tolist()
+        assert [depths[0] for depths in model.depths] == read_aggpose(name)["depths"].tolist()
         assert [depths[1:] for depths in model.depths] == [(3, 3, 3), (3, 3), (3,), ()]
-        assert list(model.widths) == read(name)["embed_dims"].tolist()
+        assert list(model.widths) == read_aggpose(name)["embed_dims"].tolist()
 
 
 @pytest.mark.parametrize("name", ["l", "s", "tiny", "demo"])
@@ -109,8 +87,8 @@ def test_stages_have_the_depths_of_their_variant(name):
 
 @pytest.mark.slow
 def test_bfloat16_is_close_to_float32(tiny):
-    model, *_ = reference_network("tiny", tiny, dtype=jnp.bfloat16)
-    image = tiny["image_nchw"].transpose(0, 2, 3, 1)
+    model, *_ = aggpose_network("tiny", tiny, dtype=jnp.bfloat16)
+    image = aggpose_image(tiny)
     heatmaps = jax.jit(lambda params: model.apply({"params": params}, image))(tiny["params"])
     assert heatmaps.dtype == jnp.float32
     error = relative_error(np.asarray(heatmaps), np.asarray(tiny["heatmaps"]))
