@@ -44,7 +44,7 @@ def draw(counts: tuple[int, int]) -> dict[str, np.ndarray]:
         protocol=model.protocol,
         upright=config.upright,
     )
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for prefix, split, count in zip(SPLITS, ("train", "test"), counts, strict=True):
         source = SyntheticInfants(count, split=split)
         records = [source[index] for index in range(count)]

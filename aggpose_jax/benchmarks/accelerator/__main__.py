@@ -8,13 +8,15 @@ import os
 import pathlib
 import sys
 
+import jax
+
 from aggpose_jax import cli, io
 from aggpose_jax.benchmarks.accelerator import page, program, roofs, stencils, torch_step, training, vectors
 from aggpose_jax.benchmarks.accelerator.part import Content, Part, Setting, run
 from aggpose_jax.errors import UserError
-from aggpose_jax.runtime.compilation import enable_compilation_cache
 
-OUT, CROPS = "accelerator_report", "accelerator_crops.npz"
+OUT, CROPS = pathlib.Path("accelerator_report"), pathlib.Path("accelerator_crops.npz")
+COMPILE_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 PARTS = (
     Part("roofs", "Limits of the device", 20, roofs.measure, roofs.describe),
     Part("vectors", "Reference vectors", 60, vectors.measure, vectors.describe),
@@ -48,13 +50,14 @@ def parser() -> cli.Parser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Runs the parts of a command line and writes report.json and report.md after each; fails if a part has failed."""
-    # Taken when the first device is used: PyTorch, which runs in the same process, needs memory too.
+    # Read when the first device is used. PyTorch, which runs in the same process, needs memory too.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(pathlib.Path(arguments.out) / "compiled"))
+    if arguments.tiny:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_FAST}"
     machine = page.about()
-    enable_compilation_cache()
+    jax.config.update("jax_compilation_cache_dir", str(arguments.out / "compiled"))  # for reruns
     parts = [part for part in PARTS if part.name in arguments.parts]
-    setting = Setting(pathlib.Path(arguments.out), pathlib.Path(arguments.crops), arguments.tiny)
+    setting = Setting(arguments.out, arguments.crops, arguments.tiny)
 
     def write(results: dict[str, Content]) -> None:
         content = {"machine": machine, "tiny": setting.tiny, "parts": results}

@@ -17,7 +17,10 @@ from aggpose_jax.training.trainer import Trainer
 class Experiment(dict):
     """A dict whose keys are also attributes, as those of a configuration are."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, key: str) -> Any:
+        if key not in self:
+            raise AttributeError(key)
+        return self[key]
 
 
 DEFAULTS: dict[str, Any] = {

@@ -38,7 +38,7 @@ def computations(text: str) -> dict[str, list[Instruction]]:
         if header := re.match(r"(?:ENTRY )?%?([\w.\-]+) .*\{$", line):
             current = found.setdefault(header[1], [])
         elif match := re.match(r"\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][\w\-]*)\(", line):
-            current.append(Instruction(*match.groups(), line))
+            current.append(Instruction(match[1], match[2], match[3], line))
     return found
 
 

@@ -3,9 +3,15 @@
 from collections.abc import Iterable, Sequence
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Returns a Markdown table as lines. All columns but the first are aligned to the right; None is an empty cell."""
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers: bool = True) -> list[str]:
+    """Returns a Markdown table as lines; None is an empty cell.
+
+    Args:
+      head: titles of the columns.
+      rows: cells.
+      numbers: whether all columns but the first hold numbers, which are aligned to the right.
+    """
+    lines = ["| " + " | ".join(head) + " |", "|---|" + ("---:|" if numbers else "---|") * (len(head) - 1)]
     for row in rows:
         lines.append("| " + " | ".join("" if cell is None else str(cell).replace("|", "/") for cell in row) + " |")
     return lines

@@ -56,7 +56,7 @@ def write(machine: Mapping[str, str], parts: Sequence[Part], results: Mapping[st
     lines = ["# AggPose on an accelerator", ""]
     if tiny:
         lines += ["**Tiny sizes, which only show that the program runs: the numbers below mean nothing.**", ""]
-    lines += table(("", ""), machine.items())
+    lines += table(("measured on", ""), machine.items(), numbers=False)
     missing = []
     for part in parts:
         content = results.get(part.name)
@@ -69,7 +69,7 @@ def write(machine: Mapping[str, str], parts: Sequence[Part], results: Mapping[st
         if "seconds" in content:
             lines += ["", f"## {part.title}", "", *part.describe(content), "", _took(content["seconds"], part.seconds)]
     lines += ["", "## Left out", ""]
-    lines += table(("part", "what, and why"), missing) if missing else ["Nothing."]
+    lines += table(("part", "what, and why"), missing, numbers=False) if missing else ["Nothing."]
     return "\n".join(lines) + "\n"
 
 

@@ -97,7 +97,7 @@ def describe(content: Content) -> list[str]:
         ("highest memory of the process so far", size(content["peak_memory"]) or "not reported"),
         ("copies and transposes in the program, a loop's body counted once", str(content["copies"])),
         ("bytes of their results", size(content["copied_bytes"])),
-        ("compiled in", f"{content['compile_seconds']:.1f} s"),
+        ("compiled, or read from the cache of a run before, in", f"{content['compile_seconds']:.1f} s"),
     ]
     head = f"{content['network']} in {content['dtype']}, {content['batch']} images"
     return [*table((head, ""), rows), *(_describe_trace(content["trace"]) if "trace" in content else [])]

@@ -1,8 +1,10 @@
 """The part "torch": the training step of AggPose-L in PyTorch beside that of this package, on the same device."""
 
+import contextlib
+import signal
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -29,23 +31,38 @@ def measure(setting: Setting, budget: Budget, earlier: Mapping[str, Content]) ->
     device = _device()
     trainer = trainer_of_step(TINY if setting.tiny else {})
     functions: dict[str, Callable[[], None]] = {OURS: _our_step(trainer)}
-    rows: list[Content] = []
+    notes: list[Content] = []
     names = [EAGER] if setting.tiny else [EAGER, COMPILED]  # torch.compile takes a minute, however small the network.
     for name in budget.items(names):
         try:
-            step = TorchStep(trainer, device, compiled=name == COMPILED)
-            step()
+            with _interrupted_after(budget.left()):
+                step = TorchStep(trainer, device, compiled=name == COMPILED)
+                step()
             functions[name] = step
         except Exception as error:  # PyTorch has a type of its own for each device's errors.
             memory = OUT_OF_MEMORY in str(error).lower()
-            rows.append({"name": name, "note": OUT_OF_MEMORY if memory else one_line(error)})
+            notes.append({"name": name, "note": OUT_OF_MEMORY if memory else one_line(error)})
     times = timing.in_turn(functions, TINY_ROUNDS if setting.tiny else ROUNDS)
-    for name, seconds in times.items():
-        row = {"name": name, "times": seconds, "median_seconds": statistics.median(seconds)}
-        if name != OURS:
-            row["slower"] = timing.ratio(seconds, times[OURS])._asdict()
-        rows.append(row)
-    return {"batch": trainer.config.batch_size, "network": trainer.config.model.name, "rows": rows}
+    rows = [{"name": name, "times": seconds} for name, seconds in times.items()]
+    for row in rows[1:]:
+        row["slower"] = timing.ratio(row["times"], times[OURS])._asdict()
+    return {"batch": trainer.config.batch_size, "network": trainer.config.model.name, "rows": rows + notes}
+
+
+@contextlib.contextmanager
+def _interrupted_after(seconds: float) -> Iterator[None]:
+    """Interrupts the block by a TimeoutError after some seconds; torch.compile may take minutes."""
+
+    def interrupt(*_: object) -> None:
+        raise TimeoutError("there was no time to compile it")
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def _device() -> Any:
@@ -117,18 +134,18 @@ class TorchStep:
 
 def describe(content: Content) -> list[str]:
     """Returns the programs as a table."""
-    rows = []
-    for row in content["rows"]:
-        slower = row.get("slower")
-        cells = (
-            f"{1e3 * row['median_seconds']:.1f}" if "times" in row else row["note"],
-            f"{content['batch'] / row['median_seconds']:.1f}" if "times" in row else None,
-            f"{slower['median']:.2f} ({slower['low']:.2f}–{slower['high']:.2f})" if slower else None,
-        )
-        rows.append((row["name"], *cells))
+    rows = [_cells(row, content["batch"]) for row in content["rows"]]
     return [
         f"A training step of {content['network']} in bfloat16 with {content['batch']} images, the programs called "
         "in turn. PyTorch has the faster of its memory layouts.",
         "",
         *table(("program", "ms", "images/s", "times as long as ours"), rows),
     ]
+
+
+def _cells(row: Content, batch: int) -> tuple[str, ...]:
+    if "note" in row:
+        return row["name"], row["note"], "", ""
+    seconds, slower = statistics.median(row["times"]), row.get("slower")
+    ratio = f"{slower['median']:.2f} ({slower['low']:.2f}–{slower['high']:.2f})" if slower else ""
+    return row["name"], f"{1e3 * seconds:.1f}", f"{batch / seconds:.1f}", ratio

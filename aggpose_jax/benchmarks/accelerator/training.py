@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -63,11 +64,11 @@ def measure(setting: Setting, budget: Budget, earlier: Mapping[str, Content]) ->
     trainers = {dtype: make_trainer(SYNTHETIC, len(train["image"]), dtype, **{**changes, "steps": total})
                 for dtype in DTYPES}  # fmt: skip
     runs = {dtype: Run(trainer, train) for dtype, trainer in trainers.items()}
-    for run in runs.values():
-        run.train(1, counted=False)
+    with ThreadPoolExecutor(len(runs)) as pool:  # Compiling does not hold the lock of the interpreter.
+        list(pool.map(lambda run: run.train(1, counted=False), runs.values()))
     steps = 1
     # In turn, so that both have done the same steps when the time is over.
-    for end in budget.items(range(1 + chunk, total + 1, chunk), lambda end: f"steps up to {end}"):
+    for end in budget.items(range(chunk, total + 1, chunk), lambda end: f"steps up to {end}"):
         for run in runs.values():
             run.train(end - steps)
         steps = end
