@@ -55,6 +55,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.tiny:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {COMPILE_FAST}"
     machine = page.about()
+    if jax.default_backend() == "cpu" and not arguments.tiny:
+        raise UserError("JAX finds only a CPU; install its plugin for the accelerator, or try the program with --tiny")
     jax.config.update("jax_compilation_cache_dir", str(arguments.out / "compiled"))  # for reruns
     parts = [part for part in PARTS if part.name in arguments.parts]
     setting = Setting(arguments.out, arguments.crops, arguments.tiny)

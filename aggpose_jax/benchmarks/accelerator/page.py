@@ -24,8 +24,8 @@ def about() -> dict[str, str]:
     """
     try:
         devices = jax.devices()
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    except (RuntimeError, AssertionError) as error:  # JAX fails an assertion if there is no plugin at all.
+        reason = " ".join(str(error).split()) or f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}"
         raise UserError(f"JAX finds no device ({reason}); check JAX_PLATFORMS and the plugin of jax") from None
     return {
         "device": f"{len(devices)} × {devices[0].device_kind} ({devices[0].platform}); the first one is measured",

@@ -43,7 +43,7 @@ def measure(setting: Setting, budget: Budget, earlier: Mapping[str, Content]) ->
             memory = OUT_OF_MEMORY in str(error).lower()
             notes.append({"name": name, "note": OUT_OF_MEMORY if memory else one_line(error)})
     times = timing.in_turn(functions, TINY_ROUNDS if setting.tiny else ROUNDS)
-    rows = [{"name": name, "times": seconds} for name, seconds in times.items()]
+    rows: list[Content] = [{"name": name, "times": seconds} for name, seconds in times.items()]
     for row in rows[1:]:
         row["slower"] = timing.ratio(row["times"], times[OURS])._asdict()
     return {"batch": trainer.config.batch_size, "network": trainer.config.model.name, "rows": rows + notes}
