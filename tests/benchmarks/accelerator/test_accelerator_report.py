@@ -33,12 +33,13 @@ def test_the_program_needs_four_libraries_only(tmp_path):
 @pytest.mark.slow
 def test_real_training_steps_need_four_libraries_only(tmp_path):
     np.savez(tmp_path / "crops.npz", **accelerator_crops.draw((8, 2)))
-    names = ("roofs", "stencils", "program", "training")
+    names = ("roofs", "vectors", "stencils", "program", "training")
     arguments = ("--tiny", "--out", tmp_path, "--crops", tmp_path / "crops.npz", "--parts", ",".join(names))
     process = report(*arguments)
     assert process.returncode == 0, process.stderr
     parts = json.loads((tmp_path / "report.json").read_text())["parts"]
     assert tuple(parts) == names
+    assert [row["holds"] for row in parts["vectors"]["rows"]] == [True, True]
     assert len(parts["stencils"]["rows"]) == 4 * (2 + 2 + 3)
     assert all(row["equal"] for row in parts["stencils"]["rows"])
     assert parts["program"]["trace"]["launches"] > 0
