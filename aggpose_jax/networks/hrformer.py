@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from aggpose_jax.networks import depthwise, multi_resolution, ops, windows
 from aggpose_jax.networks.batch_norm import BatchNorm, batch_counters
+from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.multi_resolution import init
 from aggpose_jax.networks.network import Network, StateDictForm
 from aggpose_jax.networks.residual import SHORTCUT
@@ -18,7 +19,6 @@ from aggpose_jax.networks.transformer import (
     attention_weights,
     drop_path,
     drop_path_rates,
-    layer_norm,
     weighted_values,
 )
 from aggpose_jax.networks.weight_table import Table, features, named_entries
@@ -139,9 +139,9 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        y = layer_norm(1e-6, self.dtype, "norm1")(x)
+        y = LayerNorm(1e-6, self.dtype, name="norm1")(x)
         x = x + self.drop_path(WindowAttention(self.heads, self.relative_bias, self.dtype, name="attn.attn")(y))
-        y = layer_norm(1e-6, self.dtype, "norm2")(x)
+        y = LayerNorm(1e-6, self.dtype, name="norm2")(x)
         mlp = ConvolutionalMLP(self.train, self.dtype, name="ffn" if self.relative_bias else "mlp")
         return x + self.drop_path(mlp(y))
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from aggpose_jax.networks import mit, mit_pose
+from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.mask_patches import (
     PATCH,
     MaskedFullEncode,
@@ -24,7 +25,6 @@ from aggpose_jax.networks.mask_patches import (
 )
 from aggpose_jax.networks.mit import BLOCK_EPSILON, Block, MixTransformer, linear, linear_init
 from aggpose_jax.networks.network import Network
-from aggpose_jax.networks.transformer import layer_norm
 
 VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch before they are divided by its root
 
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
         x = x.reshape(b, self.rows, self.columns, c)
         for i in range(self.depth):
             x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
-        x = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+        x = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(x)
         return linear(PATCH * PATCH * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
 
 
@@ -91,7 +91,7 @@ class MaskedAutoencoder(nn.Module):
             linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*visible.shape, -1))
             for i, tokens in enumerate(levels, start=1)
         )
-        encoded = layer_norm(BLOCK_EPSILON, self.dtype, "norm")(encoded)
+        encoded = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(encoded)
         pixels = Decoder(h // PATCH, w // PATCH, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
             encoded, visible
         )

@@ -17,7 +17,8 @@ import numpy as np
 from flax import linen as nn
 
 from aggpose_jax.networks import depthwise, ops
-from aggpose_jax.networks.transformer import drop_path, drop_path_rates, layer_norm
+from aggpose_jax.networks.layers import LayerNorm, Linear
+from aggpose_jax.networks.transformer import drop_path, drop_path_rates
 
 STRIDES = (4, 8, 16, 32)
 HEADS = (1, 2, 5, 8)
@@ -42,9 +43,9 @@ convolution_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 depthwise_init = nn.initializers.normal(math.sqrt(2 / 9))  # fan-out of a depthwise 3×3 convolution is 9
 
 
-def linear(features: int, dtype: Any, name: str) -> nn.Dense:
+def linear(features: int, dtype: Any, name: str) -> Linear:
     """Returns a linear layer with the initialisation of the Mix Transformer."""
-    return nn.Dense(features, dtype=dtype, kernel_init=linear_init, name=name)
+    return Linear(features, dtype, linear_init, name=name)
 
 
 @jax.tree_util.register_static
@@ -96,7 +97,7 @@ class PatchEmbed(nn.Module):
             name="proj",
         )
         x = grid.convolve(convolution, x, self.kernel // 2)
-        return layer_norm(EMBED_EPSILON, self.dtype, "norm")(x)
+        return LayerNorm(EMBED_EPSILON, self.dtype, name="norm")(x)
 
 
 class MixFFN(nn.Module):
@@ -130,7 +131,7 @@ class SequenceReduction(nn.Module):
         kernel = self.param("kernel", convolution_init, (self.ratio, self.ratio, c, c))
         bias = self.param("bias", nn.initializers.zeros, (c,))
         x = ops.reduce_windows(x, kernel.astype(x.dtype)) + bias.astype(x.dtype)
-        return layer_norm(EMBED_EPSILON, self.dtype, "norm")(x)
+        return LayerNorm(EMBED_EPSILON, self.dtype, name="norm")(x)
 
 
 class Attention(nn.Module):
@@ -172,10 +173,10 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x, drop_rate, grid: Grid = FULL):
         c = x.shape[-1]
-        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm1")(x)
+        y = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm1")(x)
         y = Attention(self.heads, self.reduction, self.dtype, name="attention")(y, grid)
         x = x + self.drop_path(y, drop_rate)
-        y = layer_norm(BLOCK_EPSILON, self.dtype, "norm2")(x)
+        y = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm2")(x)
         y = MixFFN(EXPANSION * c, c, self.dtype, name="ffn")(y, grid)
         return x + self.drop_path(y, drop_rate)
 
@@ -206,7 +207,7 @@ class Stage(nn.Module):
     def __call__(self, x, train: bool = False, grid: Grid = FULL):
         if self.drop_rates:
             x = self.blocks(x, train, grid)
-        return layer_norm(BLOCK_EPSILON, self.dtype, "norm")(x)
+        return LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(x)
 
     def blocks(self, x, train: bool, grid: Grid):
         """Runs the blocks as one compiled loop over their stacked parameters."""

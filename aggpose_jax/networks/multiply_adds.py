@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 from jax.extend import core
 
 
 def count(function: Callable, *args) -> tuple[int, int]:
-    """Returns the multiply-adds of matrix products and convolutions in a call of a function.
+    """Returns the multiply-adds of matrix products and convolutions in a call of a function, which may be jitted.
 
     Returns:
       The total, and the number in matrix products with batch dimensions, which are those of attention.
     """
-    return _of_jaxpr(jax.make_jaxpr(function)(*args).jaxpr)
+    jitted: Any = function if hasattr(function, "trace") else jax.jit(function)
+    return _of_jaxpr(jitted.trace(*args).jaxpr.jaxpr)
 
 
 def _of_jaxpr(jaxpr: core.Jaxpr) -> tuple[int, int]:

@@ -13,12 +13,12 @@ from flax import linen as nn
 from aggpose_jax.networks import ops, windows
 from aggpose_jax.networks.batch_norm import batch_counters
 from aggpose_jax.networks.deconvolution_head import head_entries, head_init, run_head
+from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.network import Network, StateDictForm, Tensors, depths_in_order
 from aggpose_jax.networks.transformer import (
     attention_weights,
     drop_path,
     drop_path_rates,
-    layer_norm,
     weighted_values,
 )
 from aggpose_jax.networks.weight_table import Entry, Table, features, named_entries
@@ -103,9 +103,9 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x):
         c = x.shape[-1]
-        y = layer_norm(EPSILON, self.dtype, "norm1")(x)
+        y = LayerNorm(EPSILON, self.dtype, name="norm1")(x)
         x = x + self.drop_path(WindowAttention(self.heads, self.shifted, self.dtype, name="attn.w_msa")(y))
-        y = layer_norm(EPSILON, self.dtype, "norm2")(x)
+        y = LayerNorm(EPSILON, self.dtype, name="norm2")(x)
         y = nn.Dense(EXPANSION * c, dtype=self.dtype, kernel_init=linear_init, name="ffn.layers.0.0")(y)
         y = nn.gelu(y, approximate=False)
         return x + self.drop_path(nn.Dense(c, dtype=self.dtype, kernel_init=linear_init, name="ffn.layers.1")(y))
@@ -124,7 +124,7 @@ class Merging(nn.Module):
     def __call__(self, x):
         b, h, w, c = x.shape
         x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 5, 2, 4).reshape(b, h // 2, w // 2, 4 * c)
-        x = layer_norm(EPSILON, self.dtype, "norm")(x)
+        x = LayerNorm(EPSILON, self.dtype, name="norm")(x)
         return nn.Dense(2 * c, use_bias=False, dtype=self.dtype, kernel_init=linear_init, name="reduction")(x)
 
 
@@ -156,7 +156,7 @@ class SwinPose(nn.Module):
         x = images.astype(self.dtype)
         size = (PATCH, PATCH)
         x = nn.Conv(self.width, size, size, "VALID", dtype=self.dtype, name="patch_embed.projection")(x)
-        x = layer_norm(EPSILON, self.dtype, "patch_embed.norm")(x)
+        x = LayerNorm(EPSILON, self.dtype, name="patch_embed.norm")(x)
         stages, last = [], len(self.depths) - 1
         for stage, rates in enumerate(drop_path_rates(self.depths, self.drop_path)):
             for i, rate in enumerate(rates):
@@ -170,7 +170,7 @@ class SwinPose(nn.Module):
 
     def run_deconvolutions(self, x, train: bool):
         """Returns the heatmaps from the last stage, by transposed convolutions."""
-        x = layer_norm(EPSILON, self.dtype, "norm3")(x)
+        x = LayerNorm(EPSILON, self.dtype, name="norm3")(x)
         return run_head(x, train, self.keypoints, self.head_width, self.dtype)
 
     def run_pyramid(self, stages: Sequence[jax.Array]):
@@ -181,7 +181,7 @@ class SwinPose(nn.Module):
         width = self.head_width
         laterals = []
         for i, x in enumerate(stages):
-            x = layer_norm(EPSILON, self.dtype, f"norm{i}")(x)
+            x = LayerNorm(EPSILON, self.dtype, name=f"norm{i}")(x)
             laterals.append(nn.Conv(width, (1, 1), dtype=self.dtype, name=f"neck.lateral_convs.{i}.conv")(x))
         summed = laterals[-1:]
         for lateral in reversed(laterals[:-1]):

@@ -11,10 +11,11 @@ from flax import linen as nn
 
 from aggpose_jax.networks import hrnet, multi_resolution
 from aggpose_jax.networks.batch_norm import batch_counters
+from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.network import Network, StateDictForm, depths_in_order
 from aggpose_jax.networks.positions import sine_positions
 from aggpose_jax.networks.residual import SHORTCUT
-from aggpose_jax.networks.transformer import attention_weights, layer_norm, weighted_values
+from aggpose_jax.networks.transformer import attention_weights, weighted_values
 from aggpose_jax.networks.weight_table import Constant, Entry, Layout, Table, features, named_entries
 
 STRIDE = 4  # of the map of the HRNet and of the heatmaps
@@ -54,11 +55,11 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, x):
         b, n, c = x.shape
-        y = layer_norm(1e-5, self.dtype, "0.fn.norm")(x)
+        y = LayerNorm(1e-5, self.dtype, name="0.fn.norm")(x)
         y = linear(3 * c, False, self.dtype, "0.fn.fn.to_qkv")(y).reshape(b, n, 3, self.heads, -1)
         y = weighted_values(attention_weights(y[:, :, 0], y[:, :, 1]), y[:, :, 2])
         x = x + linear(c, True, self.dtype, "0.fn.fn.to_out.0")(y)
-        y = layer_norm(1e-5, self.dtype, "1.fn.norm")(x)
+        y = LayerNorm(1e-5, self.dtype, name="1.fn.norm")(x)
         y = nn.gelu(linear(self.hidden, True, self.dtype, "1.fn.fn.net.0")(y), approximate=False)
         return x + linear(c, True, self.dtype, "1.fn.fn.net.3")(y)
 
@@ -103,7 +104,7 @@ class TokenPose(nn.Module):
                 x = x + positions if i else x
                 x = Layer(c // HEAD_CHANNELS, 3 * c, self.dtype, name=f"transformer{group}.layers.{i}")(x)
             found.append(x[:, : self.keypoints])
-        x = layer_norm(1e-5, self.dtype, "mlp_head.0")(jnp.concatenate(found, axis=-1))
+        x = LayerNorm(1e-5, self.dtype, name="mlp_head.0")(jnp.concatenate(found, axis=-1))
         x = linear(math.prod(self.map_size), True, self.dtype, "mlp_head.1")(x)
         x = x.reshape(-1, self.keypoints, *self.map_size).transpose(0, 2, 3, 1)
         return x.astype(jnp.promote_types(jnp.float32, x.dtype))

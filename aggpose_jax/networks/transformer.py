@@ -1,19 +1,10 @@
-"""Parts of transformers: LayerNorm, attention, drop path."""
+"""Parts of transformers: attention and drop path."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-
-FAST_VARIANCE = False  # whether LayerNorms use E[x²] − E[x]², which loses accuracy for inputs of large mean
-
-
-def layer_norm(epsilon: float, dtype: Any, name: str) -> nn.LayerNorm:
-    """Returns a LayerNorm whose variance, unless it is to be fast, stays accurate for inputs of large mean."""
-    return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=FAST_VARIANCE, name=name)
 
 
 def attention_weights(queries: jax.Array, keys: jax.Array, bias: jax.Array | float = 0.0) -> jax.Array:

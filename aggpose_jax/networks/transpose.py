@@ -10,11 +10,12 @@ from flax import linen as nn
 
 from aggpose_jax.networks import hrnet, multi_resolution
 from aggpose_jax.networks.batch_norm import batch_counters
+from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.multi_resolution import init
 from aggpose_jax.networks.network import Network, StateDictForm, depths_in_order
 from aggpose_jax.networks.positions import sine_positions
 from aggpose_jax.networks.residual import SHORTCUT
-from aggpose_jax.networks.transformer import attention_weights, layer_norm, weighted_values
+from aggpose_jax.networks.transformer import attention_weights, weighted_values
 from aggpose_jax.networks.weight_table import Constant, Table, features, named_entries
 
 STRIDE = 16
@@ -69,11 +70,11 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, x, positions):
         y = SelfAttention(self.dropout, self.train, self.dtype, name="self_attn")(x, positions)
-        x = layer_norm(1e-5, self.dtype, "norm1")(x + dropout(y, self.dropout, self.train))
+        x = LayerNorm(1e-5, self.dtype, name="norm1")(x + dropout(y, self.dropout, self.train))
         y = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, kernel_init=xavier, name="linear1")(x))
         y = dropout(y, self.dropout, self.train)
         y = nn.Dense(x.shape[-1], dtype=self.dtype, kernel_init=xavier, name="linear2")(y)
-        return layer_norm(1e-5, self.dtype, "norm2")(x + dropout(y, self.dropout, self.train))
+        return LayerNorm(1e-5, self.dtype, name="norm2")(x + dropout(y, self.dropout, self.train))
 
 
 def dropout(x, rate: float, train: bool):

@@ -20,7 +20,7 @@ from flax import linen as nn
 from jax import export, lax
 
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import ops, transformer
+from aggpose_jax.networks import depthwise, layers, ops
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -94,7 +94,7 @@ def _portable() -> Iterator[None]:
     """Patches JAX and the networks so that functions traced in this context become operations that runtimes run fast.
 
     Loops over blocks are unrolled, since a runtime optimises across blocks only without them. GELU and LayerNorm become
-    the operators of ONNX of these names instead of a dozen operations: jax2onnx recognises `jax.nn.gelu`, and a
+    the operators of ONNX of these names instead of a dozen operations: jax2onnx recognises `jax.nn.gelu`, and Flax's
     LayerNorm with the fast variance, which its operator need not use. As products with matrices, an interpolation has
     two operations instead of dozens.
 
@@ -106,8 +106,8 @@ def _portable() -> Iterator[None]:
     maximum = mock.patch.object(ops, "halve_by_maximum", _halve_by_maximum)
     bilinear = mock.patch.object(ops, "upsample_bilinear", _upsample_bilinear)
     loops = mock.patch.object(lax, "scan", _unrolled_scan)
-    gelu = mock.patch.object(ops, "_gelu", functools.partial(jax.nn.gelu, approximate=False))
-    norm = mock.patch.object(transformer, "FAST_VARIANCE", True)
+    gelu = mock.patch.object(depthwise, "_gelu", functools.partial(jax.nn.gelu, approximate=False))
+    norm = mock.patch.object(layers, "normalise", _normalise)
     with default_form, mock.patch.object(jnp, "shape", np.shape), maximum, bilinear, loops, gelu, norm:
         yield
 
@@ -122,6 +122,14 @@ def _unrolled_scan(
         carry, results = function(carry, jax.tree.map(operator.itemgetter(i), inputs))
     assert not jax.tree.leaves(results)
     return carry, results
+
+
+def _normalise(x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float) -> jax.Array:
+    """Returns what `layers.normalise` returns."""
+    normalised: Any = nn.LayerNorm(epsilon=epsilon, use_fast_variance=True).apply(
+        {"params": {"scale": scale, "bias": bias}}, x
+    )
+    return normalised  # type: ignore[no-any-return]
 
 
 def _halve_by_maximum(x: jax.Array) -> jax.Array:

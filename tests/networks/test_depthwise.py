@@ -70,6 +70,7 @@ def test_the_forms_for_different_platforms_are_equal(dtype):
     tolerance = 1e-5 if dtype == jnp.float32 else 0.1
     forms = [
         (depthwise._depthwise_shifts(x, kernel), depthwise._depthwise_convolution(x, kernel)),
+        (depthwise._kernel_gradient_by_rows(x, dz), depthwise._kernel_gradient_convolution(x, dz)),
         (depthwise._kernel_gradient_reduction(x, dz), depthwise._kernel_gradient_convolution(x, dz)),
     ]
     for cpu, default in forms:

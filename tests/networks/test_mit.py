@@ -11,6 +11,7 @@ from jax import lax
 
 from aggpose_jax import networks
 from aggpose_jax.networks import mit, transformer
+from aggpose_jax.networks.layers import LayerNorm
 
 
 def random_params(module: nn.Module, *args, seed: int = 0):
@@ -68,7 +69,7 @@ def test_patch_embedding_is_a_padded_convolution_and_a_norm(kernel, stride):
 
 def test_layer_norm_is_accurate_for_a_large_mean():
     x = 1e4 + random(2, 3, 3, 32)
-    module = transformer.layer_norm(1e-6, jnp.float32, "norm")
+    module = LayerNorm(1e-6, jnp.float32)
     p = random_params(module, x)
     expected = numpy_norm(x.astype(np.float64), p, 1e-6)
     np.testing.assert_allclose(module.apply({"params": p}, x), expected, atol=5e-3)
@@ -81,7 +82,7 @@ def test_norms_have_the_epsilons_of_the_published_networks():
     epsilons = {}
 
     def record(call, args, kwargs, context):
-        if isinstance(context.module, nn.LayerNorm):
+        if isinstance(context.module, LayerNorm):
             epsilons["/".join(context.module.path)] = context.module.epsilon
         return call(*args, **kwargs)
 
