@@ -10,7 +10,7 @@ from aggpose_jax.benchmarks import timing
 from aggpose_jax.benchmarks.measurements import Measurement
 from aggpose_jax.benchmarks.programs import compile_program
 from aggpose_jax.errors import UserError
-from aggpose_jax.networks import compilation, mae, mask_patches, mit
+from aggpose_jax.networks import barriers, mae, mask_patches, mit
 
 MASKED_SIZE, MASK_RATIO = (256, 192), 0.75
 
@@ -52,7 +52,7 @@ def masked_steps(network: str, batch: int) -> dict[str, tuple[Callable, dict]]:
         "visible-patch encode": encode(dense=False),
         "autoencoder": lambda params: mae.masked_loss(predict(params), images, visible),
     }
-    return {name: (compilation.jit(jax.grad(loss)), params) for name, loss in losses.items()}
+    return {name: (barriers.jit(jax.grad(loss)), params) for name, loss in losses.items()}
 
 
 def measure(names: Sequence[str], batch: int) -> list[Measurement]:

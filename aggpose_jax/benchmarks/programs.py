@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from aggpose_jax.networks import compilation, multiply_adds
+from aggpose_jax.networks import barriers, multiply_adds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Cost:
 
 def compile_program(function: Callable, *arguments: Any) -> tuple[Callable, Cost]:
     """Compiles a function, already jitted or not, for its arguments; returns the program and its cost."""
-    jitted = function if hasattr(function, "lower") else compilation.jit(function)
+    jitted = function if hasattr(function, "lower") else barriers.jit(function)
     start = time.perf_counter()
     program = jitted.lower(*arguments).compile()
     seconds = time.perf_counter() - start

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from aggpose_jax.networks import compilation
+from aggpose_jax.networks import barriers
 from aggpose_jax.pose.codec import Codec, flip_back
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.pose.protocol import AGGPOSE, Protocol
@@ -76,4 +76,4 @@ def make_estimator(
         points = (linear * points[:, :, None, :]).sum(-1) + shift
         return jnp.concatenate([points, scores[..., None]], axis=-1), heatmaps
 
-    return compilation.jit(estimate)
+    return barriers.jit(estimate)

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from aggpose_jax.networks import fastest_forms
-from aggpose_jax.networks.compilation import materialise
+from aggpose_jax.networks.barriers import materialise
 
 ROWS = 32  # number of rows of a map that one operation of the kernel gradient on CPU adds up
 

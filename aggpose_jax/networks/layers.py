@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from aggpose_jax.networks.compilation import materialise
+from aggpose_jax.networks.barriers import materialise
 
 # A product of two matrices that sums over their rows reads the left one in columns. From about four rows per column of
 # the wider matrix on it is faster with the narrower one on the left, although its result is then transposed.

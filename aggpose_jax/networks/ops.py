@@ -6,7 +6,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from aggpose_jax.networks.compilation import materialise
+from aggpose_jax.networks.barriers import materialise
 
 
 def reduce_windows(x: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from aggpose_jax.data import frame_crops, frames
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
-from aggpose_jax.networks import compilation
+from aggpose_jax.networks import barriers
 from aggpose_jax.networks.mae import masked_loss
 from aggpose_jax.networks.mask_patches import PATCH, draw_visible, split_patches
 from aggpose_jax.runtime import distributed, sharding
@@ -169,7 +169,7 @@ class MaeEvaluator:
     def __init__(self, network: nn.Module, masking: Masking, normalise_pixels: bool, data: TaskData):
         self.masking, self.data = masking, data
         self._network, self._normalise_pixels = network, normalise_pixels
-        self._predict = compilation.jit(self._predict_and_score)
+        self._predict = barriers.jit(self._predict_and_score)
 
     def evaluate(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None

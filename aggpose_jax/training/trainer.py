@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from aggpose_jax.networks import compilation
+from aggpose_jax.networks import barriers
 from aggpose_jax.runtime import sharding
 from aggpose_jax.training.finite import are_finite, guarded_quantities
 from aggpose_jax.training.frozen_statistics import frozen_statistics
@@ -42,7 +42,7 @@ class Trainer:
         self.shapes = jax.eval_shape(self._new_state)
         self._frozen = paths_matching(self.shapes.params, config.freeze)
         self.shardings = sharding.tree_shardings(self.shapes, mesh)
-        self._jitted_step = compilation.jit(
+        self._jitted_step = barriers.jit(
             self._step,
             in_shardings=(self.shardings, sharding.batch_sharding(mesh)),
             out_shardings=(self.shardings, sharding.replicated(mesh), sharding.replicated(mesh)),

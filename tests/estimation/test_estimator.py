@@ -1,6 +1,5 @@
 """Tests of the estimator with networks whose heatmaps can be computed by hand."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -119,4 +118,4 @@ def test_image_coordinates_are_computed_without_a_matrix_product():
     codec = Codec((64, 64), decoder="argmax")
     estimate = estimator.make_estimator(position_blind, codec, PAIR, flip_test=False)
     arguments = np.zeros((16, 16, 3), np.float32), np.zeros((1, 64, 64, 3), np.uint8), IDENTITY
-    assert "dot_general" not in str(jax.make_jaxpr(estimate)(*arguments))
+    assert "dot_general" not in str(estimate.trace(*arguments).jaxpr)
