@@ -65,7 +65,7 @@ def make_estimator(
 
     `image` is [B, H, W, 3] uint8; `to_image` [B, 2, 3] holds the affine transforms from crop pixels to image pixels.
     The keypoints are [B, K, 3]: x and y in image pixels, and the score. The heatmaps [B, h, w, K] are those from which
-    the keypoints were decoded.
+    the keypoints were decoded. It cannot be called within another jitted function, see `barriers.jit`.
     """
 
     def estimate(variables, image, to_image):

@@ -21,6 +21,9 @@ def materialise(x: jax.Array) -> jax.Array:
 
 
 def jit(function: Callable, **options: Any) -> Any:
-    """Returns `jax.jit` of a function, compiled so that `materialise` has an effect; `options` are those of it."""
+    """Returns `jax.jit` of a function, compiled so that `materialise` has an effect; `options` are those of it.
+
+    On CPU the result cannot be called within another jitted function, because JAX allows these options only outermost.
+    """
     compiler_options = CPU_OPTIONS if jax.default_backend() == "cpu" else None
     return jax.jit(function, compiler_options=compiler_options, **options)
