@@ -12,8 +12,9 @@ RATES, DECAYS = (1e-3, 2e-3, 4e-3, 8e-3), (1.0, 0.75)
 STEPS = 1000
 TUNING_SEEDS, DIAGNOSIS_SEEDS, SEEDS, CURVE_SEEDS = (100, 101), (100, 101, 102), tuple(range(8)), (0, 1, 2)
 LABELS, MIDDLE = (25, 100, 400), 100
-RANDOM, SUPERVISED, PSEUDO = "random", "supervised", "pseudo"
-MASKED = ("frames", "crops", "normalised", "temporal", "teacher")  # pretrainings, see `pretraining.py`
+RANDOM, SUPERVISED, ENCODER, PSEUDO = "random", "supervised", "encoder", "pseudo"
+TEACHER = "teacher"
+MASKED = ("frames", "crops", "normalised", "temporal", TEACHER)  # pretrainings, see `pretraining.py`
 LONG = 10_000  # steps of random initialisation whose cost is about that of a pretraining and a fine-tuning
 
 
@@ -70,9 +71,9 @@ def diagnosis(start: str) -> list[Cell]:
     return plain + changed
 
 
-def final(start: str, setting: tuple[float, float]) -> list[Cell]:
+def final(start: str, setting: tuple[float, float], labels: Iterable[int]) -> list[Cell]:
     """Returns the comparison of a start, with its chosen setting, on the test infants."""
-    return [Cell("final", start, labels, *setting, seed) for labels in (MIDDLE, 25, 400) for seed in SEEDS]
+    return [Cell("final", start, count, *setting, seed) for count in labels for seed in SEEDS]
 
 
 def curves(start: str, setting: tuple[float, float], steps: Iterable[int]) -> list[Cell]:
@@ -80,18 +81,41 @@ def curves(start: str, setting: tuple[float, float], steps: Iterable[int]) -> li
     return [Cell("curve", start, MIDDLE, *setting, seed, steps=count) for count in steps for seed in CURVE_SEEDS]
 
 
-def chosen_setting(folder: pathlib.Path, start: str) -> tuple[float, float]:
-    """Returns the learning rate and layer decay of a start with the lowest mean log error in its tuning.
+def short_tuning(start: str) -> list[Cell]:
+    """Returns the part of the tuning by which pretrainings are compared."""
+    return [cell for cell in tuning(start) if cell.rate in RATES[1:3]]
 
-    Raises:
-      FileNotFoundError: the tuning of the start is not complete.
-    """
+
+def chosen_setting(folder: pathlib.Path, tuned: list[Cell]) -> tuple[float, float]:
+    """Returns the learning rate and layer decay with the lowest mean log error among finished cells of a tuning."""
+    errors = mean_errors(folder, tuned)
+    return min(errors, key=lambda setting: errors[setting])
+
+
+def mean_errors(folder: pathlib.Path, tuned: list[Cell]) -> dict[tuple[float, float], float]:
+    """Returns the mean log error over the seeds of each learning rate and layer decay."""
     errors: dict[tuple[float, float], list[float]] = {}
-    for cell in tuning(start):
+    for cell in tuned:
         errors.setdefault((cell.rate, cell.layer_decay), []).append(read(folder, cell)["log_error"])
-    return min(errors, key=lambda setting: float(np.mean(errors[setting])))
+    return {setting: float(np.mean(values)) for setting, values in errors.items()}
+
+
+def best_masked(folder: pathlib.Path) -> str:
+    """Returns the pretraining, of those without labels, with the lowest mean log error at its best setting."""
+    lowest = {start: min(mean_errors(folder, short_tuning(start)).values()) for start in MASKED if start != TEACHER}
+    return min(lowest, key=lambda start: lowest[start])
+
+
+def file(folder: pathlib.Path, cell: Cell) -> pathlib.Path:
+    """Returns the file of the result of a cell."""
+    return folder / "runs" / f"{cell.name}.json"
+
+
+def finished(folder: pathlib.Path, chosen: Iterable[Cell]) -> bool:
+    """Returns whether all cells have results."""
+    return all(file(folder, cell).exists() for cell in chosen)
 
 
 def read(folder: pathlib.Path, cell: Cell) -> dict:
     """Returns the result of a cell."""
-    return json.loads((folder / "runs" / f"{cell.name}.json").read_text())
+    return json.loads(file(folder, cell).read_text())

@@ -18,15 +18,11 @@ REDUCED = (1, 2, 3)  # stages whose attention reduces the sequence; in stage 4 n
 ENCODER = "params/encoder/"
 
 
-def from_weights(tuner: FineTuning, source: pathlib.Path, seed: int) -> Any:
-    """Returns new variables of a seed, with those of a run or a weight file where the networks correspond.
-
-    The head is new even if the source has one with as many keypoints.
-    """
-    new = tuner.new_variables(seed)
+def from_weights(tuner: FineTuning, source: pathlib.Path, new: Any) -> Any:
+    """Returns new variables, replaced by those of a run where the networks correspond, as `init_from` does."""
     target = Weights(networks.find(tuner.config.model.name), tuner.model.network, new)
     variables, _ = transfer(target, read_weights(source))
-    return {**variables, "params": {**variables["params"], "head": new["params"]["head"]}}
+    return variables
 
 
 def unchanged(variables: Any, new: Any, seed: int) -> Any:
@@ -54,7 +50,7 @@ def compensated(variables: Any, new: Any, seed: int) -> Any:
 
 
 def _scale_after(flat: Flat, fresh: Flat, norm: str, layers: list[str]) -> None:
-    """Scales the kernels of layers by one factor, so that the first gets a new one's deviation, and divides the norm."""
+    """Scales layers by one factor, with which the first has a new one's deviation, and divides the norm before them."""
     kernel = layers[0] + "/kernel"
     factor = fresh[kernel].std() / flat[kernel].std()
     for layer in layers:
