@@ -26,8 +26,20 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
     "training": {"estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "inference": {"estimation", "data", "weights", "recordings", "runtime", "networks", "pose", "config"},
     "report": {"inference", "timeseries", "data", "recordings", "pose", "config"},
+    "adaptation": {
+        "inference",
+        "training",
+        "estimation",
+        "data",
+        "labels",
+        "recordings",
+        "timeseries",
+        "pose",
+        "config",
+    },
     "benchmarks": {"inference", "training", "estimation", "data", "weights", "runtime", "networks", "pose", "config"},
     "program": {
+        "adaptation",
         "benchmarks",
         "report",
         "inference",
@@ -51,6 +63,7 @@ HOST = {"cv2", "grain", "pycocotools"}
 NUMPY_MODULES = (
     "pose.geometry", "pose.metrics", "pose.draw", "pose.keypoints", "pose.keypoint_files", "data", "labels", "evidence",
     "recordings", "timeseries", "report", "series", "calibrate",
+    "adaptation.selection",
 )  # fmt: skip
 JAX_MODULES = ("networks", "weights", "runtime", "pose.codec", "estimation.estimator", "training")
 # LIGHT: modules that prediction imports first. HEAVY: libraries that only training, evaluation or one format needs.
