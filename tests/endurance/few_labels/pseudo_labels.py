@@ -46,7 +46,7 @@ def adapt(
 
 
 def pseudo_labelled(tuner: FineTuning, teacher: Any, pool: Sequence[dict]) -> tuple[list[dict], float]:
-    """Returns the used records of the pool, with the teacher's sure points as labels, and the fraction of sure points."""
+    """Returns the used records of the pool, labelled with the teacher's sure points, and the ratio of sure points."""
     keypoints, mirrored = estimates(tuner, teacher, pool)
     found = np.concatenate([keypoints[..., :2], np.ones_like(keypoints[..., :1])], axis=-1)
     chosen = selection.select(keypoints, mirrored, torso_length(found, tuner.model.keypoint_set))
