@@ -53,6 +53,7 @@ class FineTuning:
 
     def __init__(self, config: ml_collections.ConfigDict):
         self.config, self.model = config, PoseModel.from_config(config)
+        self.augmentation = Augmentation(**config.augmentation.to_dict())
         self._objective = PoseObjective(self.model, config.color_jitter, config.hardest_keypoints)
         shapes = self.model.shapes()["params"]
         # The updates of AdamW are proportional to the learning rate, so a step computes them at rate 1 and scales them.
@@ -86,7 +87,7 @@ class FineTuning:
         schedule = make_schedule(config, len(records) / config.batch_size, settings.steps)
         rates = np.asarray(jax.vmap(schedule)(jnp.arange(settings.steps)))
         factors = jax.tree.map(lambda depth: np.float32(settings.layer_decay) ** depth, self._depths)
-        batches = self._batches(records, settings.seed, augmentation or Augmentation(**config.augmentation.to_dict()))
+        batches = self._batches(records, settings.seed, augmentation or self.augmentation)
         for step, batch in enumerate(itertools.islice(batches, settings.steps)):
             inputs = {name: batch[name] for name in USED}
             state = self._step(state, inputs, np.float32(rates[step]), factors, np.int32(step), np.int32(settings.seed))
@@ -100,13 +101,25 @@ class FineTuning:
             batches, ground_truth, self.model.keypoint_set, None,
         )  # fmt: skip
 
-    def estimate_both(self, variables: Any, batch: dict) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the keypoints [B, K, 3] in image pixels of crops, and those of their mirror images, mapped back."""
-        width = batch["image"].shape[2]
-        mirror = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], np.float32)
-        plain, _ = self._estimate(variables, batch["image"], batch["to_image"])
-        flipped, _ = self._estimate(variables, batch["image"][:, :, ::-1], batch["to_image"] @ mirror)
-        return np.asarray(plain), np.asarray(flipped)[:, self.model.keypoint_set.flip_permutation]
+    def estimate(self, variables: Any, records: Sequence[dict]) -> np.ndarray:
+        """Returns the keypoints [N, K, 3] of records in image pixels, with the flip test of the configuration."""
+        return self._over(records, lambda image, to_image: self.model.estimate(variables, image, to_image)[0])
+
+    def estimate_both(self, variables: Any, records: Sequence[dict]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the keypoints [N, K, 3] of records in image pixels, and those of their mirror images, mapped back."""
+        mirror = np.array([[-1, 0, self.model.codec.input_size[1] - 1], [0, 1, 0], [0, 0, 1]], np.float32)
+
+        def mirrored(image: np.ndarray, to_image: np.ndarray) -> jax.Array:
+            return self._estimate(variables, image[:, :, ::-1], to_image @ mirror)[0]
+
+        plain = self._over(records, lambda image, to_image: self._estimate(variables, image, to_image)[0])
+        return plain, self._over(records, mirrored)[:, self.model.keypoint_set.flip_permutation]
+
+    def _over(self, records: Sequence[dict], estimate: Callable[..., Any]) -> np.ndarray:
+        found = []
+        for batch in pipeline.evaluation_batches(records, self.make_batch(None), batch_size=50, threads=1):
+            found.append(np.asarray(estimate(batch["image"], batch["to_image"]))[batch["valid"] > 0])
+        return np.concatenate(found)
 
     def _batches(self, records: Sequence[dict], seed: int, augmentation: Augmentation) -> Iterator[dict]:
         return pipeline.training_batches(
