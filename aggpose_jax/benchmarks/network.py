@@ -11,6 +11,7 @@ from aggpose_jax.benchmarks import peers, timing
 from aggpose_jax.benchmarks.measurements import OUT_OF_MEMORY, Measurement
 from aggpose_jax.benchmarks.programs import compile_program, is_out_of_memory
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
+from aggpose_jax.networks.stacking import for_inference
 
 TOLERANCE = 1e-3  # of the largest heatmap value: beyond this difference a peer does not compute the same
 
@@ -27,14 +28,14 @@ def measure(config: ml_collections.ConfigDict, batches: Sequence[int], compared:
       UserError: the configuration has no pose network.
     """
     model = PoseModel.from_config(config)
-    variables = jax.jit(model.init)(jax.random.key(0))
+    variables = jax.device_get(jax.jit(model.init)(jax.random.key(0)))
     found, opened = [], {}
     for name in compared:
         try:
             opened[name] = peers.open_peer(name, model, variables)
         except peers.Unavailable as error:
             found.append(Measurement(name, note=str(error)))
-    rows = []
+    rows, variables = [], jax.device_put(for_inference(variables))
     for batch in batches:
         for measure_one in (_forward, _estimate):
             try:

@@ -1,6 +1,5 @@
 """Predictor: a trained network that finds keypoints in images, as in load(RUN).predict(image)."""
 
-import functools
 import hashlib
 import pathlib
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from aggpose_jax.estimation import pretrained
 from aggpose_jax.estimation.pose_model import PoseModel, Variables
 from aggpose_jax.estimation.restore import restore
 from aggpose_jax.inference import tracking
+from aggpose_jax.networks.stacking import for_inference
 from aggpose_jax.pose import geometry
 
 # Crops go through the network in the smallest of these batches that holds them. Every size is compiled separately, so
@@ -34,6 +34,7 @@ class Predictor:
       aspect: width / height of the network's input.
       protocol: how boxes become crops.
       batch_sizes: numbers of crops in the batches that the network processes, ascending.
+      digest: hexadecimal digest of the variables, which identifies the network that produced a result.
     """
 
     def __init__(self, model: PoseModel, variables: Variables):
@@ -42,13 +43,9 @@ class Predictor:
         self.aspect = model.codec.input_size[1] / model.codec.input_size[0]
         self.protocol = model.protocol
         self.batch_sizes = BATCH_SIZES.get(jax.default_backend(), ACCELERATOR_BATCH_SIZES)
+        self.digest = _digest(variables)
         self._model = model
-        self._variables = jax.device_put(variables, jax.devices()[0])
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """Hexadecimal digest of the variables, which identifies the network that produced a result."""
-        return _digest(self._variables)
+        self._variables = jax.device_put(for_inference(variables), jax.devices()[0])
 
     def predict(self, image: str | pathlib.Path | np.ndarray, boxes: Sequence | np.ndarray | None = None) -> np.ndarray:
         """Returns the keypoints of the persons in an image.

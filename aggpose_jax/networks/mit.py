@@ -1,6 +1,7 @@
 """The Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021).
 
-Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis.
+Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis, see
+`stacking.py`.
 A `Grid` implements the operations in which tokens interact; the default one is that of an image without masked patches.
 """
 
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from aggpose_jax.networks import depthwise, ops
+from aggpose_jax.networks import depthwise, ops, stacking
 from aggpose_jax.networks.layers import LayerNorm, Linear
 from aggpose_jax.networks.transformer import drop_path, drop_path_rates
 
@@ -26,7 +27,6 @@ REDUCTIONS = (8, 4, 2, 1)
 EXPANSION = 4
 BLOCK_EPSILON = 1e-6  # epsilon of the LayerNorms in blocks and at the end of stages
 EMBED_EPSILON = 1e-5  # epsilon of the LayerNorms in patch embeddings and in the sequence reduction of attention
-MAX_UNROLLED = 8  # largest number of blocks of a stage that is trained on CPU without a loop over its blocks
 
 VARIANTS = {  # name: (channels, numbers of blocks) of the four stages
     "b0": ((32, 64, 160, 256), (2, 2, 2, 2)),
@@ -192,7 +192,8 @@ class Stage(nn.Module):
       heads, reduction: number of attention heads, and reduction ratio γ of the sequence.
       drop_rates: drop-path rate of each block; the length is the depth of the stage.
       remat: recompute the activations of each block in the backward pass instead of storing them.
-      unroll: blocks per iteration of the compiled loop; 0 is the default of the platform, see `default_unroll`.
+      unroll: blocks per iteration of the compiled loop; 0 is the default of the platform, see
+        `stacking.default_unroll`.
       dtype: type of activations and matrix products.
     """
 
@@ -210,9 +211,14 @@ class Stage(nn.Module):
         return LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(x)
 
     def blocks(self, x, train: bool, grid: Grid):
-        """Runs the blocks as one compiled loop over their stacked parameters."""
+        """Runs the blocks: as one compiled loop over their stacked parameters, or one by one if these lie apart."""
         depth = len(self.drop_rates)
-        unroll = self.unroll or default_unroll(depth, train)
+        if self.has_variable("params", stacking.block_name(0)):
+            for number, rate in enumerate(self.drop_rates):
+                name = stacking.block_name(number)
+                x = Block(self.heads, self.reduction, train, self.dtype, name=name)(x, rate, grid)
+            return x
+        unroll = self.unroll or stacking.default_unroll(depth, train)
         loop = nn.scan(
             lambda block, x, rate: (block(x, rate, grid), None),
             variable_axes={"params": 0},
@@ -223,22 +229,6 @@ class Stage(nn.Module):
         block_class = nn.remat(Block, prevent_cse=False) if self.remat else Block
         block = block_class(self.heads, self.reduction, train, self.dtype, name="blocks")
         return loop(block, x, jnp.asarray(self.drop_rates, jnp.float32))[0]
-
-
-def default_unroll(depth: int, train: bool) -> int:
-    """Returns how many blocks of a stage one iteration of its compiled loop should contain on this platform.
-
-    Args:
-      depth: number of blocks of the stage.
-      train: whether a gradient will be taken.
-
-    Returns:
-      On CPU all blocks, which takes up to a fifth less time, but 1 for the gradient of a deep stage, whose time without
-      a loop grows faster than its depth: from about 10 blocks on it is slower than a loop, and at 40 blocks (eight
-      images, B5) it took 6 times as long. On other platforms 1, which compiles faster.
-    """
-    unrolled = jax.default_backend() == "cpu" and (depth <= MAX_UNROLLED or not train)
-    return depth if unrolled else 1
 
 
 class MixTransformer(nn.Module):

@@ -264,15 +264,6 @@ def test_parameters_are_initialised_with_the_published_distributions():
     assert not params["ffn"]["depthwise_bias"].any()
 
 
-@pytest.mark.parametrize(
-    ("backend", "depth", "train", "expected"),
-    [("cpu", 8, True, 8), ("cpu", 9, True, 1), ("cpu", 40, False, 40), ("gpu", 3, False, 1), ("tpu", 3, True, 1)],
-)
-def test_default_unroll_depends_on_the_platform_and_the_depth(monkeypatch, backend, depth, train, expected):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert mit.default_unroll(depth, train) == expected
-
-
 def test_a_deep_stage_on_cpu_is_a_loop_in_training_only():
     stage = mit.Stage(1, 1, (0.0,) * 9)
     x, rngs = jnp.zeros((1, 2, 2, 4)), {"drop_path": jax.random.key(0)}
