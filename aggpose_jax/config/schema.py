@@ -97,6 +97,13 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "held_out": Key(
         0.01, "fraction of the remaining videos that is held out to evaluate the MAE", positive=True, high=1
     ),
+    "boxes": Key(
+        "", "MAE: crops show the subject: truth for synthetic infants, else a folder that predict wrote for the films, "
+        "or a JSON file of boxes, as prepare frames --crop takes it; empty crops random regions",
+    ),
+    "target_offset": Key(
+        0, "MAE: the visible patches of a frame predict the masked patches of the frame this many frames later"
+    ),
     "threads": Key(0, "threads that read and crop images; 0 uses one per CPU core, at most 8", may_change=True),
     "workers": Key(
         0, "data worker processes with that many threads each; 0 reads in the training process", may_change=True

@@ -13,7 +13,6 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from aggpose_jax import networks
-from aggpose_jax.data import frame_crops, frames
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
@@ -23,6 +22,7 @@ from aggpose_jax.networks.mask_patches import PATCH, draw_visible, split_patches
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
 from aggpose_jax.training.apply import apply_training
+from aggpose_jax.training.mae_data import make_data
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
@@ -55,20 +55,10 @@ class MaeTask(ComposedTask):
     next_commands = (("fine-tune", "train", "--config EXPERIMENT --config.init_from={workdir}"),)
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if config.data not in ("frames", "synthetic"):
-            raise UserError(f"data: {config.data} has no video frames; give frames or synthetic for the task mae")
         if not config.model.name.startswith("mae_"):
             raise UserError(f"model.name: {config.model.name} is not a masked autoencoder; give one, such as mae_b5")
         self.masking = Masking.from_config(config)
-        network, size = networks.build(**config.model.to_dict()), tuple(config.input_size)
-        make_batch = functools.partial(
-            frame_crops.make_batch, input_size=size, smallest=config.smallest_crop, flip=config.augmentation.flip
-        )
-        data = TaskData(
-            config,
-            functools.partial(_open_source, config),
-            batch_maker=lambda source: functools.partial(make_batch, source=source),
-        )
+        network, data = networks.build(**config.model.to_dict()), make_data(config)
         objective = MaeObjective(network, self.masking, config.normalise_pixels, config.color_jitter)
         evaluator = MaeEvaluator(network, self.masking, config.normalise_pixels, data)
         super().__init__(config, network, data, objective, evaluator, MaePictures(evaluator))
@@ -119,17 +109,6 @@ class Masking:
     def draw(self, rng: jax.Array, count: int) -> jax.Array:
         """Returns the indices [count, visible] of randomly drawn visible patches for `count` images."""
         return draw_visible(rng, count, self.patches, self.visible)
-
-
-def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
-    """Returns the source of the frames of the training videos (`part` "train") or of the held-out videos ("eval")."""
-    stride = config.frame_stride
-    if config.data == "synthetic":
-        split, count = {"train": ("train", config.synthetic_train), "eval": ("test", config.synthetic_eval)}[part]
-        return frames.SyntheticFrames(count, stride, split=split, stride=stride)
-    return frames.open_source(
-        config.data_dir, stride=stride, excluded=config.excluded_videos, held_out=config.held_out, part=part
-    )
 
 
 class MaeObjective:
@@ -248,5 +227,7 @@ class MaePictures:
         """Returns "reconstructions": the first held-out frames as originals | masked inputs | reconstructions."""
         batch = next(self._evaluator.data.eval_batches(mesh))
         _, predicted, visible = self._evaluator.predict(variables, batch, mesh)
-        local = (distributed.local_rows(array) for array in (predicted, visible))
-        return {"reconstructions": reconstruction.image_grid(batch["image"], *local, self._evaluator.masking.side)}
+        pixels, indices = distributed.local_rows(predicted), distributed.local_rows(visible)
+        return {
+            "reconstructions": reconstruction.image_grid(batch["image"], pixels, indices, self._evaluator.masking.side)
+        }
