@@ -58,6 +58,9 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
         "decoder_width": Key(512, "width of the MAE's decoder", positive=True),
         "decoder_depth": Key(4, "number of blocks of the MAE's decoder"),
         "decoder_heads": Key(16, "number of attention heads of the MAE's decoder", positive=True),
+        "mask_patch": Key(
+            32, "side of the MAE's mask patches in pixels; 16 implies the full cost of dense", choices=(32, 16)
+        ),
         "dense": Key(
             False, "MAE: encode masked patches too, which gives the same numbers at full cost", may_change=True
         ),
@@ -94,6 +97,13 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "held_out": Key(
         0.01, "fraction of the remaining videos that is held out to evaluate the MAE", positive=True, high=1
     ),
+    "boxes": Key(
+        "", "MAE: crops show the subject: truth for synthetic infants, else a folder that predict wrote for the films, "
+        "or a JSON file of boxes, as prepare frames --crop takes it; empty crops random regions",
+    ),
+    "target_offset": Key(
+        0, "MAE: the visible patches of a frame predict the masked patches of the frame this many frames later"
+    ),
     "threads": Key(0, "threads that read and crop images; 0 uses one per CPU core, at most 8", may_change=True),
     "workers": Key(
         0, "data worker processes with that many threads each; 0 reads in the training process", may_change=True
@@ -118,7 +128,7 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
     "color_jitter": Key(0.5, "probability of changing brightness, contrast, saturation and hue", high=1),
 
     # Masked autoencoder (MAE).
-    "mask_ratio": Key(0.75, "fraction of the 32×32-pixel mask patches that are masked", high=1),
+    "mask_ratio": Key(0.75, "fraction of the mask patches that are masked", high=1),
     "normalise_pixels": Key(
         True, "predict the pixels of each mask patch normalised by its mean and standard deviation"
     ),

@@ -25,7 +25,7 @@ class Key:
 
     default: Any
     comment: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     positive: bool = False
     high: float | None = None
     length: int | None = None
@@ -44,7 +44,9 @@ class Key:
         """
         try:
             if self.choices and value not in self.choices:
-                raise UserError(f"{value!r} is not allowed; choose from {', '.join(filter(None, self.choices))}")
+                raise UserError(
+                    f"{value!r} is not allowed; choose from {', '.join(filter(None, map(str, self.choices)))}"
+                )
             if self.length and len(value) != self.length:
                 raise UserError(f"{value} does not have {self.length} elements; set it to {self.length} numbers")
             for element in value if isinstance(value, tuple) else (value,):

@@ -22,6 +22,11 @@ class Track:
     def __init__(self, rows: np.ndarray):
         self._frames, self._boxes = rows[:, 0], rows[:, 1:]
 
+    @property
+    def last(self) -> int:
+        """The number of the last listed frame."""
+        return int(self._frames[-1])
+
     def at(self, frame: int) -> np.ndarray:
         """Returns the box [4] (x, y, width, height in pixels) at the frame with this number, from 0."""
         return np.array([np.interp(frame, self._frames, side) for side in self._boxes.T])

@@ -11,18 +11,25 @@ import os
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 
 from aggpose_jax import io
 from aggpose_jax.data import shards
 from aggpose_jax.data.images import SUFFIXES, ImageError, read_image
-from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.errors import UserError
 
 PARTS = ("train", "eval")
-MAX_CACHED = 5000  # largest number of rendered synthetic frames that are kept in memory, 230 kB each
 _STAT_THREADS = 32  # Threads check sizes of shards: a mounted bucket answers many stat calls as fast as one.
+
+
+class Video(NamedTuple):
+    """A video of a source: its name, its number of frames, and the indices of its segments."""
+
+    name: str
+    frames: int
+    segments: range
 
 
 class Frames(abc.ABC):
@@ -60,15 +67,32 @@ class Frames(abc.ABC):
         return {"video_id": video + 1, "segment": segment, "id": int(self._starts[video]) + segment * self._stride}
 
     def draw(self, record: dict, rng: np.random.Generator) -> dict:
-        """Returns the record with a frame of its segment, drawn uniformly: image (bytes, path or array), frame and id.
+        """Returns the record with a frame of its segment, drawn uniformly; see `read`."""
+        video, first = record["video_id"] - 1, record["segment"] * self._stride
+        return self.read(record, first + int(rng.integers(min(self._stride, self._lengths[video] - first))))
+
+    def read(self, record: dict, position: int) -> dict:
+        """Returns the record with the frame at a position of its video: image (bytes, path or array), frame and id.
 
         Raises:
           ImageError: the shard, which the message names, cannot be read.
         """
-        video, first = record["video_id"] - 1, record["segment"] * self._stride
-        position = first + int(rng.integers(min(self._stride, self._lengths[video] - first)))
+        video = record["video_id"] - 1
         frame, image = self._read(video, position)
         return {**record, "image": image, "frame": frame, "id": int(self._starts[video]) + position}
+
+    @property
+    def stride(self) -> int:
+        """The number of frames in a segment."""
+        return self._stride
+
+    def videos(self) -> dict[int, Video]:
+        """Returns the videos that are used, by their video_id."""
+        counts = np.diff(self._ends, prepend=0)
+        return {
+            int(video) + 1: Video(self._videos[video], int(self._lengths[video]), range(end - count, end))
+            for video, count, end in zip(self._included, counts.tolist(), self._ends.tolist(), strict=True)
+        }
 
     def counts(self) -> dict[str, int]:
         """Returns the numbers of videos, of segments and of frames that are used."""
@@ -177,34 +201,6 @@ class FolderFrames(Frames):
 
     def _location(self, video: int, position: int) -> str:
         return os.path.normpath(os.path.join(self._videos[video], self._images[video][position]))
-
-
-class SyntheticFrames(Frames):
-    """A source of synthetic videos of moving infants; see `Frames`.
-
-    Frames are rendered when they are drawn, and the first MAX_CACHED of them are kept in memory.
-
-    Args:
-      videos, frames, split, seed: see `synthetic.SyntheticMovement`.
-      stride: see `Frames`.
-    """
-
-    def __init__(self, videos: int, frames: int, *, split: str = "train", stride: int = 1, seed: int = 0):
-        super().__init__([f"{split}_{video + 1:06}" for video in range(videos)], [frames] * videos, stride)
-        self._movement = SyntheticMovement(videos, frames, split=split, seed=seed)
-        self._cache: dict[int, np.ndarray] = {}
-
-    def _read(self, video: int, position: int) -> tuple[int, np.ndarray]:
-        frame_id = int(self._starts[video]) + position
-        image = self._cache.get(frame_id)
-        if image is None:
-            image = self._movement[frame_id]["image"]
-            if len(self._cache) < MAX_CACHED:
-                self._cache[frame_id] = image
-        return position, image
-
-    def _location(self, video: int, position: int) -> str:
-        return f"{self._videos[video]} frame {position}"
 
 
 def open_source(

@@ -1,8 +1,10 @@
 """Reconstructions of masked images: the error of predicted mask patches, baselines without a network, and image grids.
 
-Mask patches are [B, U, 32·32·3]: U patches of 32×32 pixels per image. The argument `visible` [B, V] holds the indices
-of the V visible ones. Errors are in squared 8-bit levels.
+Mask patches are [B, U, s·s·3]: U patches of s×s pixels per image; s is the argument `side`. The argument `visible`
+[B, V] holds the indices of the V visible ones. Errors are in squared 8-bit levels.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ GRID_IMAGES = 8  # largest number of images whose reconstructions an image grid 
 DISTANCE_POWER = 3.0
 
 
-def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.Array:
+def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool, side: int = PATCH) -> jax.Array:
     """Converts the predictions of a network to pixels with values 0…1.
 
     If the network predicts pixels that are normalised per patch, its predictions have no mean and standard deviation of
@@ -27,12 +29,13 @@ def to_pixels(predicted: jax.Array, images: jax.Array, normalised: bool) -> jax.
     patch can be compared with the errors of an interpolation.
 
     Args:
-      predicted: [B, U, 32·32·3].
+      predicted: [B, U, s·s·3].
       images: network inputs [B, H, W, 3].
       normalised: the predictions are normalised per patch.
+      side: side of a patch in pixels.
     """
     if normalised:
-        _, mean, deviation = normalise_patches(split_patches(images).reshape(predicted.shape))
+        _, mean, deviation = normalise_patches(split_patches(images, side).reshape(predicted.shape))
         predicted = predicted * deviation + mean
     b, count, _ = predicted.shape
     return (predicted.reshape(b, count, -1, 3) * IMAGENET_STD + IMAGENET_MEAN).reshape(predicted.shape)
@@ -58,15 +61,16 @@ def interpolated(truth: jax.Array, visible: jax.Array, columns: int) -> jax.Arra
     to the centre of the visible patch.
 
     Args:
-      truth: [B, U, 32·32·3].
+      truth: [B, U, s·s·3].
       visible: [B, V].
       columns: number of patches in a row of the image.
     """
-    b, count, _ = truth.shape
+    b, count, size = truth.shape
+    side = math.isqrt(size // 3)
     is_visible = 1 - mask_of(visible, count)
     colours = truth.reshape(b, count, -1, 3).mean(2) * is_visible[..., None]
     corner = np.stack(np.divmod(np.arange(count), columns), axis=-1).astype(np.float32)
-    inside = ((np.stack(np.divmod(np.arange(PATCH * PATCH), PATCH), axis=-1) + 0.5) / PATCH).astype(np.float32)
+    inside = ((np.stack(np.divmod(np.arange(side * side), side), axis=-1) + 0.5) / side).astype(np.float32)
 
     def fill(place):  # of one patch at a time, because the weights of all patches would take gigabytes
         # Squared distances in patches, [pixels, U].
@@ -78,11 +82,11 @@ def interpolated(truth: jax.Array, visible: jax.Array, columns: int) -> jax.Arra
     return filled.swapaxes(0, 1).reshape(truth.shape)
 
 
-def shuffled(images: jax.Array, visible: jax.Array) -> jax.Array:
+def shuffled(images: jax.Array, visible: jax.Array, side: int = PATCH) -> jax.Array:
     """Returns images whose visible patches are permuted cyclically: each moves to the position of the next one."""
-    patches = split_patches(images)
+    patches = split_patches(images, side)
     return join_patches(
-        _replaced(patches, visible, jnp.roll(gather(patches, visible), 1, axis=1)), images.shape[1] // PATCH
+        _replaced(patches, visible, jnp.roll(gather(patches, visible), 1, axis=1)), images.shape[1] // side
     )
 
 
@@ -91,17 +95,18 @@ def _replaced(patches: jax.Array, visible: np.ndarray | jax.Array, new: jax.Arra
     return patches.at[visible].set(new)
 
 
-def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndarray) -> np.ndarray:
+def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndarray, side: int = PATCH) -> np.ndarray:
     """Draws originals | masked inputs | reconstructions, two images in each row, as RGB uint8 [H, W, 3].
 
     Args:
       image: uint8 [B, H, W, 3], of which at most 8 are drawn.
-      predicted: pixels 0…1 as [B, U, 32·32·3]; None draws no reconstructions.
+      predicted: pixels 0…1 as [B, U, s·s·3]; None draws no reconstructions.
       visible: [B, V].
+      side: side of a patch in pixels.
     """
     image, visible = image[:GRID_IMAGES], visible[:GRID_IMAGES]
-    rows = image.shape[1] // PATCH
-    patches = split_patches(jnp.asarray(image) / 255)
+    rows = image.shape[1] // side
+    patches = split_patches(jnp.asarray(image) / 255, side)
     visible_patches = gather(patches, visible)
     backgrounds = [jnp.full(patches.shape, GREY)]
     if predicted is not None:

@@ -1,8 +1,8 @@
 """A masked autoencoder on a Mix Transformer: a few patches of an image are visible, and it predicts the masked ones.
 
-After He et al. 2022 (MAE), with mask patches of 32×32 pixels: within a visible patch, the convolutions of a Mix
-Transformer work on adjacent pixels as usual. The encoder has no position embeddings, so its parameters are those of a
-plain Mix Transformer and can initialise pose networks.
+After He et al. 2022 (MAE), with mask patches of 32×32 or 16×16 pixels: within a visible patch, the convolutions of a
+Mix Transformer work on adjacent pixels as usual. The encoder has no position embeddings, so its parameters are those of
+a plain Mix Transformer and can initialise pose networks.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from aggpose_jax.networks import mit, mit_pose
+from aggpose_jax.networks import mit, mit_pose, ops
 from aggpose_jax.networks.layers import LayerNorm
 from aggpose_jax.networks.mask_patches import (
     PATCH,
@@ -32,13 +32,14 @@ VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch b
 class Decoder(nn.Module):
     """A decoder that predicts the pixels of all mask patches from the encoded visible ones.
 
-    Encoded patches [B, V, C] and their indices [B, V] → pixels [B, rows · columns, 32·32·3]. It consists of blocks of
+    Encoded patches [B, V, C] and their indices [B, V] → pixels [B, rows · columns, outputs]. It consists of blocks of
     the same type as the encoder. Their depthwise convolutions, which a Vision Transformer does not have, give every
     patch direct access to its neighbours, which contain most of the information about a masked patch.
     """
 
     rows: int
     columns: int
+    outputs: int
     depth: int
     heads: int
     dtype: Any = jnp.float32
@@ -53,18 +54,19 @@ class Decoder(nn.Module):
         for i in range(self.depth):
             x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
         x = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(x)
-        return linear(PATCH * PATCH * 3, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
+        return linear(self.outputs, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
 
 
 class MaskedAutoencoder(nn.Module):
-    """A masked autoencoder: images [B, H, W, 3], visible patches [B, V] → pixels of all mask patches [B, U, 32·32·3].
+    """A masked autoencoder: images [B, H, W, 3], visible patches [B, V] → pixels of all mask patches [B, U, s·s·3].
 
     The predicted pixels are normalised per patch if it is trained so, see `masked_loss`. H and W must be multiples of
-    32. The U = H / 32 · W / 32 mask patches are numbered row by row. The V indices of an image are distinct.
+    32. The U = H / s · W / s mask patches of s×s pixels are numbered row by row. The V indices of an image differ.
 
     Attributes:
       widths, depths: channels and numbers of blocks of the four stages of the Mix Transformer.
       decoder_width, decoder_depth, decoder_heads: channels, number of blocks and attention heads of the decoder.
+      mask_patch: side s of a mask patch in pixels, 32 or 16. Patches of 16×16 pixels need the masked full encode.
       dense: use the masked full encode, which computes masked patches too: the results are equal, at full cost.
       drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
     """
@@ -74,6 +76,7 @@ class MaskedAutoencoder(nn.Module):
     decoder_width: int = 512
     decoder_depth: int = 4
     decoder_heads: int = 16
+    mask_patch: int = PATCH
     dense: bool = False
     drop_path: float = 0.0
     remat: bool = False
@@ -86,20 +89,22 @@ class MaskedAutoencoder(nn.Module):
         encoder = MixTransformer(
             self.widths, self.depths, self.drop_path, self.remat, self.unroll, self.dtype, name="encoder"
         )
-        levels = encode_visible(encoder, images.astype(self.dtype), visible, train, self.dense)
+        side = self.mask_patch
+        levels = encode_visible(encoder, images.astype(self.dtype), visible, train, self.dense, side)
         encoded = sum(
             linear(self.decoder_width, self.dtype, f"join{i}")(tokens.reshape(*visible.shape, -1))
             for i, tokens in enumerate(levels, start=1)
         )
         encoded = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(encoded)
-        pixels = Decoder(h // PATCH, w // PATCH, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder")(
-            encoded, visible
+        decoder = Decoder(
+            h // side, w // side, side * side * 3, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder"
         )
+        pixels = decoder(encoded, visible)
         return pixels.astype(jnp.promote_types(jnp.float32, pixels.dtype))
 
 
 def encode_visible(
-    encoder: Callable, images: jax.Array, visible: jax.Array, train: bool, dense: bool
+    encoder: Callable, images: jax.Array, visible: jax.Array, train: bool, dense: bool, side: int = PATCH
 ) -> list[jax.Array]:
     """Returns the features of the visible patches of images, computed by a Mix Transformer from these patches alone.
 
@@ -108,23 +113,32 @@ def encode_visible(
       images: [B, H, W, 3].
       visible: [B, V] distinct indices of the visible patches.
       train: whether drop path is active, see `Block.drop_path`.
-      dense: use the masked full encode instead of encoding the visible patches only.
+      dense: use the masked full encode instead of encoding the visible patches only; implied by patches of 16 pixels.
+      side: side of a patch in pixels, 32 or 16.
 
     Returns:
-      The tokens of the visible patches after each of the four stages, [B, V, s, s, C] with s = 8, 4, 2 and 1.
+      The tokens of the visible patches after each of the four stages, [B, V, s, s, C] with s = 8, 4, 2 and 1, or with
+      s = 4, 2, 1 and 1 for patches of 16×16 pixels, of which four share a token after the last stage.
     """
-    rows, columns = images.shape[1] // PATCH, images.shape[2] // PATCH
-    if dense:
+    rows, columns = images.shape[1] // side, images.shape[2] // side
+    if dense or side < PATCH:
         is_visible = jax.nn.one_hot(visible, rows * columns, dtype=bool).any(1).reshape(-1, rows, columns)
-        features = encoder(images, train, MaskedFullEncode(is_visible))
-        return [gather(split_patches(x, x.shape[1] // rows), visible) for x in features]
+        features = encoder(images, train, MaskedFullEncode(is_visible, side))
+        return [_visible_tokens(x, visible, rows) for x in features]
     grid = VisiblePatches(visible, rows, columns)
     features = encoder(grid.take(images), train, grid)
     return [x.reshape(*visible.shape, x.shape[2], x.shape[2], -1) for x in features]
 
 
+def _visible_tokens(x: jax.Array, visible: jax.Array, rows: int) -> jax.Array:
+    """Returns the tokens [B, V, s, s, C] of the visible patches in a map [B, H, W, C] with `rows` rows of patches."""
+    if x.shape[1] < rows:
+        x = ops.upsample_nearest(x, rows // x.shape[1])
+    return gather(split_patches(x, x.shape[1] // rows), visible)
+
+
 def normalise_patches(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns pixels [..., 32·32·3] normalised to mean 0 and variance 1 per mask patch, and the means and deviations.
+    """Returns pixels [..., s·s·3] normalised to mean 0 and variance 1 per mask patch, and the means and deviations.
 
     The means and the standard deviations that were removed are [..., 1].
     """
@@ -139,17 +153,19 @@ def masked_loss(
     visible: jax.Array,
     weight: jax.Array | None = None,
     normalised: bool = True,
+    side: int = PATCH,
 ) -> jax.Array:
     """Returns the mean squared error over the pixels of the masked patches, a scalar.
 
     Args:
-      predicted: predicted pixels [B, U, 32·32·3].
+      predicted: predicted pixels [B, U, s·s·3].
       images: [B, H, W, 3], in the scale of the predictions unless these are normalised.
       visible: [B, V] indices of the visible patches.
       weight: [B] weights of the images; None gives all of them weight 1.
       normalised: compare the predictions with pixels normalised per mask patch, see `normalise_patches`.
+      side: side s of a mask patch in pixels.
     """
-    targets = split_patches(images).reshape(predicted.shape)
+    targets = split_patches(images, side).reshape(predicted.shape)
     if normalised:
         targets = normalise_patches(targets)[0]
     errors = jnp.square(predicted - targets).mean(-1)

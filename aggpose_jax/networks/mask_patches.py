@@ -3,6 +3,9 @@
 At every level the sequence reduction makes one attention key of each mask patch, so only patch embeddings and depthwise
 convolutions cross the borders of patches. Masks matter for these and for the keys. There are two implementations of the
 same function: `VisiblePatches` encodes the visible patches alone, `MaskedFullEncode` the full grid at full cost.
+
+Mask patches may also have 16×16 pixels, but only in the masked full encode: then a key, and a token of the last level,
+belongs to 2×2 patches, and it is visible if any of them is.
 """
 
 import functools
@@ -15,7 +18,7 @@ from jax import lax
 from aggpose_jax.networks import depthwise, ops
 from aggpose_jax.networks.mit import Grid
 
-PATCH = 32  # side of a mask patch in pixels: stride × reduction, which is the same at every level
+PATCH = 32  # default side of a mask patch in pixels: that of an attention key, stride × reduction at every level
 
 
 def split_patches(x: jax.Array, side: int = PATCH) -> jax.Array:
@@ -189,7 +192,7 @@ def _stack(patches: jax.Array) -> jax.Array:
     return patches.reshape(b, v * s, s, c)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=("is_visible",), meta_fields=())
+@functools.partial(jax.tree_util.register_dataclass, data_fields=("is_visible",), meta_fields=("side",))
 class MaskedFullEncode(Grid):
     """A grid of all patches, with the same results at the visible patches as `VisiblePatches`, at full cost.
 
@@ -198,15 +201,23 @@ class MaskedFullEncode(Grid):
 
     Args:
       is_visible: [B, rows, columns] bool: True at visible patches.
+      side: side of a patch in pixels, 32 or 16.
     """
 
-    def __init__(self, is_visible: jax.Array):
-        self.is_visible = is_visible
+    def __init__(self, is_visible: jax.Array, side: int = PATCH):
+        self.is_visible, self.side = is_visible, side
+
+    def visible_tokens(self, rows: int) -> jax.Array:
+        """Returns which tokens of a map with `rows` rows are in a visible patch, or contain one: [B, rows, columns]."""
+        b, patch_rows, patch_columns = self.is_visible.shape
+        if rows >= patch_rows:
+            return ops.upsample_nearest(self.is_visible[..., None], rows // patch_rows)[..., 0]
+        factor = patch_rows // rows
+        return self.is_visible.reshape(b, rows, factor, patch_columns // factor, factor).any((2, 4))
 
     def mask(self, x: jax.Array) -> jax.Array:
         """Returns a feature map x [B, H, W, C] with zeros at the tokens of masked patches."""
-        side = x.shape[1] // self.is_visible.shape[1]
-        return jnp.where(ops.upsample_nearest(self.is_visible[..., None], side), x, 0)
+        return jnp.where(self.visible_tokens(x.shape[1])[..., None], x, 0)
 
     def convolve(self, convolution, x, halo):
         return super().convolve(convolution, self.mask(x), halo)
@@ -214,8 +225,12 @@ class MaskedFullEncode(Grid):
     def depthwise_gelu(self, x, kernel, bias):
         return super().depthwise_gelu(self.mask(x), kernel, bias)
 
+    def reduce(self, reduction, x):
+        return reduction(self.mask(x))
+
     def mask_scores(self, scores):
-        return jnp.where(self.is_visible.reshape(len(self.is_visible), 1, 1, -1), scores, -jnp.inf)
+        keys = self.visible_tokens(self.is_visible.shape[1] * self.side // PATCH)
+        return jnp.where(keys.reshape(len(keys), 1, 1, -1), scores, -jnp.inf)
 
 
 def sine_positions(rows: int, columns: int, width: int) -> np.ndarray:

@@ -50,7 +50,7 @@ def linear(features: int, dtype: Any, name: str) -> Linear:
 
 @jax.tree_util.register_static
 class Grid:
-    """The three operations in which tokens interact, on feature maps of complete images.
+    """The operations in which tokens interact, on feature maps of complete images.
 
     Subclasses implement the same operations for images with masked patches.
     """
@@ -68,6 +68,10 @@ class Grid:
     def depthwise_gelu(self, x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
         """Returns GELU(3×3 depthwise convolution + bias), see `depthwise.depthwise_gelu`."""
         return depthwise.depthwise_gelu(x, kernel, bias)
+
+    def reduce(self, reduction: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+        """Returns the sequence reduction of x [B, H, W, C]: tokens from which attention makes its keys and values."""
+        return reduction(x)
 
     def mask_scores(self, scores: jax.Array) -> jax.Array:
         """Returns attention scores [B, heads, N, M], with −∞ for keys of masked patches."""
@@ -146,7 +150,7 @@ class Attention(nn.Module):
         b, h, w, c = x.shape
         reduced = x
         if self.reduction > 1:
-            reduced = SequenceReduction(self.reduction, self.dtype, name="reduce")(x)
+            reduced = grid.reduce(SequenceReduction(self.reduction, self.dtype, name="reduce"), x)
         q = linear(c, self.dtype, "q")(x).reshape(b, h * w, self.heads, -1)
         kv = linear(2 * c, self.dtype, "kv")(reduced).reshape(b, -1, 2, self.heads, c // self.heads)
         scores = jnp.einsum("bnhd,bmhd->bhnm", q, kv[:, :, 0]) * (c // self.heads) ** -0.5

@@ -13,7 +13,6 @@ from flax import linen as nn
 from jax.sharding import Mesh
 
 from aggpose_jax import networks
-from aggpose_jax.data import frame_crops, frames
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
@@ -23,6 +22,7 @@ from aggpose_jax.networks.mask_patches import PATCH, draw_visible, split_patches
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
 from aggpose_jax.training.apply import apply_training
+from aggpose_jax.training.mae_data import make_data
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
@@ -55,20 +55,10 @@ class MaeTask(ComposedTask):
     next_commands = (("fine-tune", "train", "--config EXPERIMENT --config.init_from={workdir}"),)
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if config.data not in ("frames", "synthetic"):
-            raise UserError(f"data: {config.data} has no video frames; give frames or synthetic for the task mae")
         if not config.model.name.startswith("mae_"):
             raise UserError(f"model.name: {config.model.name} is not a masked autoencoder; give one, such as mae_b5")
         self.masking = Masking.from_config(config)
-        network, size = networks.build(**config.model.to_dict()), tuple(config.input_size)
-        make_batch = functools.partial(
-            frame_crops.make_batch, input_size=size, smallest=config.smallest_crop, flip=config.augmentation.flip
-        )
-        data = TaskData(
-            config,
-            functools.partial(_open_source, config),
-            batch_maker=lambda source: functools.partial(make_batch, source=source),
-        )
+        network, data = networks.build(**config.model.to_dict()), make_data(config)
         objective = MaeObjective(network, self.masking, config.normalise_pixels, config.color_jitter)
         evaluator = MaeEvaluator(network, self.masking, config.normalise_pixels, data)
         super().__init__(config, network, data, objective, evaluator, MaePictures(evaluator))
@@ -85,48 +75,40 @@ class MaeTask(ComposedTask):
 
 @dataclasses.dataclass(frozen=True)
 class Masking:
-    """The numbers of all and of visible mask patches (32×32 pixels) of an image.
+    """The numbers of all and of visible mask patches of an image.
 
     Attributes:
       patches: number of patches in an image.
       visible: number of patches that the encoder sees.
+      side: side of a patch in pixels.
     """
 
     patches: int
     visible: int
+    side: int = PATCH
 
     @classmethod
     def from_config(cls, config: ml_collections.ConfigDict) -> Self:
-        """Returns the masking for the input_size and mask_ratio of a configuration.
+        """Returns the masking for the input_size, model.mask_patch and mask_ratio of a configuration.
 
         Raises:
-          UserError: the image size is not a multiple of the patch size, or no patch or every patch is visible.
+          UserError: the network cannot encode images of this size, or no patch or every patch is visible.
         """
+        side = config.model.mask_patch
         if any(side % PATCH for side in config.input_size):
             raise UserError(f"input_size: {tuple(config.input_size)} must be divisible by {PATCH}; change it")
-        patches = config.input_size[0] // PATCH * (config.input_size[1] // PATCH)
+        patches = config.input_size[0] // side * (config.input_size[1] // side)
         visible = round((1 - config.mask_ratio) * patches)
         if not 0 < visible < patches:
             state = "visible" if visible == 0 else "masked"
             raise UserError(
                 f"mask_ratio: {config.mask_ratio} of {patches} patches leaves none {state}; give a value nearer to 0.5"
             )
-        return cls(patches, visible)
+        return cls(patches, visible, side)
 
     def draw(self, rng: jax.Array, count: int) -> jax.Array:
         """Returns the indices [count, visible] of randomly drawn visible patches for `count` images."""
         return draw_visible(rng, count, self.patches, self.visible)
-
-
-def _open_source(config: ml_collections.ConfigDict, part: str) -> frames.Frames:
-    """Returns the source of the frames of the training videos (`part` "train") or of the held-out videos ("eval")."""
-    stride = config.frame_stride
-    if config.data == "synthetic":
-        split, count = {"train": ("train", config.synthetic_train), "eval": ("test", config.synthetic_eval)}[part]
-        return frames.SyntheticFrames(count, stride, split=split, stride=stride)
-    return frames.open_source(
-        config.data_dir, stride=stride, excluded=config.excluded_videos, held_out=config.held_out, part=part
-    )
 
 
 class MaeObjective:
@@ -154,7 +136,7 @@ class MaeObjective:
         images = normalise(images)
         visible = self._masking.draw(mask_rng, len(images))
         predicted, collections = apply_training(self._network, variables, images, visible, drop_path_rng=drop_path_rng)
-        loss = masked_loss(predicted, images, visible, batch["valid"], self._normalise_pixels)
+        loss = masked_loss(predicted, images, visible, batch["valid"], self._normalise_pixels, self._masking.side)
         return loss, ({"loss": loss}, collections)
 
 
@@ -191,7 +173,7 @@ class MaeEvaluator:
         return {}
 
     def predict(self, variables: Variables, batch: Batch, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Returns the metrics [B, 5], predicted pixels [B, N, 32·32·3] in 0…1 and visible patches [B, V] of each image.
+        """Returns the metrics [B, 5], predicted pixels [B, N, s·s·3] in 0…1 and visible patches [B, V] of each image.
 
         The arrays are split along the batch over all devices.
         """
@@ -202,26 +184,26 @@ class MaeEvaluator:
     def _predict_and_score(
         self, variables: Variables, image: jax.Array, ids: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Returns the metrics [B, 5], predicted pixels [B, N, 32·32·3] and visible patches [B, V] of each image."""
+        """Returns the metrics [B, 5], predicted pixels [B, N, s·s·3] and visible patches [B, V] of each image."""
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(EVALUATION_KEY)))(ids)
         visible = jax.vmap(lambda key: self.masking.draw(key, 1)[0])(keys)
-        images, normalised = normalise(to_unit(image)), self._normalise_pixels
+        images, normalised, side = normalise(to_unit(image)), self._normalise_pixels, self.masking.side
         predicted = self._apply(variables, images, visible)
-        loss = jax.vmap(lambda p, i, v: masked_loss(p[None], i[None], v[None], normalised=normalised))
-        pixels = reconstruction.to_pixels(predicted, images, normalised)
-        shuffled = self._apply(variables, reconstruction.shuffled(images, visible), visible)
-        truth = split_patches(to_unit(image)).reshape(predicted.shape)
+        loss = jax.vmap(lambda p, i, v: masked_loss(p[None], i[None], v[None], None, normalised, side))
+        pixels = reconstruction.to_pixels(predicted, images, normalised, side)
+        shuffled = self._apply(variables, reconstruction.shuffled(images, visible, side), visible)
+        truth = split_patches(to_unit(image), side).reshape(predicted.shape)
         candidates = (
             pixels,
             reconstruction.visible_mean(truth, visible),
-            reconstruction.interpolated(truth, visible, image.shape[2] // PATCH),
-            reconstruction.to_pixels(shuffled, images, normalised),
+            reconstruction.interpolated(truth, visible, image.shape[2] // side),
+            reconstruction.to_pixels(shuffled, images, normalised, side),
         )
         errors = [reconstruction.masked_error(candidate, truth, visible) for candidate in candidates]
         return jnp.stack([loss(predicted, images, visible), *errors], axis=1), pixels, visible
 
     def _apply(self, variables: Variables, images: jax.Array, visible: jax.Array) -> jax.Array:
-        """Returns the network's output in evaluation mode: predicted pixels of all mask patches, [B, N, 32·32·3]."""
+        """Returns the network's output in evaluation mode: predicted pixels of all mask patches, [B, N, s·s·3]."""
         return self._network.apply(variables, images, visible)  # type: ignore[return-value]  # a tuple with `mutable`
 
 
@@ -237,12 +219,15 @@ class MaePictures:
 
     def of_batch(self, batch: Batch) -> dict[str, np.ndarray]:
         """Returns "batch": the crops, and the same crops with random masks."""
-        visible = self._evaluator.masking.draw(jax.random.key(EVALUATION_KEY), len(batch["image"]))
-        return {"batch": reconstruction.image_grid(batch["image"], None, np.asarray(visible))}
+        masking = self._evaluator.masking
+        visible = masking.draw(jax.random.key(EVALUATION_KEY), len(batch["image"]))
+        return {"batch": reconstruction.image_grid(batch["image"], None, np.asarray(visible), masking.side)}
 
     def of_evaluation(self, variables: Variables, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
         """Returns "reconstructions": the first held-out frames as originals | masked inputs | reconstructions."""
         batch = next(self._evaluator.data.eval_batches(mesh))
         _, predicted, visible = self._evaluator.predict(variables, batch, mesh)
-        local = (distributed.local_rows(array) for array in (predicted, visible))
-        return {"reconstructions": reconstruction.image_grid(batch["image"], *local)}
+        pixels, indices = distributed.local_rows(predicted), distributed.local_rows(visible)
+        return {
+            "reconstructions": reconstruction.image_grid(batch["image"], pixels, indices, self._evaluator.masking.side)
+        }

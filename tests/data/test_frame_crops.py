@@ -77,6 +77,42 @@ def test_crops_depend_only_on_the_generator_and_are_mirrored_with_the_given_prob
     np.testing.assert_array_equal(first["image"], np.where(flipped[:, None, None, None], mirrored, plain))
 
 
+class Boxed:
+    """A source whose frames have a box of 20×10 pixels around (30, 25), and a later frame, the negative, as target."""
+
+    def draw(self, record, rng):
+        return {"image": IMAGE, "target": 255 - IMAGE, "box": np.array([20.0, 20, 20, 10]), "id": record["id"]}
+
+
+def test_without_generators_crops_of_a_box_are_its_padded_region_in_the_aspect_of_the_input():
+    crop = make_batch([SEGMENT], (25, 25), source=Boxed())["image"][0]
+    # The region is 25 pixels wide and high, 1.25 × the longer side, around (30, 25): its pixels are those of the crop.
+    np.testing.assert_array_equal(crop, IMAGE[13:38, 18:43])
+
+
+def test_random_crops_of_a_box_are_scaled_moved_and_mirrored_within_their_limits():
+    rng = np.random.default_rng(0)
+    views = [frame_crops.draw_box_view(np.array([20.0, 20, 20, 10]), 1.0, 0.5, rng) for _ in range(400)]
+    scale = np.array([view.size for view in views]) / 25
+    shift = (np.array([view.center for view in views]) - (30, 25)) / 25
+    assert scale.min() == 0.75
+    assert scale.max() == 1.25
+    assert 0.095 < np.abs(shift).max() <= 0.1
+    assert 150 < sum(view.flipped for view in views) < 250
+    plain, mirrored = (make_batch(2 * [SEGMENT], (32, 32), 3, Boxed(), flip=flip)["image"] for flip in (0.0, 1.0))
+    difference = np.abs(plain.astype(int) - mirrored[:, :, ::-1])  # OpenCV interpolates in steps of 1/32 pixel.
+    assert difference.mean() < 0.1
+    assert (plain[0] != plain[1]).any()
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_targets_are_cropped_like_their_images(seed):
+    batch = make_batch(2 * [SEGMENT], (25, 25), seed, Boxed(), has_targets=True)
+    inside = batch["image"] != 0  # Outside of the frame, both crops are black.
+    np.testing.assert_allclose((batch["image"].astype(int) + batch["target"])[inside], 255, atol=1)
+    assert batch["target"].any((1, 2, 3)).all()
+
+
 @pytest.mark.parametrize("seed", [None, 3])
 def test_unreadable_frames_give_black_crops_with_the_id_of_their_segment(seed):
     batch = make_batch([{"id": number} for number in (4, 5, 12)], (32, 64), seed, Broken())

@@ -2,40 +2,18 @@
 
 import collections
 import itertools
-import json
 import pickle
 
-import cv2
 import numpy as np
 import pytest
+from shard_files import jpeg, write_shards
 
 from aggpose_jax.data import frames, pipeline, shards
 from aggpose_jax.data.images import ImageError, read_image
-from aggpose_jax.data.synthetic import SyntheticMovement
 from aggpose_jax.errors import UserError
 
-LENGTHS = {"baby_a": 7, "baby_b": 1, "nothing": 0, "ward/baby_c": 12}
 STRIDE = 4
 SEGMENTS = 2 + 1 + 0 + 3  # ceil(7 / 4), ceil(1 / 4), 0, 12 / 4
-
-
-def jpeg(value: int) -> bytes:
-    _, encoded = cv2.imencode(".jpg", np.full((8, 8, 3), value, np.uint8))
-    return encoded.tobytes()
-
-
-def write_shards(directory, lengths=LENGTHS) -> None:
-    """Writes shards whose frames have the numbers 0, 10, 20, … and the same numbers as brightness."""
-    entries = []
-    for video, count in lengths.items():
-        path = directory / shards.FOLDER / f"{video}{shards.SUFFIX}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = [shards.StoredFrame(video, 10 * n, n / 3, jpeg(10 * n)) for n in range(count)]
-        assert shards.write_records(content, path) == count
-        entries.append(
-            shards.Shard(video, str(path.relative_to(directory)), count, path.stat().st_size, "0" * 64)._asdict()
-        )
-    (directory / shards.MANIFEST).write_text(json.dumps({"shards": entries, "skipped": {"broken": "is damaged"}}))
 
 
 @pytest.fixture(scope="module")
@@ -170,13 +148,16 @@ def test_a_source_of_folders_of_images(tmp_path):
     assert source.file_name(0) == "0.JPG"
 
 
-def test_synthetic_frames_equal_those_of_synthetic_movement():
-    source = frames.SyntheticFrames(2, 5, split="test", stride=3)
-    assert source.counts() == {"videos": 2, "segments": 4, "frames": 10}
-    frame = source.draw(source[3], np.random.default_rng(0))
-    expected = SyntheticMovement(2, 5, split="test")[frame["id"]]
-    assert (frame["video_id"], frame["frame"]) == (expected["video_id"], expected["frame"])
-    np.testing.assert_array_equal(frame["image"], expected["image"])
+def test_the_videos_of_a_source(directory, excluded):
+    source = frames.open_source(directory, stride=STRIDE, excluded=excluded)
+    assert source.videos() == {2: ("baby_b", 1, range(0, 1)), 4: ("ward/baby_c", 12, range(1, 4))}
+
+
+def test_a_frame_at_a_position(directory):
+    source = frames.open_source(directory, stride=STRIDE)
+    frame = source.read(source[4], 6)
+    assert (frame["frame"], frame["id"], frame["segment"]) == (60, 8 + 6, 1)
+    assert abs(int(read_image(frame["image"])[0, 0, 0]) - 60) <= 2
 
 
 def truncate(path):

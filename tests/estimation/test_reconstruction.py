@@ -42,6 +42,23 @@ def test_masked_error_counts_masked_patches_only_in_8_bit_levels():
     np.testing.assert_allclose(error, [255**2 * (0.01 + 0.04) / 2], rtol=1e-4)
 
 
+@pytest.mark.parametrize("side", [16, 32])
+def test_interpolation_at_the_centre_of_the_only_visible_patch_and_elsewhere_is_its_colour(side):
+    image = np.random.default_rng(0).random((1, 64, 32, 3)).astype(np.float32)
+    truth = split_patches(image, side).reshape(1, -1, side * side * 3)
+    found = reconstruction.interpolated(truth, jnp.array([[1]]), columns=32 // side)
+    colour = truth[0, 1].reshape(-1, 3).mean(0)
+    np.testing.assert_allclose(found.reshape(-1, 3), np.broadcast_to(colour, (64 * 32, 3)), rtol=1e-4)
+
+
+def test_small_patches_are_shuffled_and_drawn():
+    images = np.repeat(np.arange(4), 16)[None, None, :, None] * np.ones((1, 16, 1, 3))
+    moved = reconstruction.shuffled(jnp.asarray(images), jnp.array([[0, 2, 3]]), 16)
+    np.testing.assert_array_equal(moved[0, 0, ::16, 0], [3, 1, 0, 2])
+    grid = reconstruction.image_grid(np.full((1, 32, 64, 3), 200, np.uint8), None, np.array([[1]]), 16)
+    assert (grid == 128).all(-1).sum() == 7 * 16 * 16
+
+
 def test_shuffling_moves_visible_patches_and_no_masked_ones():
     images = np.repeat(np.arange(4), 32)[None, None, :, None] * np.ones((1, 32, 1, 3))
     moved = reconstruction.shuffled(jnp.asarray(images), jnp.array([[0, 2, 3]]))

@@ -21,19 +21,19 @@ SMALL = {
 }
 
 
-def make(dense: bool, dtype=jnp.float32) -> mae.MaskedAutoencoder:
-    return mae.MaskedAutoencoder(**SMALL, dense=dense, dtype=dtype)
+def make(dense: bool, dtype=jnp.float32, side: int = 32) -> mae.MaskedAutoencoder:
+    return mae.MaskedAutoencoder(**SMALL, dense=dense, dtype=dtype, mask_patch=side)
 
 
-def inputs(dtype=np.float32):
-    """Returns parameters, images and indices of visible patches.
+def inputs(dtype=np.float32, side: int = 32):
+    """Returns parameters, images and indices of visible patches of `side` pixels: of 6 or of 24 patches.
 
     All parameters are random, because zero biases would hide leaks of masked patches.
     """
     rng = np.random.default_rng(0)
     images = rng.standard_normal((2, 32 * ROWS, 32 * COLUMNS, 3)).astype(dtype)
-    visible = jnp.array([[4, 1, 0], [5, 2, 3]])
-    shapes = jax.eval_shape(make(False, dtype).init, jax.random.key(0), images, visible)["params"]
+    visible = jnp.array([[4, 1, 0], [5, 2, 3]]) if side == 32 else jnp.array([[0, 7, 22, 23], [5, 10, 16, 2]])
+    shapes = jax.eval_shape(make(False, dtype, side).init, jax.random.key(0), images, visible)["params"]
     return jax.tree.map(lambda leaf: (0.3 * rng.standard_normal(leaf.shape)).astype(dtype), shapes), images, visible
 
 
@@ -139,6 +139,64 @@ def test_the_encodings_differ_without_any_one_of_the_masks(both, monkeypatch, na
     monkeypatch.setattr(grid_class, method, substitute)
     broken = jax.jit(functools.partial(encode, dense=dense))(*inputs())
     assert max(np.abs(a - b).max() for a, b in zip(broken, both[not dense][0], strict=True)) > 1e-3
+
+
+def children(visible: np.ndarray) -> np.ndarray:
+    """Returns the indices [B, 4·V] of the four 16×16-pixel patches in each of the 32×32-pixel patches [B, V]."""
+    row, column = np.divmod(np.asarray(visible), COLUMNS)
+    corner = 4 * COLUMNS * row + 2 * column
+    return (corner[..., None] + np.array([0, 1, 2 * COLUMNS, 2 * COLUMNS + 1])).reshape(len(visible), -1)
+
+
+def test_small_patches_that_fill_large_ones_are_encoded_like_these(both):
+    params, images, visible = inputs()
+    encoder = functools.partial(
+        mit.MixTransformer(SMALL["widths"], SMALL["depths"], 0.0).apply, {"params": params["encoder"]}
+    )
+    small = jax.jit(functools.partial(mae.encode_visible, encoder, train=False, dense=False, side=16))(
+        images, jnp.asarray(children(visible))
+    )
+    assert [level.shape for level in small] == [(2, 12, s, s, c) for s, c in ((4, 4), (2, 8), (1, 10), (1, 16))]
+    for level, large in zip(small, both[False][0], strict=True):
+        side = level.shape[2]
+        split = [mask_patches.split_patches(patch, side) for patch in np.asarray(large)]  # Each is [V, 4, side, …].
+        if large.shape[2] == 1:  # At the last level, four patches share a token.
+            split = [np.repeat(patch, 4, axis=1) for patch in split]
+        np.testing.assert_allclose(level, np.stack(split).reshape(level.shape), atol=1e-5)
+
+
+def test_predictions_from_small_patches_depend_on_all_visible_and_on_no_masked_pixel():
+    params, images, visible = inputs(side=16)
+
+    @jax.jit
+    def predict(params, images):
+        return make(False, side=16).apply({"params": params}, images, visible)
+
+    predicted, vjp = jax.vjp(predict, params, images)
+    assert predicted.shape == (2, 24, 16 * 16 * 3)
+    gradient = mask_patches.split_patches(vjp(jax.random.normal(jax.random.key(1), predicted.shape))[1], 16)
+    masked = np.asarray(mae.mask_of(visible, 24), bool)
+    assert np.abs(gradient[masked]).max() == 0
+    assert (np.abs(gradient[~masked]).reshape(8, -1).max(1) > 0).all()
+    patches = np.array(mask_patches.split_patches(images, 16))
+    patches[masked] = 9.0
+    changed = mask_patches.join_patches(patches, 2 * ROWS)
+    np.testing.assert_array_equal(predict(params, changed), predict(params, images))
+
+
+def unmasked_reduction(grid, reduction, x):
+    return reduction(x)
+
+
+def test_keys_of_partly_visible_patches_are_made_of_masked_tokens_too_without_the_mask(monkeypatch):
+    params, images, visible = inputs(side=16)
+    encoder = functools.partial(
+        mit.MixTransformer(SMALL["widths"], SMALL["depths"], 0.0).apply, {"params": params["encoder"]}
+    )
+    levels = mae.encode_visible(encoder, images, visible, False, True, 16)
+    monkeypatch.setattr(mask_patches.MaskedFullEncode, "reduce", unmasked_reduction)
+    unmasked = mae.encode_visible(encoder, images, visible, False, True, 16)
+    assert max(np.abs(a - b).max() for a, b in zip(levels, unmasked, strict=True)) > 1e-3
 
 
 def test_the_encoder_has_the_parameters_of_a_mix_transformer():

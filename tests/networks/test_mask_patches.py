@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from aggpose_jax.networks import mask_patches
+from aggpose_jax.networks import mask_patches, ops
 
 ROWS, COLUMNS = 3, 2
 VISIBLE = jnp.array([[4, 1, 0], [5, 2, 3]])
@@ -63,6 +63,29 @@ def test_neighbours_in_the_stack_are_those_in_the_full_map():
             indices = neighbours[b, row // side, inside : inside + 3, column : column + 3]
             found = flat[b, np.minimum(indices, flat.shape[1] - 1)]
             np.testing.assert_array_equal(found, full[b, y - 1 : y + 2, x - 1 : x + 2])
+
+
+# 4×4 patches of 16×16 pixels: one visible patch in the upper left key, two in the lower right key.
+SMALL_PATCHES = np.zeros((1, 4, 4), bool)
+SMALL_PATCHES[0, 1, 0] = SMALL_PATCHES[0, 2, 2] = SMALL_PATCHES[0, 3, 3] = True
+
+
+def test_tokens_are_visible_in_a_visible_patch_or_around_one():
+    grid = mask_patches.MaskedFullEncode(jnp.asarray(SMALL_PATCHES), 16)
+    np.testing.assert_array_equal(grid.visible_tokens(2), [[[True, False], [False, True]]])
+    np.testing.assert_array_equal(grid.visible_tokens(4), SMALL_PATCHES)
+    np.testing.assert_array_equal(grid.visible_tokens(8), SMALL_PATCHES.repeat(2, 1).repeat(2, 2))
+
+
+def test_keys_of_small_patches_contain_their_visible_tokens_only():
+    grid = mask_patches.MaskedFullEncode(jnp.asarray(SMALL_PATCHES), 16)
+    x = np.random.default_rng(0).standard_normal((1, 8, 8, 3)).astype(np.float32)
+    kernel = np.ones((4, 4, 3, 1), np.float32)
+    keys = grid.reduce(lambda y: ops.reduce_windows(y, kernel), x)
+    np.testing.assert_allclose(keys[0, 0, 0], x[0, 2:4, 0:2].sum(keepdims=True).ravel(), rtol=1e-5)
+    np.testing.assert_allclose(keys[0, 1, 1], [x[0, 4:6, 4:6].sum() + x[0, 6:, 6:].sum()], rtol=1e-5)
+    scores = grid.mask_scores(jnp.zeros((1, 2, 5, 4)))
+    np.testing.assert_array_equal(scores[0, 1, 4], [0, -np.inf, -np.inf, 0])
 
 
 def test_drawn_patches_differ_within_an_image_and_between_images():

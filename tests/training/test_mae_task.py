@@ -89,6 +89,20 @@ def test_metrics_of_a_network_that_predicts_the_visible_mean():
     assert 0 < metrics["interp."] != metrics["mean"]
 
 
+def test_a_network_with_small_mask_patches_is_trained_evaluated_and_drawn():
+    config = small_config(input_size=(64, 32))
+    config.model.mask_patch = 16
+    task = make_task(config)
+    assert task.describe().startswith("2 of 8 patches are visible")
+    variables = task.init(jax.random.key(0))
+    assert np.isfinite(task.loss(variables, next(task.train_batches(0)), jax.random.key(0))[0])
+    result = task.evaluate(variables, sharding.make_mesh())
+    assert all(0 < result.metrics[name] < 255**2 for name in ("error", "mean", "interp.", "shuffled"))
+    grid = task.evaluation_pictures(variables, sharding.make_mesh(), result)["reconstructions"]
+    assert (task.batch_pictures(next(task.train_batches(0)))["batch"] == 128).all(-1).sum() == 4 * 6 * 16 * 16
+    assert grid.dtype == np.uint8
+
+
 def test_metrics_do_not_depend_on_the_batch_size():
     tasks = [make_mean_task(eval_batch_size=size) for size in (1, 2)]
     first, second = (task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).metrics for task in tasks)
