@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-RATES, DECAYS = (1e-3, 2e-3, 4e-3, 8e-3), (1.0, 0.75)
+RATES, DECAYS, HIGHEST = (1e-3, 2e-3, 4e-3, 8e-3), (1.0, 0.75), 1.6e-2
 STEPS = 1000
 TUNING_SEEDS, DIAGNOSIS_SEEDS, SEEDS, CURVE_SEEDS = (100, 101), (100, 101, 102), tuple(range(8)), (0, 1, 2)
 LABELS, MIDDLE = (25, 100, 400), 100
@@ -52,7 +52,7 @@ class Cell:
 
 def tuning(start: str) -> list[Cell]:
     """Returns the search for the learning rate and the layer decay of a start, on the validation infants."""
-    grid = itertools.product(RATES, DECAYS, TUNING_SEEDS)
+    grid = [*itertools.product(RATES, DECAYS, TUNING_SEEDS), *itertools.product((HIGHEST,), DECAYS[:1], TUNING_SEEDS)]
     return [Cell("tuning", start, MIDDLE, *setting, split="validation") for setting in grid]
 
 
@@ -83,7 +83,7 @@ def curves(start: str, setting: tuple[float, float], steps: Iterable[int]) -> li
 
 def short_tuning(start: str) -> list[Cell]:
     """Returns the part of the tuning by which pretrainings are compared."""
-    return [cell for cell in tuning(start) if cell.rate in RATES[1:3]]
+    return [cell for cell in tuning(start) if cell.rate in RATES[2:]]
 
 
 def chosen_setting(folder: pathlib.Path, tuned: list[Cell]) -> tuple[float, float]:

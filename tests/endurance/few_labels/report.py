@@ -60,15 +60,15 @@ def tuning_table(folder: pathlib.Path) -> str:
     for start in (cells.RANDOM, *cells.MASKED, cells.PSEUDO, cells.SUPERVISED):
         for decay in cells.DECAYS:
             row = [start, f"{decay:g}"]
-            for rate in cells.RATES:
+            for rate in (*cells.RATES, cells.HIGHEST):
                 chosen = [c for c in cells.tuning(start) if (c.rate, c.layer_decay) == (rate, decay)]
-                if cells.finished(folder, chosen):
+                if chosen and cells.finished(folder, chosen):
                     error, ap = results(folder, chosen).mean(), results(folder, chosen, "AP").mean()
                     row.append(f"{error:.3f} ({ap:.3f})")
                 else:
                     row.append("")
             rows.append(row)
-    return table(["start", "layer decay", *(f"{rate:g}" for rate in cells.RATES)], rows)
+    return table(["start", "layer decay", *(f"{rate:g}" for rate in (*cells.RATES, cells.HIGHEST))], rows)
 
 
 def diagnosis_table(folder: pathlib.Path) -> str:
