@@ -4,6 +4,7 @@ Heatmaps are [B, h, w, K] with a quarter of the height and width of the input; p
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +118,9 @@ def argmax(heatmaps: jax.Array) -> tuple[jax.Array, jax.Array]:
     """
     b, h, w, k = heatmaps.shape
     flat = heatmaps.reshape(b, h * w, k)
-    index, scores = jnp.argmax(flat, axis=1), jnp.max(flat, axis=1)
+    scores = jnp.max(flat, axis=1)
+    # The first pixel that has this value. On CPU, jnp.argmax takes several times as long.
+    index = jnp.where(flat == scores[:, None], jnp.arange(h * w)[:, None], h * w - 1).min(axis=1)
     peaks = jnp.stack([index % w, index // w], axis=-1).astype(jnp.int32)
     return jnp.where(scores[..., None] > 0, peaks, 0), scores
 
@@ -132,16 +135,17 @@ def flip_back(heatmaps: jax.Array, permutation: np.ndarray, shifted: bool = Fals
     return jnp.concatenate([mirrored[:, :, :1], mirrored[:, :, :-1]], axis=2) if shifted else mirrored
 
 
-def _windows(maps: jax.Array, peaks: jax.Array, radius: int) -> jax.Array:
-    """Returns the values [B, K, 2r+1, 2r+1] of maps [B, h, w, K] around peaks [B, K, 2]; they are 0 outside the map."""
-    padded = jnp.pad(maps, ((0, 0), (radius, radius), (radius, radius), (0, 0)))
-    size = 2 * radius + 1
+def _windows(maps: jax.Array, first: jax.Array, size: int) -> jax.Array:
+    """Returns the values [B, K, size, size] of maps [h, B, K, w] in windows whose first pixels are [B, K, 2] (x, y).
+
+    A window that does not lie in the map is moved into it.
+    """
 
     # With vmap, a batch that is sharded over several devices stays local; indexing with arrays would all-gather it.
-    def window(plane: jax.Array, peak: jax.Array) -> jax.Array:
-        return lax.dynamic_slice(plane, (peak[1], peak[0]), (size, size))
+    def window(plane: jax.Array, pixel: jax.Array) -> jax.Array:
+        return lax.dynamic_slice(plane, (pixel[1], pixel[0]), (size, size))
 
-    return jax.vmap(jax.vmap(window, in_axes=(2, 0)))(padded, peaks)
+    return jax.vmap(jax.vmap(window, in_axes=(1, 0)), in_axes=(1, 0))(maps, first)
 
 
 def _inside(peaks: jax.Array, size: tuple[int, ...], margin: int) -> jax.Array:
@@ -157,7 +161,8 @@ def _quarter_offset(heatmaps: jax.Array, peaks: jax.Array, each_axis: bool) -> j
     It is 0 for peaks in the first two columns or rows, and in the last ones. With `each_axis`, x and y move
     independently: x if its column allows it and the row is not the first, y likewise (MMPose).
     """
-    f = _windows(heatmaps, peaks, 1)
+    padded = jnp.pad(heatmaps.transpose(1, 0, 3, 2), ((1, 1), (0, 0), (0, 0), (1, 1)))
+    f = _windows(padded, peaks, 3)  # around the peaks, which the padding moves by a pixel
     difference = jnp.stack([f[..., 1, 2] - f[..., 1, 0], f[..., 2, 1] - f[..., 0, 1]], axis=-1)
     h, w = heatmaps.shape[1:3]
     inside = (peaks >= 2) & (peaks <= np.array([w - 2, h - 2]))
@@ -173,6 +178,17 @@ def blur_matrix(size: int, kernel: int, sigma: float) -> np.ndarray:
     return np.where(np.abs(offset) <= kernel // 2, weight, 0.0).astype(np.float32)
 
 
+def _blur(heatmaps: jax.Array, kernel: int, sigma: float) -> jax.Array:
+    """Returns heatmaps [B, h, w, K] after a Gaussian blur with zero padding, as [h, B, K, w].
+
+    With this order of the axes, both directions are matrix products without a transposition between them.
+    """
+    h, w = heatmaps.shape[1:3]
+    product = functools.partial(jnp.tensordot, axes=1, precision=lax.Precision.HIGHEST)
+    rows = product(blur_matrix(h, kernel, sigma), heatmaps.transpose(1, 0, 3, 2))
+    return product(rows, blur_matrix(w, kernel, sigma))  # The matrices are symmetric.
+
+
 def _dark_offset(heatmaps: jax.Array, peaks: jax.Array, scores: jax.Array, kernel: int, sigma: float) -> jax.Array:
     """Returns the offset [B, K, 2] of one Newton step on the log of the blurred heatmap (DARK Eq. 6–8).
 
@@ -180,15 +196,11 @@ def _dark_offset(heatmaps: jax.Array, peaks: jax.Array, scores: jax.Array, kerne
     and where the Hessian is singular.
     """
     h, w = heatmaps.shape[1:3]
-    blurred = jnp.einsum(
-        "yh,bhwk,xw->byxk",
-        blur_matrix(h, kernel, sigma),
-        heatmaps,
-        blur_matrix(w, kernel, sigma),
-        precision=lax.Precision.HIGHEST,
-    )
-    rescale = scores / jnp.maximum(blurred.max((1, 2)), LOG_FLOOR)
-    f = jnp.log(jnp.maximum(_windows(blurred, peaks, 2) * rescale[..., None, None], LOG_FLOOR))
+    if min(h, w) < 5:  # Every peak is near the border.
+        return jnp.zeros(peaks.shape, heatmaps.dtype)
+    blurred = _blur(heatmaps, kernel, sigma)
+    rescale = scores / jnp.maximum(blurred.max((0, 3)), LOG_FLOOR)
+    f = jnp.log(jnp.maximum(_windows(blurred, peaks - 2, 5) * rescale[..., None, None], LOG_FLOOR))
     gx = 0.5 * (f[..., 2, 3] - f[..., 2, 1])
     gy = 0.5 * (f[..., 3, 2] - f[..., 1, 2])
     fxx = 0.25 * (f[..., 2, 4] - 2 * f[..., 2, 2] + f[..., 2, 0])
