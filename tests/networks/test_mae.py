@@ -201,10 +201,13 @@ def test_keys_of_partly_visible_patches_are_made_of_masked_tokens_too_without_th
     assert max(np.abs(a - b).max() for a, b in zip(levels, unmasked, strict=True)) > 1e-3
 
 
-def test_the_encoder_has_the_parameters_of_a_mix_transformer():
+@pytest.mark.parametrize("fields", [{}, {"mask_patch": 16, "heatmaps": 3}])
+def test_the_encoder_has_the_parameters_of_a_mix_transformer(fields):
     name = "b0"
     encoder = jax.eval_shape(
-        lambda: networks.build(f"mae_{name}").init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int))
+        lambda: networks.build(f"mae_{name}", **fields).init(
+            jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int)
+        )
     )["params"]["encoder"]
     plain = mit.MixTransformer(*mit.VARIANTS[name])
     expected = jax.eval_shape(lambda: plain.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
