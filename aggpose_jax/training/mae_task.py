@@ -129,7 +129,8 @@ class MaeObjective:
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
         """Returns the loss and (metrics, updated collections), see `task.Task.loss`; each image has its own mask."""
         mask_rng, color_rng, drop_path_rng = jax.random.split(rng, 3)
-        images, later = (self._unit(batch[name], color_rng) for name in ("image", _target_name(batch)))
+        images = self._unit(batch["image"], color_rng)
+        later = self._unit(batch["target"], color_rng) if "target" in batch else images
         visible = self._masking.draw(mask_rng, len(images))
         predicted, collections = apply_training(
             self._network, variables, normalise(images), visible, drop_path_rng=drop_path_rng
