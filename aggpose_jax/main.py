@@ -80,7 +80,8 @@ def print_end(
     task: type[PoseTask] | type[MaeTask], metrics: dict[str, dict[str, float]], workdir: pathlib.Path
 ) -> None:
     """Prints the metrics of a trained network, and commands with which to resume, evaluate or use its run."""
-    print(table(metrics, task.columns), flush=True)
+    columns = [name for name in task.columns if any(name in row for row in metrics.values())]
+    print(table(metrics, columns), flush=True)
     print(f"{'resume':<10}rerun the same command; --config.steps=N trains until step N", flush=True)
     for purpose, verb, options in task.next_commands:
         print(f"{purpose:<10}{cli.command(verb)} {options.format(workdir=workdir)}", flush=True)

@@ -50,7 +50,7 @@ def masked_steps(network: str, batch: int) -> dict[str, tuple[Callable, dict]]:
         "full encode": lambda params: total(apply(params, images, True)),
         "masked full encode": encode(dense=True),
         "visible-patch encode": encode(dense=False),
-        "autoencoder": lambda params: mae.masked_loss(predict(params), images, visible),
+        "autoencoder": lambda params: mae.masked_mse(predict(params), mae.pixel_targets(images), visible),
     }
     return {name: (barriers.jit(jax.grad(loss)), params) for name, loss in losses.items()}
 

@@ -129,6 +129,11 @@ KEYS: Mapping[str, Key | Mapping[str, Key]] = {
 
     # Masked autoencoder (MAE).
     "mask_ratio": Key(0.75, "fraction of the mask patches that are masked", high=1),
+    "target": Key(
+        "pixels", "values that are predicted for a masked patch: its pixels, or a teacher's heatmaps",
+        choices=("pixels", "heatmaps"),
+    ),
+    "teacher": Key("", "run, weight file or pretrained: the pose network whose heatmaps are predicted"),
     "normalise_pixels": Key(
         True, "predict the pixels of each mask patch normalised by its mean and standard deviation"
     ),

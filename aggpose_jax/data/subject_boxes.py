@@ -48,7 +48,9 @@ def place(source: Frames, films: Mapping[str, FilmBoxes], origin: str) -> dict[i
             f"boxes: {origin} has boxes of {_some([*films])}, but of none of the videos of the data, "
             f"{_some([video.name for video in videos.values()])}; give the boxes of these videos"
         )
-    placed = {video_id: _of_video(source, video_id, films[video.name], origin) for video_id, video in found.items()}
+    placed = {
+        video_id: _of_video(source, video_id, video, films[video.name], origin) for video_id, video in found.items()
+    }
     if not any(map(len, placed.values())):
         raise UserError(f"boxes: {origin} has no box in any frame of the data; give boxes of these videos")
     return placed
@@ -58,9 +60,8 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
 
 
-def _of_video(source: Frames, video_id: int, film: FilmBoxes, origin: str) -> np.ndarray:
+def _of_video(source: Frames, video_id: int, video: Video, film: FilmBoxes, origin: str) -> np.ndarray:
     """Returns the boxes of a video, [n, 5]: position, x, y, width, height in pixels of its frames."""
-    video = source.videos()[video_id]
     numbers = _numbers(source, video_id, video)
     _check_length(video, numbers, film, origin)
     scale = _scale(source, video_id, video, film, origin)

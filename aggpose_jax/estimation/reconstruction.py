@@ -95,7 +95,13 @@ def _replaced(patches: jax.Array, visible: np.ndarray | jax.Array, new: jax.Arra
     return patches.at[visible].set(new)
 
 
-def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndarray, side: int = PATCH) -> np.ndarray:
+def image_grid(
+    image: np.ndarray,
+    predicted: np.ndarray | None,
+    visible: np.ndarray,
+    side: int = PATCH,
+    original: np.ndarray | None = None,
+) -> np.ndarray:
     """Draws originals | masked inputs | reconstructions, two images in each row, as RGB uint8 [H, W, 3].
 
     Args:
@@ -103,14 +109,16 @@ def image_grid(image: np.ndarray, predicted: np.ndarray | None, visible: np.ndar
       predicted: pixels 0…1 as [B, U, s·s·3]; None draws no reconstructions.
       visible: [B, V].
       side: side of a patch in pixels.
+      original: uint8 [B, H, W, 3], which `predicted` predicts; None if it is `image`.
     """
+    original = (image if original is None else original)[:GRID_IMAGES]
     image, visible = image[:GRID_IMAGES], visible[:GRID_IMAGES]
     rows = image.shape[1] // side
-    patches = split_patches(jnp.asarray(image) / 255, side)
+    originals, patches = (split_patches(jnp.asarray(array) / 255, side) for array in (original, image))
     visible_patches = gather(patches, visible)
     backgrounds = [jnp.full(patches.shape, GREY)]
     if predicted is not None:
         backgrounds.append(jnp.clip(jnp.asarray(predicted[:GRID_IMAGES]), 0, 1).reshape(patches.shape))
-    columns = [patches, *(_replaced(background, visible, visible_patches) for background in backgrounds)]
+    columns = [originals, *(_replaced(background, visible, visible_patches) for background in backgrounds)]
     tiles = [np.asarray(255 * join_patches(column, rows)).round().astype(np.uint8) for column in columns]
     return arrange_grid([tile for row in zip(*tiles, strict=True) for tile in row], 2 * len(columns))

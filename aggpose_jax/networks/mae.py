@@ -30,9 +30,9 @@ VARIANCE_EPSILON = 1e-6  # added to the variance of the pixels of a mask patch b
 
 
 class Decoder(nn.Module):
-    """A decoder that predicts the pixels of all mask patches from the encoded visible ones.
+    """A decoder that predicts the pixels, or other values, of all mask patches from the encoded visible ones.
 
-    Encoded patches [B, V, C] and their indices [B, V] → pixels [B, rows · columns, outputs]. It consists of blocks of
+    Encoded patches [B, V, C] and their indices [B, V] → [B, rows · columns, outputs]. It consists of blocks of
     the same type as the encoder. Their depthwise convolutions, which a Vision Transformer does not have, give every
     patch direct access to its neighbours, which contain most of the information about a masked patch.
     """
@@ -40,6 +40,7 @@ class Decoder(nn.Module):
     rows: int
     columns: int
     outputs: int
+    head: str
     depth: int
     heads: int
     dtype: Any = jnp.float32
@@ -54,19 +55,21 @@ class Decoder(nn.Module):
         for i in range(self.depth):
             x = Block(self.heads, 1, False, self.dtype, name=f"block{i + 1}")(x, 0.0)
         x = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(x)
-        return linear(self.outputs, self.dtype, "pixels")(x).reshape(b, self.rows * self.columns, -1)
+        return linear(self.outputs, self.dtype, self.head)(x).reshape(b, self.rows * self.columns, -1)
 
 
 class MaskedAutoencoder(nn.Module):
     """A masked autoencoder: images [B, H, W, 3], visible patches [B, V] → pixels of all mask patches [B, U, s·s·3].
 
-    The predicted pixels are normalised per patch if it is trained so, see `masked_loss`. H and W must be multiples of
+    The predicted pixels are normalised per patch if it is trained so, see `pixel_targets`. H and W must be multiples of
     32. The U = H / s · W / s mask patches of s×s pixels are numbered row by row. The V indices of an image differ.
 
     Attributes:
       widths, depths: channels and numbers of blocks of the four stages of the Mix Transformer.
       decoder_width, decoder_depth, decoder_heads: channels, number of blocks and attention heads of the decoder.
       mask_patch: side s of a mask patch in pixels, 32 or 16. Patches of 16×16 pixels need the masked full encode.
+      heatmaps: number K of heatmaps of a quarter of the size that are predicted instead of pixels, [B, U, (s/4)²·K];
+        0 predicts pixels.
       dense: use the masked full encode, which computes masked patches too: the results are equal, at full cost.
       drop_path, remat, unroll, dtype: see `mit.MixTransformer`.
     """
@@ -77,6 +80,7 @@ class MaskedAutoencoder(nn.Module):
     decoder_depth: int = 4
     decoder_heads: int = 16
     mask_patch: int = PATCH
+    heatmaps: int = 0
     dense: bool = False
     drop_path: float = 0.0
     remat: bool = False
@@ -96,11 +100,12 @@ class MaskedAutoencoder(nn.Module):
             for i, tokens in enumerate(levels, start=1)
         )
         encoded = LayerNorm(BLOCK_EPSILON, self.dtype, name="norm")(encoded)
+        outputs, head = ((side // 4) ** 2 * self.heatmaps, "heatmaps") if self.heatmaps else (side * side * 3, "pixels")
         decoder = Decoder(
-            h // side, w // side, side * side * 3, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder"
+            h // side, w // side, outputs, head, self.decoder_depth, self.decoder_heads, self.dtype, name="decoder"
         )
-        pixels = decoder(encoded, visible)
-        return pixels.astype(jnp.promote_types(jnp.float32, pixels.dtype))
+        predicted = decoder(encoded, visible)
+        return predicted.astype(jnp.promote_types(jnp.float32, predicted.dtype))
 
 
 def encode_visible(
@@ -147,27 +152,29 @@ def normalise_patches(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Arra
     return (pixels - mean) / deviation, mean, deviation
 
 
-def masked_loss(
-    predicted: jax.Array,
-    images: jax.Array,
-    visible: jax.Array,
-    weight: jax.Array | None = None,
-    normalised: bool = True,
-    side: int = PATCH,
-) -> jax.Array:
-    """Returns the mean squared error over the pixels of the masked patches, a scalar.
+def pixel_targets(images: jax.Array, normalised: bool = True, side: int = PATCH) -> jax.Array:
+    """Returns the pixels of all mask patches, [B, U, s·s·3], which the network predicts.
 
     Args:
-      predicted: predicted pixels [B, U, s·s·3].
       images: [B, H, W, 3], in the scale of the predictions unless these are normalised.
-      visible: [B, V] indices of the visible patches.
-      weight: [B] weights of the images; None gives all of them weight 1.
-      normalised: compare the predictions with pixels normalised per mask patch, see `normalise_patches`.
+      normalised: normalise the pixels per mask patch, see `normalise_patches`.
       side: side s of a mask patch in pixels.
     """
-    targets = split_patches(images, side).reshape(predicted.shape)
-    if normalised:
-        targets = normalise_patches(targets)[0]
+    patches = split_patches(images, side)
+    patches = patches.reshape(*patches.shape[:2], -1)
+    return normalise_patches(patches)[0] if normalised else patches
+
+
+def masked_mse(
+    predicted: jax.Array, targets: jax.Array, visible: jax.Array, weight: jax.Array | None = None
+) -> jax.Array:
+    """Returns the mean squared error over the values of the masked patches, a scalar.
+
+    Args:
+      predicted, targets: [B, U, D].
+      visible: [B, V] indices of the visible patches.
+      weight: [B] weights of the images; None gives all of them weight 1.
+    """
     errors = jnp.square(predicted - targets).mean(-1)
     masked = mask_of(visible, errors.shape[1]) * (1 if weight is None else weight[:, None])
     return (errors * masked).sum() / jnp.maximum(masked.sum(), 1)

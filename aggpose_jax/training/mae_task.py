@@ -17,17 +17,17 @@ from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import reconstruction
 from aggpose_jax.estimation.estimator import normalise, to_unit
 from aggpose_jax.networks import barriers
-from aggpose_jax.networks.mae import masked_loss
-from aggpose_jax.networks.mask_patches import PATCH, draw_visible, split_patches
+from aggpose_jax.networks.mae import masked_mse
+from aggpose_jax.networks.mask_patches import PATCH, draw_visible
 from aggpose_jax.runtime import distributed, sharding
 from aggpose_jax.training import color
 from aggpose_jax.training.apply import apply_training
 from aggpose_jax.training.mae_data import make_data
+from aggpose_jax.training.mae_targets import HeatmapTarget, PixelTarget, Target, make_target
 from aggpose_jax.training.task import Batch, Variables
 from aggpose_jax.training.task_parts import ComposedTask, TaskData
 
 EVALUATION_KEY = 0  # seed of the random masks in evaluation, which are the same in all runs
-METRICS = ("loss", "error", "mean", "interp.", "shuffled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +35,7 @@ class Reconstruction:
     """The evaluation of a network on masked frames of held-out videos.
 
     Attributes:
-      metrics: "loss" as in training, and mean squared errors of masked pixels in squared 8-bit levels: "error" of the
-        network; "mean" and "interp." of two baselines, the mean of the visible pixels and an interpolation of the
-        visible patches; "shuffled" of the network after the visible patches have exchanged places.
+      metrics: values by name; the `Target` of the predictions defines them.
     """
 
     metrics: dict[str, float]
@@ -51,16 +49,18 @@ class MaeTask(ComposedTask):
     """
 
     metric, lower_is_better = "loss", True
-    summary = columns = METRICS
+    columns = tuple(dict.fromkeys((*PixelTarget.metrics, *HeatmapTarget.metrics)))
     next_commands = (("fine-tune", "train", "--config EXPERIMENT --config.init_from={workdir}"),)
 
     def __init__(self, config: ml_collections.ConfigDict):
         if not config.model.name.startswith("mae_"):
             raise UserError(f"model.name: {config.model.name} is not a masked autoencoder; give one, such as mae_b5")
         self.masking = Masking.from_config(config)
-        network, data = networks.build(**config.model.to_dict()), make_data(config)
-        objective = MaeObjective(network, self.masking, config.normalise_pixels, config.color_jitter)
-        evaluator = MaeEvaluator(network, self.masking, config.normalise_pixels, data)
+        data, target = make_data(config), make_target(config)
+        self.summary = target.metrics
+        network = networks.build(**config.model.to_dict(), heatmaps=target.heatmaps)
+        objective = MaeObjective(network, self.masking, target, config.color_jitter)
+        evaluator = MaeEvaluator(network, self.masking, target, data)
         super().__init__(config, network, data, objective, evaluator, MaePictures(evaluator))
 
     def init(self, rng: jax.Array) -> Variables:
@@ -117,40 +117,49 @@ class MaeObjective:
     Args:
       network: the masked autoencoder.
       masking: numbers of all and of visible patches.
-      normalise_pixels: the network predicts the pixels of a patch normalised to mean 0 and standard deviation 1.
-      color_jitter: probability that the colours of a crop are changed.
+      target: what the network predicts.
+      color_jitter: probability that the colours of a crop, and of its target, are changed.
     """
 
-    def __init__(self, network: nn.Module, masking: Masking, normalise_pixels: bool, color_jitter: float):
-        self._network, self._masking = network, masking
-        self._normalise_pixels, self._color_jitter = normalise_pixels, color_jitter
+    def __init__(self, network: nn.Module, masking: Masking, target: Target, color_jitter: float):
+        self._network, self._masking, self._target, self._color_jitter = network, masking, target, color_jitter
 
     def __call__(
         self, variables: Variables, batch: Batch, rng: jax.Array
     ) -> tuple[jax.Array, tuple[dict[str, jax.Array], Variables]]:
         """Returns the loss and (metrics, updated collections), see `task.Task.loss`; each image has its own mask."""
         mask_rng, color_rng, drop_path_rng = jax.random.split(rng, 3)
-        images = to_unit(batch["image"])
-        if self._color_jitter:
-            images = color.jitter(color_rng, images, self._color_jitter)
-        images = normalise(images)
+        images = self._unit(batch["image"], color_rng)
+        later = self._unit(batch["target"], color_rng) if "target" in batch else images
         visible = self._masking.draw(mask_rng, len(images))
-        predicted, collections = apply_training(self._network, variables, images, visible, drop_path_rng=drop_path_rng)
-        loss = masked_loss(predicted, images, visible, batch["valid"], self._normalise_pixels, self._masking.side)
+        predicted, collections = apply_training(
+            self._network, variables, normalise(images), visible, drop_path_rng=drop_path_rng
+        )
+        loss = masked_mse(predicted, self._target(later), visible, batch["valid"])
         return loss, ({"loss": loss}, collections)
+
+    def _unit(self, images: jax.Array, rng: jax.Array) -> jax.Array:
+        """Returns crops uint8 [B, H, W, 3] as 0…1, with changes of colour that depend on the random key only."""
+        images = to_unit(images)
+        return color.jitter(rng, images, self._color_jitter) if self._color_jitter else images
+
+
+def _target_name(batch: Batch) -> str:
+    """Returns the name of the images in a batch whose masked patches are predicted."""
+    return "target" if "target" in batch else "image"
 
 
 class MaeEvaluator:
     """Predicts the masked patches of held-out frames, with masks that depend on the id of a frame only.
 
     Args:
-      network, masking, normalise_pixels: as in `MaeObjective`.
+      network, masking, target: as in `MaeObjective`.
       data: data of the task, whose evaluation records are the held-out frames.
     """
 
-    def __init__(self, network: nn.Module, masking: Masking, normalise_pixels: bool, data: TaskData):
-        self.masking, self.data = masking, data
-        self._network, self._normalise_pixels = network, normalise_pixels
+    def __init__(self, network: nn.Module, masking: Masking, target: Target, data: TaskData):
+        self.masking, self.target, self.data = masking, target, data
+        self._network = network
         self._predict = barriers.jit(self._predict_and_score)
 
     def evaluate(
@@ -164,7 +173,7 @@ class MaeEvaluator:
             scored.append({"metrics": distributed.local_rows(metrics), "valid": batch["valid"]})
         full = distributed.gather_batches({name: np.stack([one[name] for one in scored]) for name in scored[0]})
         means = full["metrics"][full["valid"] > 0].mean(0)
-        return Reconstruction(dict(zip(METRICS, map(float, means), strict=True)))
+        return Reconstruction(dict(zip(self.target.metrics, map(float, means), strict=True)))
 
     def baselines(
         self, variables: Variables, mesh: Mesh, before_batch: Callable[[], None] = lambda: None
@@ -173,38 +182,28 @@ class MaeEvaluator:
         return {}
 
     def predict(self, variables: Variables, batch: Batch, mesh: Mesh) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Returns the metrics [B, 5], predicted pixels [B, N, s·s·3] in 0…1 and visible patches [B, V] of each image.
+        """Returns the metrics [B, M], predictions [B, U, D] and visible patches [B, V] of each image.
 
-        The arrays are split along the batch over all devices.
+        The arrays are split along the batch over all devices. The predictions are those of `Target.score`.
         """
-        inputs = sharding.put_batch({name: batch[name] for name in ("image", "id")}, mesh)
-        predicted = self._predict(variables, inputs["image"], inputs["id"])
+        names = ("image", _target_name(batch), "id")
+        inputs = sharding.put_batch({name: batch[name] for name in names}, mesh)
+        predicted = self._predict(variables, *(inputs[name] for name in names))
         return jax.device_put(predicted, sharding.batch_sharding(mesh))
 
     def _predict_and_score(
-        self, variables: Variables, image: jax.Array, ids: jax.Array
+        self, variables: Variables, image: jax.Array, later: jax.Array, ids: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Returns the metrics [B, 5], predicted pixels [B, N, s·s·3] and visible patches [B, V] of each image."""
+        """Returns the metrics [B, M], predictions [B, U, D] and visible patches [B, V] of each image."""
         keys = jax.vmap(functools.partial(jax.random.fold_in, jax.random.key(EVALUATION_KEY)))(ids)
         visible = jax.vmap(lambda key: self.masking.draw(key, 1)[0])(keys)
-        images, normalised, side = normalise(to_unit(image)), self._normalise_pixels, self.masking.side
-        predicted = self._apply(variables, images, visible)
-        loss = jax.vmap(lambda p, i, v: masked_loss(p[None], i[None], v[None], None, normalised, side))
-        pixels = reconstruction.to_pixels(predicted, images, normalised, side)
-        shuffled = self._apply(variables, reconstruction.shuffled(images, visible, side), visible)
-        truth = split_patches(to_unit(image), side).reshape(predicted.shape)
-        candidates = (
-            pixels,
-            reconstruction.visible_mean(truth, visible),
-            reconstruction.interpolated(truth, visible, image.shape[2] // side),
-            reconstruction.to_pixels(shuffled, images, normalised, side),
+        metrics, predicted = self.target.score(
+            lambda images, visible: self._network.apply(variables, images, visible),  # type: ignore[return-value,arg-type]
+            to_unit(image),
+            to_unit(later),
+            visible,
         )
-        errors = [reconstruction.masked_error(candidate, truth, visible) for candidate in candidates]
-        return jnp.stack([loss(predicted, images, visible), *errors], axis=1), pixels, visible
-
-    def _apply(self, variables: Variables, images: jax.Array, visible: jax.Array) -> jax.Array:
-        """Returns the network's output in evaluation mode: predicted pixels of all mask patches, [B, N, s·s·3]."""
-        return self._network.apply(variables, images, visible)  # type: ignore[return-value]  # a tuple with `mutable`
+        return metrics, predicted, visible
 
 
 class MaePictures:
@@ -224,10 +223,15 @@ class MaePictures:
         return {"batch": reconstruction.image_grid(batch["image"], None, np.asarray(visible), masking.side)}
 
     def of_evaluation(self, variables: Variables, mesh: Mesh, result: Reconstruction) -> dict[str, np.ndarray]:
-        """Returns "reconstructions": the first held-out frames as originals | masked inputs | reconstructions."""
+        """Returns "reconstructions": the first held-out frames as originals | masked inputs | reconstructions.
+
+        With a temporal target, the originals are the later frames. Predicted heatmaps are not drawn.
+        """
+        if self._evaluator.target.heatmaps:
+            return {}
         batch = next(self._evaluator.data.eval_batches(mesh))
         _, predicted, visible = self._evaluator.predict(variables, batch, mesh)
         pixels, indices = distributed.local_rows(predicted), distributed.local_rows(visible)
-        return {
-            "reconstructions": reconstruction.image_grid(batch["image"], pixels, indices, self._evaluator.masking.side)
-        }
+        later = batch[_target_name(batch)]
+        grid = reconstruction.image_grid(batch["image"], pixels, indices, self._evaluator.masking.side, later)
+        return {"reconstructions": grid}

@@ -28,7 +28,7 @@ class Task(Protocol):
       metric: name of the metric by which the best checkpoint is chosen.
       lower_is_better: whether lower values of that metric are better.
       summary: names of the metrics that are logged at each evaluation.
-      columns: names of the metrics in the table at the end of training.
+      columns: names of the metrics in the table at the end of training, if the evaluation has them.
       next_commands: commands that use a finished run, as (purpose, verb, options); {workdir} is the folder of the run.
       model: the network, a Flax module.
       train_source: training records; its `file_name(id)` and `fault(id)` describe an image that cannot be read.

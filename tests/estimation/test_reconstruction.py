@@ -86,6 +86,13 @@ def test_image_grid_contains_original_masked_input_and_prediction():
     assert (grid == 51).all(-1).sum() == 32 * 32
 
 
+def test_image_grid_shows_what_is_predicted_if_it_is_another_image():
+    image = np.full((1, 32, 64, 3), 200, np.uint8)
+    grid = reconstruction.image_grid(image, np.full((1, 2, 3072), 0.2), np.array([[1]]), 32, image - 100)
+    counts = [(grid == level).all(-1).sum() // 1024 for level in (100, 200, 128, 51)]
+    assert counts == [2, 2, 1, 1]  # the original; the visible patch twice; the masked one; its prediction
+
+
 def test_image_grid_without_predictions_has_two_columns():
     image = np.full((1, 32, 64, 3), 200, np.uint8)
     grid = reconstruction.image_grid(image, None, np.array([[1]]))

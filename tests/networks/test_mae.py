@@ -56,7 +56,7 @@ def run(params, images, visible, dense):
         return make(dense).apply({"params": params}, images, visible)
 
     predicted, vjp = jax.vjp(predict, params, images)
-    loss = mae.masked_loss(predicted, images, visible)
+    loss = mae.masked_mse(predicted, mae.pixel_targets(images), visible)
     weights = jax.random.normal(jax.random.key(1), predicted.shape)
     return encode(params, images, visible, dense), loss, *vjp(weights)
 
@@ -86,7 +86,9 @@ def test_both_encodings_are_equal_in_double_precision():
     @functools.partial(jax.jit, static_argnames="dense")
     def forward(params, images, visible, dense):
         predicted = make(dense, jnp.float64).apply({"params": params}, images, visible)
-        return encode(params, images, visible, dense, jnp.float64), mae.masked_loss(predicted, images, visible)
+        return encode(params, images, visible, dense, jnp.float64), mae.masked_mse(
+            predicted, mae.pixel_targets(images), visible
+        )
 
     with jax.enable_x64(True):
         arguments = inputs(np.float64)
@@ -199,14 +201,25 @@ def test_keys_of_partly_visible_patches_are_made_of_masked_tokens_too_without_th
     assert max(np.abs(a - b).max() for a, b in zip(levels, unmasked, strict=True)) > 1e-3
 
 
-def test_the_encoder_has_the_parameters_of_a_mix_transformer():
+@pytest.mark.parametrize("fields", [{}, {"mask_patch": 16, "heatmaps": 3}])
+def test_the_encoder_has_the_parameters_of_a_mix_transformer(fields):
     name = "b0"
     encoder = jax.eval_shape(
-        lambda: networks.build(f"mae_{name}").init(jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int))
+        lambda: networks.build(f"mae_{name}", **fields).init(
+            jax.random.key(0), jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 2), int)
+        )
     )["params"]["encoder"]
     plain = mit.MixTransformer(*mit.VARIANTS[name])
     expected = jax.eval_shape(lambda: plain.init(jax.random.key(0), jnp.zeros((1, 64, 64, 3))))["params"]
     assert jax.tree.map(jnp.shape, encoder) == jax.tree.map(jnp.shape, expected)
+
+
+def test_heatmaps_are_predicted_instead_of_pixels():
+    images, visible = jnp.zeros((1, 64, 32, 3)), jnp.zeros((1, 2), int)
+    network = mae.MaskedAutoencoder(**SMALL, mask_patch=16, heatmaps=5)
+    predicted, variables = jax.eval_shape(lambda: network.init_with_output(jax.random.key(0), images, visible))
+    assert predicted.shape == (1, 8, 4 * 4 * 5)
+    assert variables["params"]["decoder"]["heatmaps"]["kernel"].shape == (32, 80)
 
 
 def test_the_loss_equals_one_computed_by_hand():
@@ -217,5 +230,5 @@ def test_the_loss_equals_one_computed_by_hand():
     predicted = np.zeros((1, 3, 32 * 32 * 3), np.float32)
     predicted[0, 1] = 2
     predicted[0, 2] = np.nan  # The prediction of a visible patch is not part of the loss.
-    loss = mae.masked_loss(jnp.nan_to_num(predicted, nan=1e6), images, jnp.array([[2]]))
+    loss = mae.masked_mse(jnp.nan_to_num(predicted, nan=1e6), mae.pixel_targets(images), jnp.array([[2]]))
     np.testing.assert_allclose(loss, (0 + (1 + 9) / 2) / 2, rtol=1e-4)

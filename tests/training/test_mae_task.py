@@ -48,6 +48,8 @@ def make_mean_task(**changes):
         ({"mask_ratio": 0.1}, "mask_ratio: 0.1 of 4 patches"),
         ({"input_size": (64, 50)}, r"input_size: \(64, 50\) .* 32"),
         ({"data": "coco"}, "data: coco "),
+        ({"boxes": "runs"}, "boxes: runs .*truth"),
+        ({"target": "heatmaps"}, "teacher: none"),
         ({"model": {"name": "aggpose_tiny"}}, "model.name: aggpose_tiny "),
         ({"task": "pose", "data": "frames"}, "data: frames "),
     ],
@@ -101,6 +103,47 @@ def test_a_network_with_small_mask_patches_is_trained_evaluated_and_drawn():
     grid = task.evaluation_pictures(variables, sharding.make_mesh(), result)["reconstructions"]
     assert (task.batch_pictures(next(task.train_batches(0)))["batch"] == 128).all(-1).sum() == 4 * 6 * 16 * 16
     assert grid.dtype == np.uint8
+
+
+def test_the_loss_is_that_of_the_later_frame_if_there_is_one():
+    task = make_mean_task(normalise_pixels=False, target_offset=1)
+    batch = next(task.train_batches(0))
+    assert batch["target"].shape == batch["image"].shape
+    batch |= {"image": np.full((4, 64, 64, 3), 51, np.uint8), "target": np.full((4, 64, 64, 3), 153, np.uint8)}
+    loss, _ = task.loss({"params": jnp.zeros(())}, batch, jax.random.key(0))
+    deviation = np.array([0.229, 0.224, 0.225])
+    # The network predicts the colour of the visible patches, .2; the target is .6.
+    assert float(loss) == pytest.approx(np.square(0.4 / deviation).mean(), rel=1e-4)
+    metrics = task.evaluate({"params": jnp.zeros(())}, sharding.make_mesh()).metrics
+    assert metrics["error"] == pytest.approx(metrics["mean"], rel=1e-4)
+
+
+def test_colours_of_a_frame_and_of_its_target_change_alike():
+    task = make_mean_task(normalise_pixels=False, target_offset=1, color_jitter=1.0)
+    batch = next(task.train_batches(0))
+    batch |= {"image": np.full((4, 64, 64, 3), 51, np.uint8), "target": np.full((4, 64, 64, 3), 51, np.uint8)}
+    loss, _ = task.loss({"params": jnp.zeros(())}, batch, jax.random.key(0))
+    assert float(loss) == pytest.approx(0, abs=1e-6)
+
+
+def test_a_network_learns_the_heatmaps_of_a_teacher():
+    config = small_config(target="heatmaps", teacher="pretrained", boxes="truth")
+    config.model.mask_patch = 16
+    task = make_task(config)
+    assert task.summary == ("loss", "zeros", "shuffled")
+    variables, batch = task.init(jax.random.key(0)), next(task.train_batches(0))
+
+    @jax.jit
+    def loss_and_gradient(variables):
+        return jax.value_and_grad(lambda v: task.loss(v, batch, jax.random.key(0))[0])(variables)
+
+    before, gradient = loss_and_gradient(variables)
+    step = jax.tree.map(lambda v, g: v - 1e-2 * g, variables, gradient)
+    assert loss_and_gradient(step)[0] < before
+    result = task.evaluate(variables, sharding.make_mesh())
+    assert result.metrics.keys() == {"loss", "zeros", "shuffled"}
+    assert all(np.isfinite(value) and value > 0 for value in result.metrics.values())
+    assert task.evaluation_pictures(variables, sharding.make_mesh(), result) == {}
 
 
 def test_metrics_do_not_depend_on_the_batch_size():
