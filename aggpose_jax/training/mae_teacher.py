@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 from flax import linen as nn
+from jax import lax
 
 from aggpose_jax import networks
 from aggpose_jax.errors import UserError
@@ -39,8 +40,11 @@ class Teacher:
 
     def heatmaps(self, images: jax.Array) -> jax.Array:
         """Returns the heatmaps [B, H/4, W/4, K] of RGB images 0…1 [B, H, W, 3]."""
+        # The variables are constants of the training step. The barrier keeps XLA from computing with them in advance,
+        # which takes minutes for large networks.
+        variables = lax.optimization_barrier(self.variables)
         return self.network.apply(  # type: ignore[return-value]  # a tuple if called with `mutable`
-            self.variables, normalise(images, self.protocol.bgr)
+            variables, normalise(images, self.protocol.bgr)
         )
 
 
