@@ -15,7 +15,6 @@ from aggpose_jax.adaptation.selection import Selection
 from aggpose_jax.data import writers
 from aggpose_jax.data.coco import CocoKeypoints
 from aggpose_jax.errors import UserError
-from aggpose_jax.evaluate import evaluate
 from aggpose_jax.inference.sources import Source, find_sources
 from aggpose_jax.pose.keypoints import KeypointSet
 from aggpose_jax.runtime import compilation
@@ -107,7 +106,8 @@ def _check(arguments: argparse.Namespace, keypoint_set: KeypointSet) -> None:
             "cannot be compared; give a network of another keypoint set"
         )
     if arguments.labels:
-        CocoKeypoints(arguments.labels, "train", keypoint_set)
+        for split in ("train", *_evaluated(arguments.labels)):
+            CocoKeypoints(arguments.labels, split, keypoint_set)
 
 
 def open_job(arguments: argparse.Namespace, sources: Sequence[Source], digest: str) -> None:
@@ -196,16 +196,21 @@ def _check_used(rounds: Sequence[dict[str, Any]], workdir: pathlib.Path) -> None
     )
 
 
+def _evaluated(labels: pathlib.Path | None) -> list[str]:
+    """Returns which of the splits val and test a labelled data set has."""
+    names = [] if labels is None else [path.stem for path in (labels / "annotations").glob("person_keypoints_*.json")]
+    return [split for split in ("val", "test") if f"person_keypoints_{split}" in names]
+
+
 def average_precision(arguments: argparse.Namespace, run: pathlib.Path) -> dict[str, dict[str, float]]:
     """Returns AP before and after by split of the labelled data, of those of val and test that exist."""
     found = {}
-    for split in ("val", "test"):
-        if not arguments.labels or not (arguments.labels / "annotations" / f"person_keypoints_{split}.json").exists():
-            continue
+    for split in _evaluated(arguments.labels):
         data = ["data=coco", f"data_dir={arguments.labels}", "train_split=train", f"eval_split={split}", "detections="]
-        before = evaluate(arguments.init_from, arguments.config, [*arguments.overrides, *data], "best")
-        after = evaluate(run, None, data, "best")
-        found[split] = {name: one.evaluation.metrics["AP"] for name, one in (("before", before), ("after", after))}
+        found[split] = {
+            "before": student.evaluate(arguments.init_from, arguments.config, [*arguments.overrides, *data]),
+            "after": student.evaluate(run, None, data),
+        }
     return found
 
 

@@ -116,6 +116,13 @@ def test_a_network_that_is_sure_of_nothing_changes_nothing(network, recordings, 
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["given", adapt.JOB]
 
 
+def test_a_student_that_is_sure_of_nothing_leaves_the_run_before(tmp_path):
+    rounds = [{"frames_used": used, "frames_seen": 4, "refused": {"uncertain": 5}} for used in (1, 0)]
+    adapt._check_used(rounds[:1], tmp_path)
+    with pytest.raises(UserError, match=f"round 2: .*0 of 4 .*5 uncertain.*{tmp_path / 'round_1' / 'run'} is the last"):
+        adapt._check_used(rounds, tmp_path)
+
+
 def test_films_that_cannot_be_read_at_all_end_the_program(network, recordings, tmp_path, capsys):
     line = one_error(capsys, recordings / "bad.mp4", "--init-from", network, "--workdir", tmp_path / "run")
     assert "bad.mp4" in line

@@ -3,17 +3,24 @@
 import pathlib
 from collections.abc import Sequence
 
+import jax
+
 from aggpose_jax.config import Config, change, default_config
 from aggpose_jax.errors import UserError
 from aggpose_jax.estimation import checkpoints
+from aggpose_jax.estimation.restore import restore
+from aggpose_jax.runtime import sharding
 from aggpose_jax.training import loop
+from aggpose_jax.training.tasks import make_task
 
 # Keys that belong to the network and to what it expects; the student has those of the given network.
 NETWORK = (
     "keypoint_set", "input_size", "upright", "protocol", "crop_convention", "decoder", "sigma", "rounded_targets",
     "blur_kernel", "blur_sigma", "model", "flip_test",
 )  # fmt: skip
-GIVEN = ("task", "data", "data_dir", "train_split", "eval_split", "detections", "init_from")  # keys that adapt sets
+GIVEN = (  # keys that adapt sets
+    "task", "data", "data_dir", "train_split", "eval_split", "detections", "category", "init_from",
+)  # fmt: skip
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -63,3 +70,11 @@ def train(config: Config, workdir: pathlib.Path) -> None:
     """Trains a student, or resumes its training; does nothing if it is finished."""
     if not config.steps or checkpoints.last_finished(workdir) != config.steps:
         loop.train(config, workdir)
+
+
+def evaluate(checkpoint: pathlib.Path, experiment: str | None, overrides: Sequence[str]) -> float:
+    """Returns the AP of a network on the evaluation split of its configuration; see `restore` for the arguments."""
+    config, _, variables, _ = restore(checkpoint, experiment, overrides)
+    mesh = sharding.make_mesh(config.mesh.fsdp)
+    evaluation = make_task(config).evaluate(jax.device_put(variables, sharding.replicated(mesh)), mesh)
+    return float(evaluation.metrics["AP"])
