@@ -22,13 +22,14 @@ PROGRAMS = {  # verb: module, and what it does
     "evaluate": ("evaluate", "score a run, a weight file or results, also of OpenPose: AP, AR, OKS, PCK"),
     "predict": ("predict", "find keypoints in videos and images"),
     "series": ("series", "clean the keypoints of films that predict has found"),
+    "adapt": ("adapt", "train a network further on its own predictions of unlabelled films"),
     "calibrate": ("calibrate", "measure on films with known keypoints what the scores of a network are worth"),
     "export": ("export", "write predicted keypoints in other file formats: movement, NWB, DeepLabCut, OpenPose, COCO"),
     "convert": ("convert", "convert weights from and to PyTorch, ONNX and StableHLO"),
     "prepare": ("prepare", "prepare data sets: synthetic infants, splits, audits, labels of other tools, frames"),
     "benchmark": ("benchmark", "measure how fast networks, training, films and data are on this machine"),
 }
-WITH_HUGE_PAGES = ("train", "benchmark")
+WITH_HUGE_PAGES = ("train", "adapt", "benchmark")
 OVERRIDE = "--config."
 _SET = "--set"  # hidden option that stands for --config.KEY=VALUE, because argparse needs fixed option names
 

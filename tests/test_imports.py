@@ -34,6 +34,7 @@ LAYERS = {  # package: the packages that it may import, besides its own modules 
         "labels",
         "recordings",
         "timeseries",
+        "runtime",
         "pose",
         "config",
     },

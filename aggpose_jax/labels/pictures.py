@@ -3,7 +3,7 @@
 import pathlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -140,7 +140,7 @@ def write_pictures(
             failures.append(str(error))
     for path, wanted in frames.items():
         try:
-            for frame in _selected_frames(path, wanted):
+            for frame in selected_frames(path, wanted):
                 image = wanted.pop(frame.index)
                 write_png(frame.image, folder / named[image.file])
                 sizes[image.file] = frame.image.shape[:2]
@@ -167,8 +167,12 @@ def _write_image(picture: Picture, size: tuple[int, int] | None, target: pathlib
     return pixels.shape[:2]
 
 
-def _selected_frames(path: pathlib.Path, numbers: Mapping[int, LabelledImage]) -> Iterator[videos.VideoFrame]:
-    """Yields the frames of a video with these numbers, of those that it has."""
+def selected_frames(path: pathlib.Path, numbers: Iterable[int]) -> Iterator[videos.VideoFrame]:
+    """Yields the frames of a video with these numbers, of those that it has, in order.
+
+    Raises:
+      VideoError: see `videos.read_frames`.
+    """
     count, remaining = -1, set(numbers)
 
     def is_selected(seconds: float) -> bool:
