@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cells
 import data
@@ -45,42 +45,36 @@ class Infants:
             yield Job(self.pretraining(variant) / "done.json", functools.partial(self.pretrain, variant))
             if self.ready(variant):
                 yield from self.runs(cells.short_tuning(variant))
-        yield from self.of_supervised()
-        yield from self.of_masked()
+        if self.supervised.exists():
+            yield from self.runs(cells.tuning(cells.SUPERVISED))
+        masked = self.compared()[2]
+        if masked:
+            yield from self.runs(cells.tuning(masked))
+        yield from self.comparison((cells.RANDOM, cells.SUPERVISED, masked), (cells.MIDDLE,))
+        yield from self.diagnosis(masked)
         yield from self.of_pseudo()
-        yield from self.comparison((25, 400))
+        yield from self.comparison((cells.RANDOM, cells.SUPERVISED, masked, cells.PSEUDO), (25, 400))
         yield from self.learning_curves()
 
-    def of_supervised(self) -> Iterator[Job | None]:
-        """Yields the jobs of the starts that have seen all labels."""
-        if not self.supervised.exists():
+    def diagnosis(self, masked: str | None) -> Iterator[Job | None]:
+        """Yields the runs from changed kernels."""
+        if not self.supervised.exists() or masked is None:
             yield None
             return
-        yield from self.runs(cells.tuning(cells.SUPERVISED))
-        yield from self.runs(cells.diagnosis(cells.ENCODER))
-
-    def of_masked(self) -> Iterator[Job | None]:
-        """Yields the diagnosis of masked pretraining, and the tuning of its best variant."""
-        if not all(cells.finished(self.folder, cells.short_tuning(variant)) for variant in cells.MASKED):
-            yield None
-            return
-        best = cells.best_masked(self.folder)
-        yield from self.runs(cells.tuning(best))
-        for variant in {"frames", best}:
-            yield from self.runs(cells.diagnosis(variant))
+        for start in dict.fromkeys((cells.ENCODER, masked, "frames")):
+            yield from self.runs(cells.diagnosis(start))
 
     def of_pseudo(self) -> Iterator[Job | None]:
-        """Yields the comparison with 100 labels, and the tuning of pseudo-labels, which needs trained networks."""
+        """Yields the tuning of pseudo-labels, which needs the networks of `random`, and the comparison with it."""
         if not cells.finished(self.folder, cells.tuning(cells.RANDOM)):
             yield None
             return
-        yield from self.runs(cells.final(cells.RANDOM, self.setting(cells.RANDOM), (cells.MIDDLE,)))
         yield from self.runs(cells.tuning(cells.PSEUDO))
-        yield from self.comparison((cells.MIDDLE,))
+        yield from self.comparison((cells.PSEUDO,), (cells.MIDDLE,))
 
-    def comparison(self, labels: tuple[int, ...]) -> Iterator[Job | None]:
-        """Yields the runs that are evaluated on the test infants."""
-        for start in self.compared():
+    def comparison(self, compared: Iterable[str | None], labels: Iterable[int]) -> Iterator[Job | None]:
+        """Yields the runs that are evaluated on the test infants; None stands for a start that is not chosen yet."""
+        for start in compared:
             if start and cells.finished(self.folder, cells.tuning(start)):
                 yield from self.runs(cells.final(start, self.setting(start), labels))
             else:
