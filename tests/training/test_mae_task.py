@@ -10,7 +10,10 @@ import pytest
 from aggpose_jax import networks
 from aggpose_jax.config import debug_variant, default_config
 from aggpose_jax.errors import UserError
+from aggpose_jax.pose.protocol import AGGPOSE
 from aggpose_jax.runtime import sharding
+from aggpose_jax.training import mae_targets
+from aggpose_jax.training.mae_teacher import Teacher
 from aggpose_jax.training.tasks import make_task
 from aggpose_jax.weights.state_dicts import Weights
 from aggpose_jax.weights.transfer import transfer
@@ -96,8 +99,8 @@ def test_a_network_with_small_mask_patches_is_trained_evaluated_and_drawn():
     config.model.mask_patch = 16
     task = make_task(config)
     assert task.describe().startswith("2 of 8 patches are visible")
-    variables = task.init(jax.random.key(0))
-    assert np.isfinite(task.loss(variables, next(task.train_batches(0)), jax.random.key(0))[0])
+    variables = jax.jit(task.init)(jax.random.key(0))
+    assert np.isfinite(jax.jit(task.loss)(variables, next(task.train_batches(0)), jax.random.key(0))[0])
     result = task.evaluate(variables, sharding.make_mesh())
     assert all(0 < result.metrics[name] < 255**2 for name in ("error", "mean", "interp.", "shuffled"))
     grid = task.evaluation_pictures(variables, sharding.make_mesh(), result)["reconstructions"]
@@ -126,12 +129,21 @@ def test_colours_of_a_frame_and_of_its_target_change_alike():
     assert float(loss) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_network_learns_the_heatmaps_of_a_teacher():
+class Brightness:
+    """A teacher whose three heatmaps are the colours of an image, each 4×4 pixels averaged."""
+
+    def apply(self, variables, images):
+        b, h, w, c = images.shape
+        return images.reshape(b, h // 4, 4, w // 4, 4, c).mean((2, 4))
+
+
+def test_a_network_learns_the_heatmaps_of_a_teacher(monkeypatch):
+    monkeypatch.setattr(mae_targets, "read_teacher", lambda config: Teacher(Brightness(), {}, AGGPOSE, 3, 1.0))
     config = small_config(target="heatmaps", teacher="pretrained", boxes="truth")
     config.model.mask_patch = 16
     task = make_task(config)
     assert task.summary == ("loss", "zeros", "shuffled")
-    variables, batch = task.init(jax.random.key(0)), next(task.train_batches(0))
+    variables, batch = jax.jit(task.init)(jax.random.key(0)), next(task.train_batches(0))
 
     @jax.jit
     def loss_and_gradient(variables):
