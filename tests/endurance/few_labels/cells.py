@@ -14,7 +14,8 @@ TUNING_SEEDS, DIAGNOSIS_SEEDS, SEEDS, CURVE_SEEDS = (100, 101), (100, 101, 102),
 LABELS, MIDDLE = (25, 100, 400), 100
 RANDOM, SUPERVISED, ENCODER, PSEUDO = "random", "supervised", "encoder", "pseudo"
 TEACHER = "teacher"
-MASKED = ("frames", "crops", "normalised", "temporal", TEACHER)  # pretrainings, see `pretraining.py`
+UNLABELLED = ("frames", "crops", "normalised", "temporal")  # pretrainings without labels, see `pretraining.py`
+MASKED = (*UNLABELLED, TEACHER)
 LONG = 10_000  # steps of random initialisation whose cost is about that of a pretraining and a fine-tuning
 
 
@@ -102,7 +103,7 @@ def mean_errors(folder: pathlib.Path, tuned: list[Cell]) -> dict[tuple[float, fl
 
 def best_masked(folder: pathlib.Path) -> str:
     """Returns the pretraining, of those without labels, with the lowest mean log error at its best setting."""
-    lowest = {start: min(mean_errors(folder, short_tuning(start)).values()) for start in MASKED if start != TEACHER}
+    lowest = {start: min(mean_errors(folder, short_tuning(start)).values()) for start in UNLABELLED}
     return min(lowest, key=lambda start: lowest[start])
 
 

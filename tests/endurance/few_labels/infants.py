@@ -41,10 +41,8 @@ class Infants:
         """Yields the jobs that can be done now, and None if results are missing that later jobs need."""
         yield Job(self.supervised, self.train_supervised)
         yield from self.runs(cells.tuning(cells.RANDOM))
-        for variant in cells.MASKED:
-            yield Job(self.pretraining(variant) / "done.json", functools.partial(self.pretrain, variant))
-            if self.ready(variant):
-                yield from self.runs(cells.short_tuning(variant))
+        for variant in cells.UNLABELLED:
+            yield from self.of_pretraining(variant)
         if self.supervised.exists():
             yield from self.runs(cells.tuning(cells.SUPERVISED))
         masked = self.compared()[2]
@@ -54,7 +52,14 @@ class Infants:
         yield from self.diagnosis(masked)
         yield from self.of_pseudo()
         yield from self.comparison((cells.RANDOM, cells.SUPERVISED, masked, cells.PSEUDO), (25, 400))
+        yield from self.of_pretraining(cells.TEACHER)
         yield from self.learning_curves()
+
+    def of_pretraining(self, variant: str) -> Iterator[Job]:
+        """Yields a masked pretraining and its tuning."""
+        yield Job(self.pretraining(variant) / "done.json", functools.partial(self.pretrain, variant))
+        if self.ready(variant):
+            yield from self.runs(cells.short_tuning(variant))
 
     def diagnosis(self, masked: str | None) -> Iterator[Job | None]:
         """Yields the runs from changed kernels."""
@@ -82,7 +87,7 @@ class Infants:
 
     def compared(self) -> tuple[str | None, ...]:
         """Returns the compared starts; None stands for the masked one while it is not chosen."""
-        chosen = all(cells.finished(self.folder, cells.short_tuning(variant)) for variant in cells.MASKED)
+        chosen = all(cells.finished(self.folder, cells.short_tuning(variant)) for variant in cells.UNLABELLED)
         masked = cells.best_masked(self.folder) if chosen else None
         return cells.RANDOM, cells.SUPERVISED, masked, cells.PSEUDO
 

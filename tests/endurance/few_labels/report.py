@@ -148,7 +148,7 @@ def main(folder: pathlib.Path) -> None:
     """Writes all tables that can be made."""
     parts = ["## Tuning\n\nLog error (AP)\n\n" + tuning_table(folder), "## Diagnosis\n\n" + diagnosis_table(folder)]
     parts.append("## Pretrainings\n\n" + pretraining_table(folder))
-    if all(cells.finished(folder, cells.short_tuning(v)) for v in cells.MASKED):
+    if all(cells.finished(folder, cells.short_tuning(v)) for v in cells.UNLABELLED):
         masked = cells.best_masked(folder)
         if cells.finished(folder, cells.tuning(masked)):
             parts += [f"## Comparison\n\nmasked is {masked}\n\n" + comparison_table(folder, masked)]
