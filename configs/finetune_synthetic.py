@@ -4,8 +4,8 @@ python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 
 python -m aggpose_jax.main --config configs/finetune_synthetic.py --seeds=0,1,2 --workdir runs/from_mae \
     --config.init_from=runs/mae_synthetic
 
-The learning rate of both runs was fixed before either was evaluated, and is too low: tests/endurance/few_labels tunes it
-for each start.
+Both runs have the same number of steps and learning rate. In tests/endurance/few_labels, each start has the learning
+rate that suits it.
 """
 
 from aggpose_jax.config import debug_variant, default_config, read_argument
