@@ -22,21 +22,37 @@ class ChosenFrames:
       boxes: the boxes of videos by video_id, each [n, 5]: position of the frame in its video, rising; x, y, width and
         height in pixels of the frame. Frames without a box are not drawn. None draws frames with and without.
       offset: number of frames from a frame to its target; 0 for no target.
+      leave_out_repeated: leave out videos of one repeated frame, whose targets teach nothing: PROBES frames of each
+        are read and compared with their targets.
 
     Raises:
       UserError: no frame is left.
     """
 
-    def __init__(self, source: Frames, boxes: Mapping[int, np.ndarray] | None = None, offset: int = 0):
+    def __init__(
+        self,
+        source: Frames,
+        boxes: Mapping[int, np.ndarray] | None = None,
+        offset: int = 0,
+        leave_out_repeated: bool = False,
+    ):
         self._source, self._boxes, self._offset = source, boxes, offset
         videos = source.videos()
         self._positions = {video_id: self._choose(video_id, video.frames) for video_id, video in videos.items()}
+        self._repeated = [video_id for video_id in videos if leave_out_repeated and self._repeats_one_frame(video_id)]
+        self._positions |= dict.fromkeys(self._repeated, np.zeros(0, np.int64))
         indices = [
             np.unique(self._positions[video_id] // source.stride) + video.segments.start
             for video_id, video in videos.items()
         ]
         self._indices = np.concatenate([np.zeros(0, np.int64), *indices])
         if not len(self._indices):
+            if self._repeated:
+                example = videos[self._repeated[0]].name
+                raise UserError(
+                    f"target_offset: every video of more than {offset} frames, such as {example}, repeats one frame, so "
+                    "that later frames teach nothing; set --config.target_offset=0"
+                )
             raise UserError(
                 f"target_offset: no video has a frame {offset} frames after one that could be drawn; give a smaller "
                 "number, or longer videos"
@@ -81,12 +97,13 @@ class ChosenFrames:
         reason = "without a box" if self._boxes is not None else f"not longer than {self._offset} frames"
         if self._boxes is not None and self._offset:
             reason = f"without a box {self._offset} frames before their end"
-        return {
+        counts = {
             "videos": len(lengths) - lengths.count(0),
             "segments": len(self),
             "frames": sum(lengths),
-            f"videos left out, {reason}": lengths.count(0),
+            f"videos left out, {reason}": lengths.count(0) - len(self._repeated),
         }
+        return counts | ({"videos left out, of one repeated frame": len(self._repeated)} if self._repeated else {})
 
     def file_name(self, frame_id: int) -> str:
         """Returns the file of the frame with this id and its position there, as text."""
@@ -96,22 +113,13 @@ class ChosenFrames:
         """Returns the reason why the frame with this id, or another frame of its segment, cannot be read."""
         return self._source.fault(frame_id)
 
-    def check_movement(self) -> None:
-        """Checks that the videos are not one repeated frame, by comparing PROBES frames of each with their targets.
-
-        Raises:
-          UserError: in a video, all of these frames equal their targets.
-        """
-        for video_id, video in self._source.videos().items():
-            positions = self._positions[video_id]
-            if not len(positions):
-                continue
-            probes = positions[np.unique(np.linspace(0, len(positions) - 1, PROBES).astype(int))]
-            if all(self._is_repeated(video_id, int(position)) for position in probes):
-                raise UserError(
-                    f"target_offset: the video {video.name} repeats one frame, so that targets {self._offset} frames "
-                    "later teach nothing; list it in excluded_videos, or set --config.target_offset=0"
-                )
+    def _repeats_one_frame(self, video_id: int) -> bool:
+        """Returns whether PROBES frames of a video, evenly spaced, equal their targets."""
+        positions = self._positions[video_id]
+        if not len(positions):
+            return False
+        probes = positions[np.unique(np.linspace(0, len(positions) - 1, PROBES).astype(int))]
+        return all(self._is_repeated(video_id, int(position)) for position in probes)
 
     def _is_repeated(self, video_id: int, position: int) -> bool:
         """Returns whether the frame at a position and its target are the same image; False if one cannot be read."""

@@ -1,7 +1,8 @@
 """The Mix Transformer (AggPose §3.2, Eq. 1–3; SegFormer, Xie et al. 2021).
 
-Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis, see
-`stacking.py`.
+Feature maps are [B, H, W, C] throughout. The parameters of a stage's blocks are stacked on a leading axis
+(`stacking.py`).
+
 A `Grid` implements the operations in which tokens interact; the default one is that of an image without masked patches.
 """
 

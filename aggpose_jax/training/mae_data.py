@@ -50,10 +50,10 @@ def open_source(config: ml_collections.ConfigDict, part: str) -> Frames | Chosen
     source = _open_all(config, part)
     if not config.boxes and not config.target_offset:
         return source
-    chosen = ChosenFrames(source, _boxes(config, source) if config.boxes else None, config.target_offset)
-    if config.target_offset and config.data == "frames":
-        chosen.check_movement()
-    return chosen
+    boxes = _boxes(config, source) if config.boxes else None
+    # Synthetic infants move, and their frames would be rendered for the comparison.
+    may_repeat = config.target_offset > 0 and config.data == "frames"
+    return ChosenFrames(source, boxes, config.target_offset, leave_out_repeated=may_repeat)
 
 
 def _open_all(config: ml_collections.ConfigDict, part: str) -> Frames:

@@ -92,12 +92,19 @@ def test_it_is_an_error_if_no_frame_is_left(source):
 
 
 @pytest.mark.parametrize(("values", "is_repeated"), [(6 * [50], True), ((50, 51, 52, 53, 54, 55), False)])
-def test_a_video_of_one_repeated_frame_is_an_error(tmp_path, values, is_repeated):
+def test_a_video_of_one_repeated_frame_is_left_out_and_counted(tmp_path, values, is_repeated):
     write_images(tmp_path / "moving", range(0, 60, 10))
     write_images(tmp_path / "still", values)
-    chosen = ChosenFrames(frames.open_source(tmp_path, stride=STRIDE), offset=1)
-    if is_repeated:
-        with pytest.raises(UserError, match="still repeats one frame"):
-            chosen.check_movement()
-    else:
-        chosen.check_movement()
+    source = frames.open_source(tmp_path, stride=STRIDE)
+    chosen = ChosenFrames(source, offset=1, leave_out_repeated=True)
+    counts = chosen.counts()
+    assert counts["videos"] == (1 if is_repeated else 2)
+    assert counts.get("videos left out, of one repeated frame", 0) == is_repeated
+    assert counts["videos left out, not longer than 1 frames"] == 0
+    assert {chosen[index]["video_id"] for index in range(len(chosen))} == ({1} if is_repeated else {1, 2})
+
+
+def test_it_is_an_error_if_every_video_repeats_one_frame(tmp_path):
+    write_images(tmp_path / "still", 6 * [50])
+    with pytest.raises(UserError, match=r"target_offset: every .* still, repeats one frame"):
+        ChosenFrames(frames.open_source(tmp_path, stride=STRIDE), offset=1, leave_out_repeated=True)
