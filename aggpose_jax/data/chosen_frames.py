@@ -50,8 +50,8 @@ class ChosenFrames:
             if self._repeated:
                 example = videos[self._repeated[0]].name
                 raise UserError(
-                    f"target_offset: every video of more than {offset} frames, such as {example}, repeats one frame, so "
-                    "that later frames teach nothing; set --config.target_offset=0"
+                    f"target_offset: every video of more than {offset} frames, such as {example}, repeats one frame: "
+                    "later frames teach nothing; set --config.target_offset=0"
                 )
             raise UserError(
                 f"target_offset: no video has a frame {offset} frames after one that could be drawn; give a smaller "
